@@ -1,0 +1,295 @@
+"""Sessions of a span, complete and in order: windows in flight, emitted front to back.
+
+Source: `get.visitor_sessions_report`. Its rows come in no promised order, its pages may be
+short, and data moves while it is read; so each window is counted against `total_items` and
+asked again until it adds up.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from tap_visitor_sessions.errors import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.records import Decoder, Record
+from tap_visitor_sessions.windows import PageCap, Region, Window, split
+
+logger = logging.getLogger("tap-visitor-sessions.reader")
+
+METHOD = "get.visitor_sessions_report"
+MAX_OFFSET = 100_000
+# Sortable (page, column Sorting) and nearly unique within a second: steadies pages by offset.
+STEADY_SORT = [{"field": "visitor_id", "order": "asc"}]
+TRIES = 8
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries of a count that does not add up
+
+
+class Answer(Protocol):
+    """What the reader needs of an answer of the API."""
+
+    @property
+    def data(self) -> bytes:
+        """The raw JSON of the rows."""
+
+    @property
+    def total_items(self) -> int | None:
+        """Rows that the query has."""
+
+
+Call = Callable[[str, Mapping[str, object]], Answer]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What stays the same in all requests of a read.
+
+    Attributes:
+        fields: Columns to ask for.
+        page_size: Rows to ask for per request, 1..10000.
+        filter: The API's filter tree, or None.
+        user_id: Partner accounts: the user on whose behalf to read.
+    """
+
+    fields: Sequence[str]
+    page_size: int
+    filter: Mapping[str, Any] | None = None
+    user_id: int | None = None
+
+    def params(self, window: Window, *, offset: int = 0, steady: bool = False) -> dict[str, object]:
+        """Parameters of a request for the closed span of a window."""
+        params: dict[str, object] = {
+            "date_from": f"{window.start:%Y-%m-%d %H:%M:%S}",
+            "date_till": f"{window.end:%Y-%m-%d %H:%M:%S}",
+            "fields": list(self.fields),
+            "limit": self.page_size,
+            "offset": offset,
+        }
+        if steady:
+            params["sort"] = STEADY_SORT
+        if self.filter is not None:
+            params["filter"] = dict(self.filter)
+        if self.user_id is not None:
+            params["user_id"] = self.user_id
+        return params
+
+
+@dataclass
+class _Overfull:
+    """A window that holds more than a page: how many, and the times of a sample."""
+
+    total: int
+    times: list[datetime]
+
+
+@dataclass
+class _Slot:
+    """A window being fetched, and the region it was cut from."""
+
+    window: Window
+    region: Region
+    result: Future[list[Record] | _Overfull] = field(default_factory=Future)
+
+
+class WindowReader:
+    """Fetches one window. Safe to use from several threads."""
+
+    def __init__(
+        self, call: Call, decoder: Decoder, query: Query, stop: threading.Event | None = None
+    ) -> None:
+        self._call = call
+        self._decoder = decoder
+        self._query = query
+        self._stop = stop or threading.Event()
+        self.cap = PageCap(query.page_size)
+
+    def read(self, window: Window) -> list[Record] | _Overfull:
+        """All sessions of the window, finished and sorted, or how overfull it is.
+
+        Raises:
+            CountMismatch: the count did not add up in any of the tries.
+            SecondTooFull: one second holds more than the API's offset can reach.
+        """
+        reason = ""
+        for attempt in range(TRIES):
+            if attempt:
+                logger.info("Asking %s again: %s", window, reason)
+                self._stop.wait(min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
+            if self._stop.is_set():
+                raise TapError("Stopped")
+            raw, total = self._page(window, 0, steady=window.is_one_second)
+            if total > self._query.page_size and not window.is_one_second:
+                return _Overfull(total, self._decoder.times(raw))
+            rows = self._decoder.rows(raw)
+            self.cap.observe(self._query.page_size, len(rows), total)
+            if len(rows) < total:
+                if total > self.cap.rows and not window.is_one_second:
+                    return _Overfull(total, [row.date_time for row in rows])
+                found, reason = self._by_offset(window, rows, total)
+                if found is None:
+                    continue
+                rows = found
+            if len({row.id for row in rows}) != total:
+                reason = f"total_items is {total}, {len({row.id for row in rows})} came"
+                continue
+            if window.is_one_second and not rows:
+                return []
+            outside = next((r for r in rows if not window.start <= r.date_time <= window.end), None)
+            if outside is not None:
+                reason = f"session {outside.id} of {outside.date_time} is outside the span"
+                continue
+            # The next window starts at `end`: right whether or not date_till is counted in.
+            return self._decoder.finish(row for row in rows if row.date_time < window.end)
+        raise CountMismatch(
+            f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
+            "The data may be changing faster than it can be read: run again later"
+        )
+
+    def _page(self, window: Window, offset: int, *, steady: bool) -> tuple[bytes, int]:
+        answer = self._call(METHOD, self._query.params(window, offset=offset, steady=steady))
+        if answer.total_items is None:
+            raise TapError(f"The API's answer for {window} says no total_items")
+        return answer.data, answer.total_items
+
+    def _by_offset(
+        self, window: Window, first: list[Record], total: int
+    ) -> tuple[list[Record] | None, str]:
+        """The rows of a window that takes several pages: (rows, "") or (None, why not)."""
+        if total > MAX_OFFSET + self.cap.rows:
+            if window.end > window.start and window.is_one_second:
+                # Where date_till is counted in, the query spans two seconds: ask for one.
+                narrow = Window(window.start, window.start)
+                raw, count = self._page(narrow, 0, steady=True)
+                if 0 < count <= MAX_OFFSET + self.cap.rows:
+                    return self._by_offset(narrow, self._decoder.rows(raw), count)
+            raise SecondTooFull(
+                f"{total} sessions are filed under the second {window.start:%Y-%m-%d %H:%M:%S}, "
+                f"and the API reaches only {MAX_OFFSET + self.cap.rows} of them. Set a `filter` "
+                "(for example by site_id) and read the parts separately"
+            )
+        held = {row.id: row for row in first}
+        offset = len(first)
+        for sweep in range(TRIES):
+            while offset < total and len(held) < total:
+                raw, now = self._page(window, offset, steady=True)
+                rows = self._decoder.rows(raw)
+                if now != total:
+                    return None, f"total_items went from {total} to {now} during the read"
+                if not rows:
+                    break
+                held.update((row.id, row) for row in rows)
+                offset += len(rows)
+            if len(held) == total:
+                return list(held.values()), ""
+            if len(held) > total:
+                break
+            offset = 0
+            logger.debug("%s: %d of %d after sweep %d", window, len(held), total, sweep + 1)
+        return None, f"total_items is {total}, {len(held)} came by offset"
+
+
+class _Workers:
+    """Daemon threads: unlike those of a ThreadPoolExecutor, a request that hangs in one
+    does not hold up the end of the process."""
+
+    def __init__(self, count: int, work: Callable[[_Slot], None]) -> None:
+        self._tasks: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
+        self._count = count
+        self._work = work
+        for number in range(count):
+            threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True).start()
+
+    def submit(self, slot: _Slot) -> None:
+        self._tasks.put(slot)
+
+    def close(self) -> None:
+        for _ in range(self._count):
+            self._tasks.put(None)
+
+    def _run(self) -> None:
+        while (slot := self._tasks.get()) is not None:
+            self._work(slot)
+
+
+class SpanReader:
+    """Reads a span with several windows in flight.
+
+    Memory: at most `concurrency` + 1 windows' records are held at any time.
+    """
+
+    def __init__(self, reader: WindowReader, concurrency: int) -> None:
+        self._reader = reader
+        self._concurrency = concurrency
+        self.windows = 0
+
+    def read(self, start: datetime, end: datetime) -> Iterator[list[Record]]:
+        """Lists of sorted records; each list lies wholly after the one before.
+
+        Args:
+            start: First wall-clock second wanted.
+            end: The wall-clock second after the last one wanted.
+        """
+        agenda: deque[Region | _Slot] = deque([Region(start, end)])
+        workers = _Workers(self._concurrency, self._fetch)
+        try:
+            while agenda:
+                self._fill(agenda, workers)
+                head = agenda.popleft()
+                if isinstance(head, Region):
+                    continue  # used up
+                result = head.result.result()
+                if isinstance(result, _Overfull):
+                    agenda.appendleft(self._split(head, result))
+                    continue
+                self.windows += 1
+                self._learn(head, len(result))
+                self._fill(agenda, workers)
+                if result:
+                    yield result
+        finally:
+            workers.close()
+            for item in agenda:
+                if isinstance(item, _Slot):
+                    item.result.cancel()
+
+    def _fill(self, agenda: deque[Region | _Slot], workers: _Workers) -> None:
+        """Cut and submit windows, front first, until enough are in flight."""
+        for place, item in enumerate(agenda):
+            if isinstance(item, _Slot) and item.result.done() and not item.result.exception():
+                result = item.result.result()
+                if isinstance(result, _Overfull):
+                    agenda[place] = self._split(item, result)
+        out = sum(isinstance(item, _Slot) for item in agenda)
+        while out < self._concurrency:
+            place = next((i for i, x in enumerate(agenda) if isinstance(x, Region) and x), None)
+            if place is None:
+                break
+            region = agenda[place]
+            assert isinstance(region, Region)
+            slot = _Slot(region.cut(self._reader.cap.rows), region)
+            agenda.insert(place, slot)
+            workers.submit(slot)
+            out += 1
+
+    def _split(self, slot: _Slot, overfull: _Overfull) -> Region:
+        logger.debug("%s holds %d sessions: split", slot.window, overfull.total)
+        return split(slot.window, overfull.total, overfull.times, self._reader.cap.rows)
+
+    @staticmethod
+    def _learn(slot: _Slot, count: int) -> None:
+        if slot.region.density is not None:
+            slot.region.density.learn(slot.window, count)
+
+    def _fetch(self, slot: _Slot) -> None:
+        if not slot.result.set_running_or_notify_cancel():
+            return
+        try:
+            slot.result.set_result(self._reader.read(slot.window))
+        except BaseException as problem:
+            slot.result.set_exception(problem)

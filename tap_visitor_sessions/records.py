@@ -1,0 +1,323 @@
+"""An answer's bytes -> typed, conformed, sorted records.
+
+The types are built from the stream's JSON Schema. A page that fits them is decoded at the
+speed of msgspec; one that does not is conformed value by value, and each column that had
+to give something up is warned about once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Union
+
+import msgspec
+
+from tap_visitor_sessions.errors import TapError
+from tap_visitor_sessions.zones import Zone
+
+logger = logging.getLogger("tap-visitor-sessions.records")
+
+Record = Any
+"""A msgspec.Struct with an attribute per selected column; types from the schema."""
+
+# Spellings of the page's own example (source: get.visitor_sessions_report).
+SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
+REPLACEMENT = "\ufffd"
+
+
+def _type_of(schema: Mapping[str, Any]) -> list[str]:
+    kind = schema.get("type", "string")
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """One of integer, number, boolean, string, date-time, array, object."""
+    kind = next(name for name in _type_of(schema) if name != "null")
+    return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
+
+
+_SCALARS: dict[str, type] = {
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "string": str,
+    "date-time": datetime,
+}
+
+
+def _python_type(name: str, schema: Mapping[str, Any], *, strict_names: bool) -> Any:
+    kind = _kind(schema)
+    if kind == "object":
+        return _struct(name, schema["properties"], (), strict_names=strict_names)
+    if kind == "array":
+        item = _python_type(f"{name}_item", schema["items"], strict_names=strict_names)
+        # One hit as an object (the page's example) is an array of one.
+        return Union[list[item], item] if _kind(schema["items"]) == "object" else list[item]
+    return _SCALARS[kind]
+
+
+def _struct(
+    name: str,
+    properties: Mapping[str, Any],
+    required: Sequence[str],
+    *,
+    strict_names: bool,
+) -> type[msgspec.Struct]:
+    fields: list[Any] = []
+    for member, schema in properties.items():
+        kind = _python_type(f"{name}_{member}", schema, strict_names=strict_names)
+        fields.append((member, kind) if member in required else (member, Union[kind, None], None))
+    return msgspec.defstruct(
+        name, fields, kw_only=True, gc=False, forbid_unknown_fields=strict_names
+    )
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """An object with nothing in it: `{}`."""
+
+
+EMPTY = Empty()
+
+
+class _Key(msgspec.Struct, gc=False):
+    date_time: datetime
+
+
+class _Warnings:
+    """Each message once for the run, whichever thread meets it first."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def once(self, path: str, what: str) -> None:
+        with self._lock:
+            if (path, what) in self._seen:
+                return
+            self._seen.add((path, what))
+        logger.warning("%s: %s (said once for this column)", path, what)
+
+
+class _Unfit(Exception):
+    """A value that cannot be made to fit; carries what to say of it."""
+
+
+class Conformer:
+    """Makes decoded JSON fit a schema, value by value, saying what it gave up."""
+
+    def __init__(self, properties: Mapping[str, Any], required: Sequence[str]) -> None:
+        self._properties = properties
+        self._required = required
+        self._warnings = _Warnings()
+
+    def rows(self, rows: object) -> list[dict[str, Any]]:
+        """Rows of an answer as dicts that the typed decoder accepts."""
+        if not isinstance(rows, list):
+            raise TapError("The API's answer holds no list of sessions")
+        return [self._row(row) for row in rows]
+
+    def _row(self, row: object) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise TapError("The API's answer holds a session that is not an object")
+        row = {SPELLINGS.get(name, name): value for name, value in row.items()}
+        result = self._members("", row, self._properties)
+        for name in self._required:
+            if result.get(name) is None:
+                raise TapError(
+                    f"The API sent a session without a usable {name}: nothing can be read past it. "
+                    "Run again; if it stays, report it to the vendor"
+                )
+        return result
+
+    def _members(
+        self, path: str, value: dict[str, Any], properties: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        result = {}
+        for name, item in value.items():
+            here = f"{path}{name}"
+            if name not in properties:
+                self._warnings.once(here, "the API sends it, the stream does not declare it; left out")
+                continue
+            try:
+                result[name] = self._value(here, item, properties[name])
+            except _Unfit as problem:
+                self._warnings.once(here, f"{problem}; emitted as null")
+                result[name] = None
+        return result
+
+    def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
+        if value is None:
+            return None
+        kind = _kind(schema)
+        if kind == "array":
+            values = value if isinstance(value, list) else [value]
+            return self._items(path, values, schema["items"])
+        if kind == "object":
+            if value == []:  # an empty object, as PHP spells it
+                return None
+            if not isinstance(value, dict):
+                raise _Unfit(f"an object is declared, a {type(value).__name__} came")
+            return self._members(f"{path}.", value, schema["properties"])
+        if kind == "integer":
+            return self._integer(path, value)
+        if kind == "date-time":
+            return _parse_time(value)
+        return self._text(path, value)
+
+    def _items(self, path: str, values: list[Any], schema: Mapping[str, Any]) -> list[Any]:
+        result = []
+        for item in values:
+            try:
+                conformed = self._value(f"{path}[]" if not isinstance(item, dict) else path, item, schema)
+            except _Unfit as problem:
+                self._warnings.once(f"{path}[]", f"{problem}; left out")
+                continue
+            if conformed is not None:
+                result.append(conformed)
+        return result
+
+    def _integer(self, path: str, value: Any) -> int:
+        if isinstance(value, (bool, int)):
+            return int(value)
+        if isinstance(value, str):
+            try:
+                value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+            except ValueError:
+                raise _Unfit("a number is declared, another text came") from None
+        if isinstance(value, float) and value == value and abs(value) != float("inf"):
+            if not value.is_integer():
+                self._warnings.once(path, "a whole number is declared, a fraction came; rounded")
+            return round(value)
+        if isinstance(value, int):
+            return value
+        raise _Unfit(f"a number is declared, a {type(value).__name__} came")
+
+    def _text(self, path: str, value: Any) -> str:
+        if not isinstance(value, str):
+            value = json.dumps(value, ensure_ascii=False)
+        clean = value.replace("\x00", REPLACEMENT)
+        clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if clean != value:
+            self._warnings.once(path, f"NUL or half a character came; replaced by {REPLACEMENT}")
+        return str(clean)
+
+
+def _parse_time(value: Any) -> str:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _Unfit("a date and time is declared, something else came") from None
+    return str(value)
+
+
+class Decoder:
+    """Decodes the rows of answers into records of one set of columns.
+
+    Args:
+        schema: The stream's schema with the selected top-level columns.
+        zone: The account's zone.
+        extra: Columns that the tap adds itself (partner accounts), with their values.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, Any], zone: Zone, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        self._extra = dict(extra or {})
+        self._properties = dict(schema["properties"])
+        self._required = ("id", "date_time")
+        self._zone = zone
+        declared = {k: v for k, v in self._properties.items() if k not in self._extra}
+        self._conformer = Conformer(declared, self._required)
+        self._strict = self._row_type(strict_names=True)
+        self._lax = self._row_type(strict_names=False)
+        self._decoder = msgspec.json.Decoder(list[self._strict], strict=False)  # type: ignore[name-defined]
+        self._keys = msgspec.json.Decoder(list[_Key])
+        self._arrays = [k for k, v in declared.items() if _kind(v) == "array"]
+        self._objects = [k for k, v in declared.items() if _kind(v) == "object"]
+        self._times = {
+            column: [
+                name
+                for name, member in schema.get("items", {}).get("properties", {}).items()
+                if _kind(member) == "date-time"
+            ]
+            for column, schema in declared.items()
+            if _kind(schema) == "array"
+        }
+
+    def _row_type(self, *, strict_names: bool) -> type[msgspec.Struct]:
+        return _struct(
+            "Session", self._properties, self._required, strict_names=strict_names
+        )
+
+    def times(self, raw: bytes) -> list[datetime]:
+        """Only the wall-clock times of the rows, cheaply."""
+        try:
+            return [key.date_time for key in self._keys.decode(raw)]
+        except msgspec.ValidationError:
+            return [row.date_time for row in self.rows(raw)]
+
+    def rows(self, raw: bytes) -> list[Record]:
+        """Rows typed, in the order they came; `date_time` still naive wall clock.
+
+        Raises:
+            TapError: a row has no usable `id` or `date_time`.
+        """
+        if b"\\u0000" not in raw:  # databases cannot store NUL
+            try:
+                rows = self._decoder.decode(raw)
+            except msgspec.ValidationError:
+                pass
+            else:
+                if all(row.date_time.tzinfo is None for row in rows):
+                    return rows
+        return self._conformed(raw)
+
+    def _conformed(self, raw: bytes) -> list[Record]:
+        rows = self._conformer.rows(msgspec.json.decode(raw))
+        # What is undeclared has been warned about: no need to trip over it on each page.
+        self._decoder = msgspec.json.Decoder(list[self._lax], strict=False)  # type: ignore[name-defined]
+        typed: list[Record] = msgspec.convert(rows, list[self._lax], strict=False)  # type: ignore[name-defined]
+        for row in typed:
+            row.date_time = row.date_time.replace(tzinfo=None)
+        return typed
+
+    def finish(self, rows: Iterable[Record]) -> list[Record]:
+        """Records ready to emit: times in UTC, arrays and objects filled, sorted by
+        (`date_time`, `id`)."""
+        to_utc, extra = self._zone.to_utc, self._extra
+        result = list(rows)
+        for row in result:
+            row.date_time = to_utc(row.date_time)
+            for name in self._arrays:
+                value = getattr(row, name)
+                if value is None:
+                    setattr(row, name, [])
+                elif type(value) is not list:
+                    setattr(row, name, [value])
+            for name in self._objects:
+                value = getattr(row, name)
+                if value is None or _all_null(value):
+                    setattr(row, name, EMPTY)
+            for column, members in self._times.items():
+                if members:
+                    for item in getattr(row, column):
+                        for name in members:
+                            self._time_to_utc(item, name)
+            for name, value in extra.items():
+                setattr(row, name, value)
+        result.sort(key=attrgetter("date_time", "id"))
+        return result
+
+    def _time_to_utc(self, item: Record, name: str) -> None:
+        time = getattr(item, name)
+        if time is not None:
+            setattr(item, name, self._zone.to_utc(time.replace(tzinfo=None)))
+
+
+def _all_null(value: msgspec.Struct) -> bool:
+    return all(getattr(value, name) is None for name in value.__struct_fields__)

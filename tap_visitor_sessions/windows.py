@@ -1,0 +1,183 @@
+"""Which span to ask for next: pure arithmetic on naive wall-clock times, no I/O.
+
+A *window* is a span `[start, end)` of which one request fetches all sessions. A *region* is
+a stretch not yet cut into windows. A region of unknown density is asked for whole (up to the
+API's three months): it fits in one page, or the page is a sample of it, and the sample
+tells where to cut.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pendulum
+
+SECOND = timedelta(seconds=1)
+MAX_MONTHS = 3
+# Weight of the assumption that sessions come evenly: bounds what a skewed sample can spoil.
+EVENLY = 0.02
+# A sample with fewer hits per page than this says too little: cut coarsely, so that the
+# sample of each part has GOOD_HITS_PER_PAGE, if a part is then worth a sample of its own.
+MIN_HITS_PER_PAGE = 48
+GOOD_HITS_PER_PAGE = 100
+MIN_PAGES_PER_PART = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span `[start, end)` in whole wall-clock seconds."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def is_one_second(self) -> bool:
+        """Whether it cannot be split further."""
+        return self.end - self.start <= SECOND
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M:%S} .. {self.end:%Y-%m-%d %H:%M:%S}"
+
+
+def furthest_end(start: datetime) -> datetime:
+    """The end of the longest span that the API allows from `start`: three calendar months.
+
+    From the last days of a month three months can end earlier than the calendar's length
+    suggests (30 November + 3 months = 28 February): pendulum clips to the month's end.
+    """
+    end = pendulum.instance(start, tz="UTC").add(months=MAX_MONTHS)
+    return datetime(end.year, end.month, end.day, end.hour, end.minute, end.second)
+
+
+class Density:
+    """How many sessions to expect where, from a sample of a window's sessions.
+
+    Args:
+        window: The sampled window.
+        total: Sessions in the window.
+        times: Wall-clock times of the sampled sessions, in the order they came.
+    """
+
+    def __init__(self, window: Window, total: int, times: Sequence[datetime]) -> None:
+        start = window.start
+        seconds = [(time - start).total_seconds() for time in times]
+        self._start = start
+        self._length = max((window.end - start).total_seconds(), 1.0)
+        self._total = total
+        self._hits = sorted(seconds)
+        # Sessions that came in order of time are no sample: they are one end of the window.
+        in_order = self._hits in (seconds, seconds[::-1]) and len(seconds) < total
+        self._evenly = 1.0 if in_order or not seconds else EVENLY
+        self._scale = 1.0
+
+    def expected(self, start: datetime, end: datetime) -> float:
+        """Sessions expected in `[start, end)`."""
+        lo, hi = (start - self._start).total_seconds(), (end - self._start).total_seconds()
+        hits = bisect_left(self._hits, hi) - bisect_left(self._hits, lo)
+        share = (1 - self._evenly) * hits / max(len(self._hits), 1)
+        share += self._evenly * (hi - lo) / self._length
+        return self._total * share * self._scale
+
+    def target(self, page: int) -> float:
+        """Sessions to aim for in a window, so that it seldom exceeds a page of `page`."""
+        sampled = min(len(self._hits) / self._total, 1.0)
+        hits = max(sampled * page, 1.0)
+        part = page * page / GOOD_HITS_PER_PAGE
+        if hits < MIN_HITS_PER_PAGE and part >= MIN_PAGES_PER_PART * page:
+            return part
+        spread = math.sqrt((1 - sampled) / hits)
+        return page * min(max(0.99 - 2 * spread, 0.5), 0.98)
+
+    def learn(self, window: Window, count: int) -> None:
+        """Correct the level when a window held far fewer sessions than expected."""
+        expected = self.expected(window.start, window.end)
+        if expected < 1:
+            return
+        ratio = count / expected
+        if ratio < 0.5:
+            self._scale = max(self._scale * max(ratio * 1.5, 0.1), 1e-4)
+        elif ratio > 1 and self._scale < 1:
+            self._scale = min(self._scale * ratio, 1.0)
+
+
+class Region:
+    """A stretch `[start, end)` from which windows are cut, front to back."""
+
+    def __init__(self, start: datetime, end: datetime, density: Density | None = None) -> None:
+        self.start = start
+        self.end = end
+        self.density = density
+
+    def __bool__(self) -> bool:
+        return self.start < self.end
+
+    def cut(self, page: int) -> Window:
+        """Take the next window off the front; `page` is the rows that a page can hold."""
+        end = min(self.end, furthest_end(self.start))
+        if self.density is not None:
+            end = self._fitting_end(self.density, page, end)
+        window = Window(self.start, end)
+        self.start = end
+        return window
+
+    def _fitting_end(self, density: Density, page: int, limit: datetime) -> datetime:
+        """The latest whole second up to which `page` rows are expected; one second at least."""
+        target = density.target(page)
+        low, high = 1, max(int((limit - self.start).total_seconds()), 1)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if density.expected(self.start, self.start + middle * SECOND) <= target:
+                low = middle
+            else:
+                high = middle - 1
+        return self.start + low * SECOND
+
+
+def split(window: Window, total: int, times: Sequence[datetime], page: int) -> Region:
+    """A region in place of a window that turned out to hold `total` > `page` sessions."""
+    region = Region(window.start, window.end, Density(window, total, times))
+    first = Region(window.start, window.end, region.density).cut(page)
+    if first.end >= window.end:
+        # The sample claims that all fits, which is known to be wrong: halve.
+        middle = window.start + (window.end - window.start) // 2
+        middle = max(middle.replace(microsecond=0), window.start + SECOND)
+        return Region(window.start, window.end, _Halving(window, middle, total))
+    return region
+
+
+class _Halving(Density):
+    """Cuts at one given place: the way out when a sample misleads."""
+
+    def __init__(self, window: Window, middle: datetime, total: int) -> None:
+        super().__init__(window, total, [])
+        self._middle = middle
+
+    def expected(self, start: datetime, end: datetime) -> float:
+        crosses = start < self._middle < end
+        return math.inf if crosses else 0.0
+
+
+class PageCap:
+    """How many rows the server is ready to put on a page.
+
+    A page shorter than both what was asked and what there is shows the server's cap. The
+    same length twice is a firm cap; lengths that vary are a mood, so it is tested upwards.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._firm = False
+        self.rows = limit
+
+    def observe(self, asked: int, got: int, available: int) -> None:
+        """Learn from a page of `got` rows, asked for `asked`, with `available` to be had."""
+        if got >= min(asked, available):
+            if got > self.rows or (not self._firm and got * 2 > self.rows):
+                self.rows = min(max(got, self.rows) * 2, self._limit)
+        elif got > 0:
+            self._firm = got == self.rows
+            self.rows = got if self.rows == self._limit else max(self.rows, got)
