@@ -134,7 +134,7 @@ class WindowReader:
                 found, reason = self._by_offset(window, rows, total)
                 if found is None:
                     continue
-                rows = found
+                rows, total = found, len(found)
             if len({row.id for row in rows}) != total:
                 reason = f"total_items is {total}, {len({row.id for row in rows})} came"
                 continue

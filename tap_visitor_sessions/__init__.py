@@ -1,0 +1,1 @@
+"""Singer tap for the visitor sessions of CallGear, CoMagic and UIS."""

@@ -1,0 +1,154 @@
+"""Where the access token comes from: a key, or a login session that is renewed as it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from tap_visitor_sessions.errors import ApiError, TapError, TransientError, number
+
+LOGGER = logging.getLogger(__name__)
+RENEW_BEFORE = 60.0
+"""Seconds before `expire_at` at which a session is renewed."""
+_SHORTEST_LIFE = 120.0
+
+Call = Callable[[str, Mapping[str, object]], Any]
+"""Calls a method without a token; returns an answer whose `data` is raw JSON."""
+
+
+class Auth(Protocol):
+    """Hands out the access token; thread-safe."""
+
+    def token(self) -> str:
+        """Return a token that is believed to be valid."""
+
+    def renew(self, stale: str) -> bool:
+        """Replace the token `stale`; True when `token()` now gives another one."""
+
+    def secrets(self) -> list[str]:
+        """Return every string that must never be shown."""
+
+    def logout(self) -> None:
+        """End the session, if there is one; never raises."""
+
+
+class TokenAuth:
+    """A permanent or temporary key; it cannot be renewed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __repr__(self) -> str:
+        return "TokenAuth(***)"
+
+    def token(self) -> str:
+        """Return the key."""
+        return self._token
+
+    def renew(self, stale: str) -> bool:
+        """Return False: a key cannot be renewed."""
+        return False
+
+    def secrets(self) -> list[str]:
+        """Return the key."""
+        return [self._token]
+
+    def logout(self) -> None:
+        """Do nothing: a key is no session."""
+
+
+class LoginAuth:
+    """A session of `login.user`, opened at first use and renewed once for all threads."""
+
+    def __init__(
+        self,
+        login: str,
+        password: str,
+        call: Call,
+        *,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._login = login
+        self._password = password
+        self._call = call
+        self._wall = wall
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._renew_at = float("inf")
+        self._refused: ApiError | None = None
+        self._seen: list[str] = []
+
+    def __repr__(self) -> str:
+        return "LoginAuth(***)"
+
+    def token(self) -> str:
+        """Return the session's token, logging in when there is none or it is about to end."""
+        with self._lock:
+            if self._token is None or self._clock() >= self._renew_at:
+                return self._open()
+            return self._token
+
+    def renew(self, stale: str) -> bool:
+        """Log in again, unless another thread has already replaced `stale`."""
+        with self._lock:
+            if self._token in (None, stale):
+                self._open()
+            return True
+
+    def secrets(self) -> list[str]:
+        """Return login, password and the tokens seen."""
+        return [self._password, self._login, *self._seen]
+
+    def logout(self) -> None:
+        """End the session; a failure is only worth a debug line, since it ends by itself."""
+        with self._lock:
+            token, self._token = self._token, None
+            if token is None:
+                return
+            try:
+                self._call("logout.user", {"access_token": token})
+            except Exception as error:
+                LOGGER.debug("logout.user failed: %s", type(error).__name__)
+
+    def _open(self) -> str:
+        if self._refused is not None:
+            # A wrong password tried by every thread could lock the user out.
+            raise self._refused
+        try:
+            answer = self._call("login.user", {"login": self._login, "password": self._password})
+        except ApiError as error:
+            if not isinstance(error, TransientError):
+                self._refused = error
+            raise
+        token, expire_at = _session(answer.data)
+        self._seen = [*self._seen[-8:], token]
+        self._token = token
+        self._renew_at = self._when(expire_at)
+        return token
+
+    def _when(self, expire_at: float | None) -> float:
+        """Return the clock time of renewal; never when `expire_at` cannot be trusted."""
+        life = 0.0 if expire_at is None else expire_at - self._wall()
+        # A wrong clock here would make each request log in: then wait for the API to say so.
+        return self._clock() + life - RENEW_BEFORE if life > _SHORTEST_LIFE else float("inf")
+
+
+def _session(data: bytes) -> tuple[str, float | None]:
+    """Read token and `expire_at` (Unix seconds) from the data of `login.user`."""
+    try:
+        row: Any = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        row = None
+    if isinstance(row, list) and row:
+        row = row[0]
+    token = row.get("access_token") if isinstance(row, dict) else None
+    if not isinstance(token, str) or not token:
+        raise TapError("login.user gave no access token: check api_url.") from None
+    return token, number(row.get("expire_at"))

@@ -1,0 +1,204 @@
+"""Keeps requests within the points the API grants per minute and per day."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tap_visitor_sessions.errors import DailyLimitReached, LimitExceeded, TapError, number
+
+LOGGER = logging.getLogger(__name__)
+MINUTE_RESET = 60.0
+"""Seconds to wait when a rejection for the minute's points names no reset."""
+DAY_RESET = 3600.0
+"""Seconds to wait when a rejection for the day's points names no reset."""
+_LONGEST = {"minute": 600.0, "day": 25 * 3600.0}
+_SHORTEST = 1.0
+_POLL = 0.2
+
+
+class Meter:
+    """Points of one window: what is left, and the clock time at which they all come back.
+
+    Within a window the lowest `remaining` and the earliest reset seen count, because answers
+    arrive out of order and late.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.limit: int | None = None
+        self.remaining: int | None = None
+        self.reset_at: float | None = None
+
+    def learn(self, limits: Mapping[str, Any], now: float) -> None:
+        """Take over the meters of an answer that arrived at `now`."""
+        self.roll(now)
+        limit = number(limits.get(f"{self.kind}_limit"))
+        left = number(limits.get(f"{self.kind}_remaining"))
+        reset = number(limits.get(f"{self.kind}_reset"))
+        if limit:
+            self.limit = int(limit)
+        if left is None or not self.limit:
+            return
+        self.remaining = int(left) if self.remaining is None else min(self.remaining, int(left))
+        self._expect(now + self._bounded(reset))
+
+    def exhaust(self, reset: float | None, now: float) -> None:
+        """Note that the API rejected a request; it named a reset in seconds, or None."""
+        self.roll(now)
+        self.remaining = 0
+        self.reset_at = None if self.reset_at is not None and self.reset_at <= now else self.reset_at
+        # At least a second: a reset rounded down to 0 must not become a busy loop.
+        self._expect(now + max(_SHORTEST, self._bounded(reset)))
+
+    def roll(self, now: float) -> None:
+        """Start a new window once the reset has passed."""
+        if self.reset_at is not None and now >= self.reset_at:
+            self.remaining = self.limit
+            self.reset_at = None
+
+    def charge(self) -> None:
+        """Count a request whose fate is unknown as charged."""
+        if self.remaining:
+            self.remaining -= 1
+
+    def free(self, in_flight: int) -> bool:
+        """Whether one more request fits beside those in flight."""
+        return self.remaining is None or self.remaining > in_flight
+
+    def wait(self, now: float) -> float:
+        """Seconds until the reset."""
+        return 0.0 if self.reset_at is None else max(0.0, self.reset_at - now)
+
+    def _bounded(self, reset: float | None) -> float:
+        if reset is None:
+            return MINUTE_RESET if self.kind == "minute" else DAY_RESET
+        return min(reset, _LONGEST[self.kind])
+
+    def _expect(self, reset_at: float) -> None:
+        self.reset_at = reset_at if self.reset_at is None else min(self.reset_at, reset_at)
+
+
+class Pacer:
+    """Lets a request go only while points are left, counting those in flight; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        on_daily_limit: str = "fail",
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self._wait_for_day = on_daily_limit == "wait"
+        self._stop = stop or threading.Event()
+        self._clock = clock
+        self._sleep = sleep or self._stop.wait
+        self._changed = threading.Condition()
+        self.minute = Meter("minute")
+        self.day = Meter("day")
+        self.in_flight = 0
+        self.seconds_waited = 0.0
+        # One request goes alone until the first answer shows the meters, and after a rejection.
+        self._probing = True
+        self._told: tuple[str, float | None] | None = None
+
+    def acquire(self) -> None:
+        """Wait until a request may go and count it as in flight.
+
+        Raises DailyLimitReached when the day's points are used up and waiting is not wanted,
+        TapError when `stop` is set meanwhile.
+        """
+        began = self._clock()
+        waited = False
+        while not self._admit():
+            waited = True
+        if waited:
+            with self._changed:
+                self.seconds_waited += self._clock() - began
+
+    def release(self, limits: Mapping[str, Any] | None = None) -> None:
+        """End a request; `limits` are the meters of its answer, None when it had none."""
+        with self._changed:
+            now = self._clock()
+            self.in_flight -= 1
+            for meter in (self.minute, self.day):
+                if limits is None:
+                    meter.roll(now)
+                    meter.charge()
+                else:
+                    meter.learn(limits, now)
+            if self._rejected is None or now >= self._rejected:
+                self._rejected = None
+                self._probing = False
+            self._changed.notify_all()
+
+    def exceeded(self, limit: LimitExceeded) -> None:
+        """Note a rejection, before its request is released: all wait for the reset it names."""
+        with self._changed:
+            now = self._clock()
+            spent = self.day.remaining == 0 and self.minute.remaining != 0
+            day = limit.limit_type == "day" or (limit.limit_type is None and spent)
+            meter = self.day if day else self.minute
+            meter.exhaust(limit.reset, now)
+            self._rejected = meter.reset_at
+            self._probing = True
+
+    _rejected: float | None = None
+
+    def _admit(self) -> bool:
+        """Count a request in and return True, or wait a little and return False."""
+        with self._changed:
+            if self._stop.is_set():
+                raise TapError("stopped")
+            now = self._clock()
+            self.minute.roll(now)
+            self.day.roll(now)
+            tight = next((m for m in (self.day, self.minute) if not m.free(self.in_flight)), None)
+            if tight is None and not (self._probing and self.in_flight):
+                self.in_flight += 1
+                return True
+            if tight is not None and tight.remaining == 0:
+                self._refuse_day(tight, now)
+                delay = tight.wait(now)
+                self._tell(tight, delay)
+            elif tight is None or self.in_flight:
+                # Another request's answer decides; the reset may come first.
+                self._changed.wait(_POLL)
+                return False
+            else:
+                delay = tight.wait(now)
+        self._sleep(delay)
+        return False
+
+    def _refuse_day(self, tight: Meter, now: float) -> None:
+        if tight.kind != "day" or self._wait_for_day:
+            return
+        points = f" of {tight.limit} points" if tight.limit else ""
+        raise DailyLimitReached(
+            f"The account's daily API limit{points} is used up; it resets in "
+            f"{_spell(tight.wait(now))}. Run again after that, or set on_daily_limit to wait."
+        )
+
+    def _tell(self, meter: Meter, delay: float) -> None:
+        """Log a wait once, not once per thread."""
+        if self._told != (meter.kind, meter.reset_at):
+            self._told = (meter.kind, meter.reset_at)
+            points = f" ({meter.limit} points)" if meter.limit else ""
+            LOGGER.info(
+                "The API's limit per %s%s is used up: waiting %s for its reset",
+                meter.kind,
+                points,
+                _spell(delay),
+            )
+
+
+def _spell(seconds: float) -> str:
+    """Spell a duration: seconds below two minutes, else hours and minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds + 59) // 60
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,93 @@
+"""Singer messages to stdout: whole lines, in large writes, not torn by a signal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+from singer_sdk.io_base import SingerWriter
+from singer_sdk.singerlib.encoding.simple import Message
+
+from tap_visitor_sessions.records import Record
+
+# How long a last STATE may wait for a reader that has stopped reading, in seconds.
+LAST_WORDS = 1.5
+
+
+class Output(SingerWriter):
+    """The SDK's writer, which also takes ready lines and knows when a signal must wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writing = False
+        self._afterwards: Callable[[], None] | None = None
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+        if self._afterwards is not None:
+            self._afterwards()
+
+    def write_message(self, message: Message) -> None:
+        """Write one message and flush."""
+        with self._whole():
+            super().write_message(message)
+
+    def write_lines(self, lines: bytes | bytearray) -> None:
+        """Write whole lines of JSON and flush."""
+        with self._whole():
+            stdout: Any = sys.stdout
+            if hasattr(stdout, "buffer"):
+                stdout.flush()
+                stdout.buffer.write(lines)
+            else:  # a text capture, as in tests
+                stdout.write(lines.decode())
+            stdout.flush()
+
+    def when_whole(self, action: Callable[[], None]) -> None:
+        """Do `action` now, or as soon as the line being written is complete."""
+        if self._writing:
+            self._afterwards = action
+        else:
+            action()
+
+
+def exit_soon(code: int) -> None:
+    """End the process after LAST_WORDS whatever it hangs on."""
+    timer = threading.Timer(LAST_WORDS, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, omit_defaults=True):
+    stream: str
+    record: Any
+    version: int | None = None
+    time_extracted: datetime | None = None
+
+
+class RecordLines:
+    """Encodes typed records as RECORD lines."""
+
+    def __init__(self, stream: str, version: int | None) -> None:
+        self._stream = stream
+        self._version = version
+        self._encoder = msgspec.json.Encoder()
+
+    def encode(self, records: list[Record]) -> bytes:
+        """The records as lines of JSON."""
+        now = datetime.now(timezone.utc)
+        stream, version = self._stream, self._version
+        return self._encoder.encode_lines(
+            [_RecordMessage(stream, record, version, now) for record in records]
+        )

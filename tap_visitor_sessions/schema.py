@@ -1,0 +1,92 @@
+"""The declaration of the stream, read from `schemas/visitor_sessions.json`."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+_FILE = "visitor_sessions.json"
+
+PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "customer_id": {
+            "type": ["integer", "null"],
+            "description": "Unique ID of the partner's customer whose session this is.",
+        },
+        "user_id": {
+            "type": ["integer", "null"],
+            "description": "Unique ID of the customer's user on whose behalf the row was read.",
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the report and what the API allows on it."""
+
+    name: str
+    api_type: str
+    filterable: bool
+    sortable: bool
+    description: str
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """The schema file: from the installed package, else from the checkout."""
+    packaged = files("tap_visitor_sessions") / "schemas" / _FILE
+    if packaged.is_file():
+        text = packaged.read_text(encoding="utf-8")
+    else:
+        checkout = Path(__file__).parent.parent / "schemas" / _FILE
+        text = checkout.read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+@cache
+def _plain() -> dict[str, Any]:
+    """The schema without the `x-` annotations of its columns."""
+    document = copy.deepcopy(_document())
+    for name, declared in document["properties"].items():
+        document["properties"][name] = {
+            key: value for key, value in declared.items() if not key.startswith("x-")
+        }
+    return document
+
+
+def stream_schema() -> dict[str, Any]:
+    """The JSON Schema of a record; the caller may change what it gets."""
+    return copy.deepcopy(_plain())
+
+
+def partner_schema() -> dict[str, Any]:
+    """The JSON Schema of a record read for a partner's customer."""
+    schema = stream_schema()
+    schema["properties"].update(copy.deepcopy(dict(PARTNER_PROPERTIES)))
+    return schema
+
+
+@cache
+def columns() -> Mapping[str, Column]:
+    """The columns of the report by name, in the order of the schema."""
+    return MappingProxyType(
+        {
+            name: Column(
+                name=name,
+                api_type=declared["x-api-type"],
+                filterable=declared.get("x-filter", False),
+                sortable=declared.get("x-sort", False),
+                description=declared["description"],
+            )
+            for name, declared in _document()["properties"].items()
+        }
+    )

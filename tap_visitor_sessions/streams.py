@@ -1,0 +1,207 @@
+"""The stream: key, bookmark, partitions, what a sync is.
+
+Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no public way:
+`_sync_records` (overridden: the typed lane), `_increment_stream_state` (overridden: the
+bookmark must neither stop at look-back records nor be lost on a kill),
+`_write_starting_replication_value`, `_write_state_message`, `_finalize_state` and
+`_stream_version` (called or read).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pendulum
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.streams import Stream
+
+from tap_visitor_sessions.errors import TapError
+from tap_visitor_sessions.output import Output, RecordLines
+from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
+from tap_visitor_sessions.records import Decoder, Record
+from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
+from tap_visitor_sessions.zones import SECOND, Zone
+
+if TYPE_CHECKING:
+    from tap_visitor_sessions.tap import TapVisitorSessions
+
+KEY, BOOKMARK = "id", "date_time"
+LINES_PER_WRITE = 1000
+Context = Mapping[str, Any]
+
+
+class VisitorSessions(Stream):
+    """Sessions of visitors, each emitted at least once, in order of (`date_time`, `id`)."""
+
+    name = "visitor_sessions"
+    is_sorted = True
+
+    def __init__(self, tap: TapVisitorSessions) -> None:
+        is_partner = tap.config.get("account_type") == "partner"
+        super().__init__(tap, schema=partner_schema() if is_partner else stream_schema())
+        self.primary_keys = (KEY,)
+        self.replication_key = BOOKMARK
+        self._source = tap
+        self._is_partner = is_partner
+
+    # What is read
+
+    @property
+    def partitions(self) -> list[dict[str, Any]] | None:
+        """Partner: one per user read; customer: none."""
+        if not self._is_partner:
+            return None
+        return [{"user_id": user.user_id} for user in self._source.account.users]
+
+    def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
+        """Records as dicts, for the SDK's own path (stream maps, flattening, BATCH)."""
+        for records in self._windows(context):
+            for record in records:
+                yield msgspec.to_builtins(record)
+
+    def _windows(self, context: Context | None) -> Iterator[list[Record]]:
+        """Finished records, window by window, in order."""
+        settings, account = self._source.settings, self._source.account
+        user_id = context["user_id"] if context else None
+        zone = account.zone(user_id)
+        start, end = self._span(zone, context)
+        extra: dict[str, Any] = {}
+        if self._is_partner:
+            customer = next((u.customer_id for u in account.users if u.user_id == user_id), None)
+            extra = {"customer_id": customer, "user_id": user_id}
+        columns = self._columns()
+        asked = [name for name in columns if name not in PARTNER_PROPERTIES]
+        query = Query(asked, self._page_size(), settings.filter, user_id)
+        declared = self.schema["properties"]
+        schema = {"properties": {name: declared[name] for name in columns}}
+        decoder = Decoder(schema, zone, {k: v for k, v in extra.items() if k in columns})
+        reader = WindowReader(self._source.client.call, decoder, query, self._source.stop)
+        self.logger.info("Reading sessions of %s to %s, account time", start, end - SECOND)
+        yield from SpanReader(reader, settings.concurrency).read(start, end)
+
+    def _page_size(self) -> int:
+        size = self._source.settings.page_size
+        # --test wants a record or a few, not a page.
+        return size if self.ABORT_AT_RECORD_COUNT is None else min(size, 500)
+
+    def _columns(self) -> list[str]:
+        """Selected top-level columns, in the schema's order; key and bookmark always."""
+        return [
+            name
+            for name in self.schema["properties"]
+            if name in (KEY, BOOKMARK) or self.mask.get(("properties", name), True)
+        ]
+
+    def _span(self, zone: Zone, context: Context | None) -> tuple[datetime, datetime]:
+        """First wall-clock second to read, and the one after the last."""
+        settings = self._source.settings
+        start = settings.start.value
+        first = zone.first_wall(start) if start.tzinfo else start
+        bookmark = self._bookmark(context)
+        if bookmark is not None:
+            since = pendulum.instance(bookmark) - settings.lookback
+            first = max(first, zone.first_wall(since))
+        end = settings.end.value if settings.end else settings.now
+        last = zone.last_wall(end) if end.tzinfo else end
+        return first, max(last + SECOND, first)
+
+    # Bookmark
+
+    def _bookmark(self, context: Context | None) -> datetime | None:
+        """The bookmark of a former run, made to compare with this run's (UTC, `Z`)."""
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return None
+        state = self.get_context_state(context)
+        text = state.get("replication_key_value")
+        if not text:
+            return None
+        try:
+            value = pendulum.parse(text)
+            assert isinstance(value, pendulum.DateTime)
+        except (ValueError, TypeError, AssertionError):
+            raise TapError(
+                f"The state's bookmark {text!r} of {self.name} is no date and time: "
+                "correct the state file, or start without it"
+            ) from None
+        bookmark = value.in_timezone("UTC").replace(microsecond=0)
+        state["replication_key_value"] = bookmark.format("YYYY-MM-DD[T]HH:mm:ss[Z]")
+        return bookmark
+
+    def _advance(self, context: Context | None, date_time: str) -> None:
+        """Move the bookmark on to `date_time`, never back."""
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return
+        state = self.get_context_state(context)
+        if date_time > (state.get("replication_key_value") or ""):
+            state["replication_key"] = BOOKMARK
+            state["replication_key_value"] = date_time
+
+    def _increment_stream_state(
+        self, latest_record: Mapping[str, Any], *, context: Context | None = None
+    ) -> None:
+        self._advance(context, latest_record[BOOKMARK])
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: the records are sorted, a bookmark never overtakes them."""
+
+    # A sync
+
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        try:
+            if write_messages and self._fits_typed_lane():
+                self._sync_typed(context)
+            else:
+                yield from super()._sync_records(context, write_messages=write_messages)
+        except Exception as problem:
+            # What has been emitted is complete up to the bookmark: the next run goes on there.
+            self.state_manager.is_flushed = False
+            self._write_state_message()
+            self._source.disconnect()
+            if isinstance(problem, msgspec.MsgspecError):
+                raise TapError(f"The API's answer cannot be read: {problem}") from None
+            raise
+        self._source.disconnect()
+
+    def _fits_typed_lane(self) -> bool:
+        """Whether records go out as they are: nothing mapped, flattened or half selected."""
+        maps = self.stream_maps
+        return (
+            self.ABORT_AT_RECORD_COUNT is None
+            and len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and maps[0].stream_alias == self.name
+            and not self.config.get("flattening_enabled")
+            and not any(len(path) > 2 and not chosen for path, chosen in self.mask.items())
+            and isinstance(self._source.message_writer, Output)
+        )
+
+    def _sync_typed(self, context: Context | None) -> None:
+        """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
+        output = self._source.message_writer
+        lines = RecordLines(self.name, self._stream_version)
+        since_state = 0
+        with self.get_record_counter() as counter, self.get_sync_timer() as timer:
+            for partition in [context] if context is not None else self.partitions or [{}]:
+                counter.with_context(partition)
+                timer.with_context(partition)
+                here = partition or None
+                self._write_starting_replication_value(here)
+                for records in self._windows(here):
+                    for first in range(0, len(records), LINES_PER_WRITE):
+                        part = records[first : first + LINES_PER_WRITE]
+                        output.write_lines(lines.encode(part))
+                        self._advance(here, f"{part[-1].date_time:%Y-%m-%dT%H:%M:%SZ}")
+                        counter.increment(len(part))
+                        self.state_manager.is_flushed = False
+                        since_state += len(part)
+                        if since_state >= self.STATE_MSG_FREQUENCY:
+                            self._write_state_message()
+                            since_state = 0
+                self._finalize_state(self.get_context_state(here))
+        self._write_state_message()
