@@ -51,7 +51,7 @@ class Account:
         accounts = msgspec.json.decode(self._client.call("get.account").data)
         name = accounts[0].get("timezone") if accounts else None
         try:
-            pendulum.timezone(name)
+            pendulum.timezone(str(name))
         except Exception:
             raise TapError(
                 f"The API names the account's time zone {name!r}, which is not known: "

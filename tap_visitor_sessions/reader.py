@@ -162,12 +162,11 @@ class WindowReader:
     ) -> tuple[list[Record] | None, str]:
         """The rows of a window that takes several pages: (rows, "") or (None, why not)."""
         if total > MAX_OFFSET + self.cap.rows:
-            if window.end > window.start and window.is_one_second:
-                # Where date_till is counted in, the query spans two seconds: ask for one.
+            if any(row.date_time >= window.end > window.start for row in first):
+                # date_till is counted in, so the query spans two seconds: ask for the one.
                 narrow = Window(window.start, window.start)
                 raw, count = self._page(narrow, 0, steady=True)
-                if 0 < count <= MAX_OFFSET + self.cap.rows:
-                    return self._by_offset(narrow, self._decoder.rows(raw), count)
+                return self._by_offset(narrow, self._decoder.rows(raw), count)
             raise SecondTooFull(
                 f"{total} sessions are filed under the second {window.start:%Y-%m-%d %H:%M:%S}, "
                 f"and the API reaches only {MAX_OFFSET + self.cap.rows} of them. Set a `filter` "
@@ -267,11 +266,10 @@ class SpanReader:
                     agenda[place] = self._split(item, result)
         out = sum(isinstance(item, _Slot) for item in agenda)
         while out < self._concurrency:
-            place = next((i for i, x in enumerate(agenda) if isinstance(x, Region) and x), None)
-            if place is None:
+            uncut = ((i, x) for i, x in enumerate(agenda) if isinstance(x, Region) and x)
+            place, region = next(uncut, (0, None))
+            if region is None:
                 break
-            region = agenda[place]
-            assert isinstance(region, Region)
             slot = _Slot(region.cut(self._reader.cap.rows), region)
             agenda.insert(place, slot)
             workers.submit(slot)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Union
+from typing import Any
 
 import msgspec
 
@@ -50,14 +50,18 @@ _SCALARS: dict[str, type] = {
 }
 
 
+def _list(item: Any) -> Any:
+    return list[item]
+
+
 def _python_type(name: str, schema: Mapping[str, Any], *, strict_names: bool) -> Any:
     kind = _kind(schema)
     if kind == "object":
         return _struct(name, schema["properties"], (), strict_names=strict_names)
     if kind == "array":
-        item = _python_type(f"{name}_item", schema["items"], strict_names=strict_names)
+        item: Any = _python_type(f"{name}_item", schema["items"], strict_names=strict_names)
         # One hit as an object (the page's example) is an array of one.
-        return Union[list[item], item] if _kind(schema["items"]) == "object" else list[item]
+        return _list(item) | item if _kind(schema["items"]) == "object" else _list(item)
     return _SCALARS[kind]
 
 
@@ -71,7 +75,7 @@ def _struct(
     fields: list[Any] = []
     for member, schema in properties.items():
         kind = _python_type(f"{name}_{member}", schema, strict_names=strict_names)
-        fields.append((member, kind) if member in required else (member, Union[kind, None], None))
+        fields.append((member, kind) if member in required else (member, kind | None, None))
     return msgspec.defstruct(
         name, fields, kw_only=True, gc=False, forbid_unknown_fields=strict_names
     )
@@ -124,8 +128,8 @@ class Conformer:
     def _row(self, row: object) -> dict[str, Any]:
         if not isinstance(row, dict):
             raise TapError("The API's answer holds a session that is not an object")
-        row = {SPELLINGS.get(name, name): value for name, value in row.items()}
-        result = self._members("", row, self._properties)
+        named = {SPELLINGS.get(str(name), str(name)): value for name, value in row.items()}
+        result = self._members("", named, self._properties)
         for name in self._required:
             if result.get(name) is None:
                 raise TapError(
@@ -141,7 +145,7 @@ class Conformer:
         for name, item in value.items():
             here = f"{path}{name}"
             if name not in properties:
-                self._warnings.once(here, "the API sends it, the stream does not declare it; left out")
+                self._warnings.once(here, "the API sends it, it is not declared; left out")
                 continue
             try:
                 result[name] = self._value(here, item, properties[name])
@@ -173,7 +177,7 @@ class Conformer:
         result = []
         for item in values:
             try:
-                conformed = self._value(f"{path}[]" if not isinstance(item, dict) else path, item, schema)
+                conformed = self._value(path, item, schema)
             except _Unfit as problem:
                 self._warnings.once(f"{path}[]", f"{problem}; left out")
                 continue
@@ -235,7 +239,7 @@ class Decoder:
         self._conformer = Conformer(declared, self._required)
         self._strict = self._row_type(strict_names=True)
         self._lax = self._row_type(strict_names=False)
-        self._decoder = msgspec.json.Decoder(list[self._strict], strict=False)  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(_list(self._strict), strict=False)
         self._keys = msgspec.json.Decoder(list[_Key])
         self._arrays = [k for k, v in declared.items() if _kind(v) == "array"]
         self._objects = [k for k, v in declared.items() if _kind(v) == "object"]
@@ -250,9 +254,7 @@ class Decoder:
         }
 
     def _row_type(self, *, strict_names: bool) -> type[msgspec.Struct]:
-        return _struct(
-            "Session", self._properties, self._required, strict_names=strict_names
-        )
+        return _struct("Session", self._properties, self._required, strict_names=strict_names)
 
     def times(self, raw: bytes) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
@@ -269,7 +271,7 @@ class Decoder:
         """
         if b"\\u0000" not in raw:  # databases cannot store NUL
             try:
-                rows = self._decoder.decode(raw)
+                rows: list[Record] = self._decoder.decode(raw)
             except msgspec.ValidationError:
                 pass
             else:
@@ -280,8 +282,8 @@ class Decoder:
     def _conformed(self, raw: bytes) -> list[Record]:
         rows = self._conformer.rows(msgspec.json.decode(raw))
         # What is undeclared has been warned about: no need to trip over it on each page.
-        self._decoder = msgspec.json.Decoder(list[self._lax], strict=False)  # type: ignore[name-defined]
-        typed: list[Record] = msgspec.convert(rows, list[self._lax], strict=False)  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(_list(self._lax), strict=False)
+        typed: list[Record] = msgspec.convert(rows, _list(self._lax), strict=False)
         for row in typed:
             row.date_time = row.date_time.replace(tzinfo=None)
         return typed

@@ -184,6 +184,7 @@ class VisitorSessions(Stream):
     def _sync_typed(self, context: Context | None) -> None:
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
         output = self._source.message_writer
+        assert isinstance(output, Output)
         lines = RecordLines(self.name, self._stream_version)
         since_state = 0
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:

@@ -74,7 +74,8 @@ class TapVisitorSessions(Tap):
         for name in SECRETS:
             value = self._config.get(name)
             if value not in (None, ""):
-                found = [line.replace(repr(value), "***").replace(str(value), "***") for line in found]
+                hidden = (line.replace(repr(value), "***") for line in found)
+                found = [line.replace(str(value), "***") for line in hidden]
         if not found:
             found = problems(self._config)
         if found and raise_errors:

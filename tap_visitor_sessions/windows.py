@@ -170,14 +170,18 @@ class PageCap:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._longest = 0  # page ever seen
+        self._last_short: int | None = None
         self._firm = False
         self.rows = limit
 
     def observe(self, asked: int, got: int, available: int) -> None:
         """Learn from a page of `got` rows, asked for `asked`, with `available` to be had."""
+        self._longest = max(self._longest, got)
         if got >= min(asked, available):
             if got > self.rows or (not self._firm and got * 2 > self.rows):
                 self.rows = min(max(got, self.rows) * 2, self._limit)
         elif got > 0:
-            self._firm = got == self.rows
-            self.rows = got if self.rows == self._limit else max(self.rows, got)
+            self._firm = got == self._last_short
+            self._last_short = got
+            self.rows = min(self._longest, self._limit)
