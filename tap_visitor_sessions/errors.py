@@ -282,7 +282,9 @@ _TEXTS: dict[str, Callable[[str, Mapping[str, Any], str], str]] = {
     "account_inactive": _fixed(
         "The account is inactive: ask the vendor to activate it (often an unpaid bill)."
     ),
-    "internal_error": _fixed("The API failed inside (internal_error) on {method}: try again later."),
+    "internal_error": _fixed(
+        "The API failed inside (internal_error) on {method}: try again later."
+    ),
     "method_not_found": _fixed(
         "The API does not know {method}: check that api_url ends with the version, like /v2.0."
     ),

@@ -1,0 +1,348 @@
+"""One JSON-RPC call of the Data API: authentication, retries, limits. Knows no Singer.
+
+Source: the vendor's pages on transport, authentication, limits and errors. Errors arrive as
+HTTP 200, so an answer counts only once its envelope has been read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tenacity
+import urllib3
+
+from tap_visitor_sessions.auth import Auth, LoginAuth, TokenAuth
+from tap_visitor_sessions.errors import (
+    CountMismatch,
+    DailyLimitReached,
+    LimitExceeded,
+    SessionEnded,
+    TapError,
+    TransientError,
+    Unreachable,
+    error_from,
+    limits_of,
+)
+from tap_visitor_sessions.limits import Pacer
+
+logger = logging.getLogger("tap-visitor-sessions.client")
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds at most to wait for a connection."""
+FIRST_CONTACT = 30.0
+"""Seconds after which a host that has never answered is given up."""
+BACKOFF = (0.5, 10.0)
+"""First and longest pause before a retry, in seconds; the pauses grow and are jittered."""
+LONGEST_LIMIT_WAIT = 3600.0
+"""Seconds after which a request rejected for the minute's points is given up."""
+LISTING_PAGE = 1000
+"""Rows asked per request of a listing such as get.customer_users."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer.
+
+    Attributes:
+        data: The raw JSON of `result.data`, not decoded.
+        total_items: Rows that the query has, where the method says so.
+        metadata: The answer's metadata, decoded.
+    """
+
+    data: bytes
+    total_items: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class _Result(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+    metadata: dict[str, Any] | None = None
+    meta_data: dict[str, Any] | None = None  # get.account spells it so
+
+
+class _Envelope(msgspec.Struct):
+    id: Any = None
+    result: _Result | None = None
+    error: dict[str, Any] | None = None
+
+
+class Client:
+    """Calls the API; safe to use from several threads, each with its own connection."""
+
+    def __init__(
+        self,
+        api_url: str,
+        *,
+        access_token: str | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        timeout: float = 300,
+        max_retries: int = 8,
+        on_daily_limit: str = "fail",
+        user_agent: str = "tap-visitor-sessions",
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._url = api_url
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._daily_fail = on_daily_limit == "fail"
+        self._user_agent = user_agent
+        self._stop = stop or threading.Event()
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._reached = False
+        self._warned: set[str] = set()
+        self.pacer = Pacer(on_daily_limit=on_daily_limit, stop=self._stop)
+        self._auth: Auth = (
+            TokenAuth(access_token)
+            if access_token
+            else LoginAuth(login or "", password or "", self._call)
+        )
+        self.requests_made = 0
+        self.retries = 0
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Client({self._url!r})"
+
+    @property
+    def seconds_waited(self) -> float:
+        """Seconds spent waiting for points."""
+        return self.pacer.seconds_waited
+
+    def call(self, method: str, params: Mapping[str, object] | None = None) -> Answer:
+        """Call a method with the account's token.
+
+        Raises:
+            TapError: with what went wrong and the cure; never holds a secret.
+        """
+        token = self._auth.token()
+        try:
+            return self._call(method, {**(params or {}), "access_token": token})
+        except SessionEnded:
+            if not self._auth.renew(token):
+                raise
+        return self._call(method, {**(params or {}), "access_token": self._auth.token()})
+
+    def items(self, method: str, params: Mapping[str, object] | None = None) -> list[Any]:
+        """All rows of a small listing such as `get.customer_users`, page by page.
+
+        Raises:
+            CountMismatch: the pages end before `total_items` rows have come.
+        """
+        rows: list[Any] = []
+        while True:
+            answer = self.call(
+                method, {**(params or {}), "limit": LISTING_PAGE, "offset": len(rows)}
+            )
+            page = msgspec.json.decode(answer.data)
+            rows += page
+            total = len(rows) if answer.total_items is None else answer.total_items
+            if len(rows) >= total:
+                return rows
+            if not page:
+                raise CountMismatch(f"{method} promised {total} rows and gave {len(rows)}")
+
+    def close(self) -> None:
+        """Log out of a login session. The client can be used again: it logs in anew."""
+        self._auth.logout()
+
+    # One call, as often as it takes
+
+    def _call(self, method: str, params: Mapping[str, object]) -> Answer:
+        began = time.monotonic()
+        while True:
+            try:
+                return self._retrying(method)(self._attempt, method, params)
+            except LimitExceeded as limit:
+                if limit.limit_type == "day" and self._daily_fail:
+                    raise DailyLimitReached(str(limit)) from None
+                waited = time.monotonic() - began
+                if limit.limit_type != "day" and waited > LONGEST_LIMIT_WAIT:
+                    raise
+
+    def _retrying(self, method: str) -> tenacity.Retrying:
+        first, longest = BACKOFF
+
+        def note(state: tenacity.RetryCallState) -> None:
+            self.retries += 1
+            problem = state.outcome.exception() if state.outcome else None
+            pause = state.next_action.sleep if state.next_action else 0.0
+            logger.warning("%s: %s; again in %.1f s", method, problem, pause)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((TransientError, Unreachable)),
+            stop=self._enough,
+            wait=_wait(tenacity.wait_random_exponential(multiplier=first, max=longest)),
+            sleep=self._pause,
+            before_sleep=note,
+            reraise=True,
+        )
+
+    def _enough(self, state: tenacity.RetryCallState) -> bool:
+        """Stop after the retries allowed, and sooner for a host that never answered."""
+        never = not self._reached and isinstance(
+            state.outcome.exception() if state.outcome else None, Unreachable
+        )
+        late = never and (state.seconds_since_start or 0) > FIRST_CONTACT - CONNECT_TIMEOUT
+        return late or state.attempt_number > self._max_retries
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise TapError("Stopped")
+
+    def _attempt(self, method: str, params: Mapping[str, object]) -> Answer:
+        """One request and its answer; meters are learnt from both kinds of answer."""
+        self.pacer.acquire()
+        limits: dict[str, Any] | None = None
+        try:
+            request_id = uuid.uuid4().hex
+            body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+            envelope = self._parsed(self._post(msgspec.json.encode(body)))
+            self._reached = True
+            if envelope.error is not None:
+                limits = limits_of(envelope.error.get("data"))
+                problem = error_from(envelope.error, method)
+                if isinstance(problem, LimitExceeded):
+                    self.pacer.exceeded(problem)
+                raise problem
+            if envelope.result is None:
+                raise TransientError("The answer holds neither a result nor an error")
+            if envelope.id != request_id:
+                raise TransientError("The answer belongs to another request")
+            metadata = envelope.result.metadata or envelope.result.meta_data or {}
+            limits = limits_of({"metadata": metadata})
+            self._note_version(metadata)
+            total = metadata.get("total_items")
+            return Answer(
+                bytes(envelope.result.data),
+                int(total) if isinstance(total, (int, str)) and str(total).isdigit() else None,
+                metadata,
+            )
+        finally:
+            self.pacer.release(limits)
+
+    def _post(self, body: bytes) -> bytes:
+        self.requests_made += 1
+        session = self._session()
+        try:
+            response = session.post(
+                self._url,
+                data=body,
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                self._check_status(response)
+                return self._body(response)
+        except (requests.ConnectionError, requests.Timeout) as problem:
+            raise self._unreached(problem) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
+            raise TransientError(f"The answer broke off ({type(problem).__name__})") from None
+
+    def _body(self, response: requests.Response) -> bytes:
+        """The whole body. urllib3 counts it against Content-Length and raises when cut."""
+        deadline = time.monotonic() + self._timeout
+        parts = []
+        for part in response.iter_content(1 << 20):
+            parts.append(part)
+            if time.monotonic() > deadline:
+                raise TransientError(f"The answer took longer than {self._timeout:g} s")
+        return b"".join(parts)
+
+    def _unreached(self, problem: Exception) -> TapError:
+        host = urlsplit(self._url).netloc
+        text = str(problem)
+        if isinstance(problem, requests.exceptions.ProxyError):
+            return Unreachable(f"The proxy in front of {host} refuses: check HTTPS_PROXY")
+        if isinstance(problem, requests.exceptions.SSLError):
+            return Unreachable(f"No trusted TLS connection to {host}: check api_url and the proxy")
+        if isinstance(problem, requests.ReadTimeout) or "Read timed out" in text:
+            return TransientError(f"No answer within {self._timeout:g} s (request_timeout)")
+        if isinstance(problem, requests.ConnectTimeout) or "NewConnectionError" in text:
+            return Unreachable(
+                f"{host} cannot be reached: check api_url, the network and the proxy settings"
+            )
+        if "NameResolution" in text or "Name or service" in text:
+            return Unreachable(f"{host} is not a known host: check api_url and the name server")
+        return TransientError(f"The connection to {host} broke off ({type(problem).__name__})")
+
+    def _check_status(self, response: requests.Response) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status >= 500 or status in (408, 429):
+            raise TransientError(f"The gateway answered HTTP {status}")
+        hint = "check the proxy's user and password" if status == 407 else "check api_url"
+        raise TapError(f"{urlsplit(self._url).netloc} answered HTTP {status}: {hint}")
+
+    def _parsed(self, body: bytes) -> _Envelope:
+        try:
+            return msgspec.json.decode(body, type=_Envelope)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._parsed_leniently(body)
+
+    def _parsed_leniently(self, body: bytes) -> _Envelope:
+        """JSON that only the standard library takes: half surrogate pairs become U+FFFD."""
+        try:
+            value = json.loads(body.decode("utf-8"))
+            text = json.dumps(value, ensure_ascii=False)
+            mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            envelope = msgspec.json.decode(mended.encode(), type=_Envelope)
+        except (ValueError, msgspec.MsgspecError):
+            what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
+            raise TransientError(f"The answer is {what}") from None
+        self._warn_once("The API sent half of a character: replaced by U+FFFD")
+        return envelope
+
+    def _note_version(self, metadata: Mapping[str, Any]) -> None:
+        version = metadata.get("api_version")
+        if isinstance(version, dict) and version.get("current_version_deprecated"):
+            self._warn_once(
+                "This version of the API is superseded and will be switched off within two "
+                "months: look for a newer release of the tap, or another version in api_url"
+            )
+
+    def _warn_once(self, message: str) -> None:
+        with self._lock:
+            if message in self._warned:
+                return
+            self._warned.add(message)
+        logger.warning(message)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.headers.update(
+                {
+                    "Content-Type": "application/json; charset=UTF-8",
+                    "Accept-Encoding": "gzip",
+                    "User-Agent": self._user_agent,
+                }
+            )
+        return session
+
+
+def _wait(
+    backoff: Callable[[tenacity.RetryCallState], float],
+) -> Callable[[tenacity.RetryCallState], float]:
+    """The back-off, or longer where the server asked for it."""
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        problem = state.outcome.exception() if state.outcome else None
+        asked = problem.retry_after if isinstance(problem, TransientError) else None
+        return max(backoff(state), min(asked or 0.0, 300.0))
+
+    return wait
