@@ -1,0 +1,125 @@
+"""How the sandbox misbehaves when told to, and what it grants."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Faults:
+    """Misbehaviour of the report method; all off by default. Rates are probabilities."""
+
+    short_pages: int | None = None
+    short_pages_random: bool = False
+    reshuffle: bool = False
+    order: str = "shuffled"  # or ascending, descending
+    till_exclusive: bool = False
+    null_arrays: bool = False
+    numbers_as_strings: bool = False
+    single_hit_object: bool = False
+    example_spelling: bool = False
+    http_error_rate: float = 0.0
+    html_200_rate: float = 0.0
+    cut_body_rate: float = 0.0
+    truncated_json_rate: float = 0.0
+    reset_rate: float = 0.0
+    internal_error_rate: float = 0.0
+    wrong_id_rate: float = 0.0
+    bad_utf8_rate: float = 0.0
+    fail_first: int = 0
+    latency: float = 0.0
+    duplicate_rate: float = 0.0
+    arrive: Callable[[Any, dict[str, Any]], None] | None = None
+    deprecated: bool = False
+    gzip: bool = False
+    errors: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether rows are written differently from their plain form."""
+        return (
+            self.null_arrays
+            or self.numbers_as_strings
+            or self.single_hit_object
+            or self.example_spelling
+        )
+
+    def reshape(self, row: dict[str, Any], numbers: set[str]) -> dict[str, Any]:
+        """The row as another reading of the vendor's page would write it."""
+        row = dict(row)
+        if self.numbers_as_strings:
+            for name in numbers & set(row):
+                row[name] = None if row[name] is None else str(row[name])
+        if self.single_hit_object and len(row.get("hits") or []) == 1:
+            row["hits"] = row["hits"][0]
+        if self.null_arrays:
+            row = {name: None if value == [] else value for name, value in row.items()}
+        if self.example_spelling:
+            spelling = {"hits": "hist", "campaign_id": "camapign_id"}
+            row = {spelling.get(name, name): value for name, value in row.items()}
+        return row
+
+
+@dataclass
+class Limits:
+    """Points granted; None: no limit and no meter. `minute_seconds` shortens the minute."""
+
+    day: int | None = None
+    minute: int | None = None
+    minute_seconds: float = 60.0
+
+
+class Meters:
+    """Counts the points used. Only successful calls are charged."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._day_used = 0
+        self._minute_used = 0
+        self._minute_began = time.monotonic()
+
+    def exceeded(self) -> str | None:
+        """`day` or `minute` when no point of it is left."""
+        with self._lock:
+            self._roll()
+            if self.limits.day is not None and self._day_used >= self.limits.day:
+                return "day"
+            if self.limits.minute is not None and self._minute_used >= self.limits.minute:
+                return "minute"
+            return None
+
+    def charge(self) -> None:
+        """Take a point."""
+        with self._lock:
+            self._day_used += 1
+            self._minute_used += 1
+
+    def read(self) -> dict[str, Any]:
+        """The meters as an answer carries them."""
+        with self._lock:
+            self._roll()
+            meters: dict[str, Any] = {}
+            if self.limits.day is not None:
+                meters |= {
+                    "day_limit": self.limits.day,
+                    "day_remaining": max(self.limits.day - self._day_used, 0),
+                    "day_reset": 3600,
+                }
+            if self.limits.minute is not None:
+                left = self.limits.minute_seconds - (time.monotonic() - self._minute_began)
+                meters |= {
+                    "minute_limit": self.limits.minute,
+                    "minute_remaining": max(self.limits.minute - self._minute_used, 0),
+                    "minute_reset": int(left) + 1,
+                }
+            return meters
+
+    def _roll(self) -> None:
+        if time.monotonic() - self._minute_began >= self.limits.minute_seconds:
+            self._minute_began = time.monotonic()
+            self._minute_used = 0

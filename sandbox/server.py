@@ -1,0 +1,507 @@
+"""The Data API on loopback: JSON-RPC over HTTP, with the vendor's documented limits."""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import gzip
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.columns import COLUMNS, DEFAULT, SORTABLE
+from sandbox.data import make_sessions
+from sandbox.faults import Faults, Limits, Meters
+from sandbox.filters import Refused, compiled
+from sandbox.store import Row, Store, ordered
+
+REPORT = "get.visitor_sessions_report"
+FORMAT = "%Y-%m-%d %H:%M:%S"
+COMPONENTS = ["call_tracking", "consultant", "lead", "sitephone"]
+CODES = {
+    "limit_exceeded": -32029,
+    "access_token_expired": -32001,
+    "access_token_invalid": -32001,
+    "access_token_blocked": -32001,
+    "auth_error": -32001,
+    "ip_not_whitelisted": -32003,
+    "forbidden": -32003,
+    "method_component_disabled": -32008,
+    "account_inactive": -32009,
+    "internal_error": -32603,
+    "method_not_found": -32601,
+    "parse_error": -32700,
+    "invalid_request": -32600,
+    "notifications_not_supported": -32600,
+    "batch_operations_not_supported": -32600,
+}
+REPORT_PARAMS = {
+    "access_token",
+    "user_id",
+    "limit",
+    "offset",
+    "filter",
+    "fields",
+    "sort",
+    "date_from",
+    "date_till",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that the sandbox has seen."""
+
+    method: str
+    params: dict[str, Any]
+    mnemonic: str | None
+    rows: int
+    at: float
+    http_fault: str | None = None
+
+
+class Sandbox:
+    """The API with one account's data. Use as `with Sandbox(...).running() as sandbox`.
+
+    Args:
+        rows: Sessions to hold; else `sessions` of them are made by `seed`.
+        partner: Customer id -> its user ids; makes the account a partner's.
+        rows_by_user: Partner: sessions of each user (default: each user sees `rows`).
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: Iterable[Row] | None = None,
+        sessions: int = 1000,
+        seed: int = 0,
+        start: datetime = datetime(2024, 5, 1),
+        end: datetime = datetime(2024, 5, 31),
+        timezone: str = "Europe/Moscow",
+        token: str = "sandbox-token",
+        login: str = "demo@example.com",
+        password: str = "sandbox-password",
+        limits: Limits | None = None,
+        faults: Faults | None = None,
+        session_lifetime: float = 3600.0,
+        partner: Mapping[int, list[int]] | None = None,
+        rows_by_user: Mapping[int, Iterable[Row]] | None = None,
+        allowed_ips: set[str] | None = None,
+        disabled_component: bool = False,
+    ) -> None:
+        made = make_sessions(sessions, seed=seed, start=start, end=end) if rows is None else rows
+        self._stores: dict[int | None, Store] = {None: Store(made)}
+        for user, its_rows in (rows_by_user or {}).items():
+            self._stores[user] = Store(its_rows)
+        self.timezone = timezone
+        self.token = token
+        self.login = login
+        self.password = password
+        self.faults = faults or Faults()
+        self.meters = Meters(limits or Limits())
+        self.session_lifetime = session_lifetime
+        self.partner = partner
+        self.allowed_ips = allowed_ips
+        self.disabled_component = disabled_component
+        self.calls: list[Call] = []
+        self.url = ""
+        self._seed = seed
+        self._random = random.Random(seed)
+        self._sessions: dict[str, float] = {}
+
+    # For tests
+
+    @property
+    def reports(self) -> list[Call]:
+        """The calls of the report method."""
+        return [call for call in self.calls if call.method == REPORT]
+
+    def rows(self, user_id: int | None = None) -> list[Row]:
+        """The sessions held, as the API would write them plainly."""
+        return self._store(user_id).rows()
+
+    def add(self, rows: Iterable[Row], user_id: int | None = None) -> None:
+        """Add sessions while serving."""
+        self._store(user_id).add(rows)
+
+    def delete(self, ids: Iterable[int], user_id: int | None = None) -> None:
+        """Delete sessions while serving."""
+        self._store(user_id).delete(ids)
+
+    def update(self, id_: int, user_id: int | None = None, **columns: Any) -> None:
+        """Change a session while serving."""
+        self._store(user_id).update(id_, **columns)
+
+    def expire_sessions(self) -> None:
+        """End all login sessions now."""
+        self._sessions = dict.fromkeys(self._sessions, 0.0)
+
+    @contextmanager
+    def running(self, port: int = 0) -> Iterator[Sandbox]:
+        """Serve on loopback from a thread until the block ends."""
+        listener = socket.create_server(("127.0.0.1", port))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2.0"
+        server = uvicorn.Server(
+            uvicorn.Config(self.app(), log_level="critical", lifespan="off", access_log=False)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        try:
+            yield self
+        finally:
+            server.force_exit = server.should_exit = True
+            thread.join(5)
+            listener.close()
+
+    def _store(self, user_id: int | None) -> Store:
+        return self._stores.get(user_id, self._stores[None])
+
+    # HTTP
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(routes=[Route("/v2.0", self._serve, methods=["POST"])])
+
+    async def _serve(self, request: Request) -> Response:
+        body = await request.body()
+        faults = self.faults
+        if faults.latency:
+            await asyncio.sleep(faults.latency)
+        address = request.client.host if request.client else ""
+        method, params, answer = self._answer(body, address)
+        fault = self._http_fault() if method == REPORT else None
+        if fault:
+            self.calls[-1] = Call(method, params, None, 0, time.monotonic(), fault)
+            return self._broken(fault, answer, request)
+        headers = {"Content-Type": "application/json; charset=UTF-8"}
+        if faults.gzip and "gzip" in request.headers.get("accept-encoding", ""):
+            answer = gzip.compress(answer, 1)
+            headers["Content-Encoding"] = "gzip"
+        return Response(answer, headers=headers)
+
+    def _http_fault(self) -> str | None:
+        faults = self.faults
+        if faults.fail_first > 0:
+            faults.fail_first -= 1
+            return "http_error"
+        rates = [
+            "http_error",
+            "html_200",
+            "cut_body",
+            "truncated_json",
+            "reset",
+            "wrong_id",
+            "bad_utf8",
+        ]
+        return next(
+            (r for r in rates if self._random.random() < getattr(faults, f"{r}_rate")), None
+        )
+
+    def _broken(self, fault: str, answer: bytes, request: Request) -> Response:
+        html = b"<html><body>Bad Gateway</body></html>"
+        if fault == "http_error":
+            return Response(html, self._random.choice([502, 503, 504]), media_type="text/html")
+        if fault == "html_200":
+            return Response(html, media_type="text/html")
+        if fault == "truncated_json":
+            return Response(answer[: len(answer) // 2])
+        if fault == "bad_utf8":
+            return Response(answer[:-2] + b"\xff\xfe" + answer[-2:])
+        if fault == "wrong_id":
+            envelope = msgspec.json.decode(answer)
+            return Response(msgspec.json.encode({**envelope, "id": "another"}))
+        # cut_body: the length promised, half of the body, then the connection ends.
+        # reset: not even that.
+        return _Broken(answer if fault == "cut_body" else b"", request)
+
+    # JSON-RPC
+
+    def _answer(self, body: bytes, address: str) -> tuple[str, dict[str, Any], bytes]:
+        method, params, id_ = "", {}, None
+        try:
+            call = self._framed(body)
+            id_, method, params = call["id"], call["method"], call.get("params", {})
+            data, metadata = self._dispatch(method, params, address)
+        except Refused as refusal:
+            self._log(method, params, refusal.mnemonic, 0)
+            return method, params, self._refusal(id_, refusal, address)
+        self.meters.charge()
+        metadata = {"api_version": self._version(), **metadata}
+        if meters := self.meters.read():
+            metadata["limits"] = meters
+        name = "meta_data" if method == "get.account" else "metadata"
+        self._log(method, params, None, metadata.pop("_rows", 0))
+        result = {name: metadata, "data": msgspec.Raw(data)}
+        return method, params, msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "result": result})
+
+    def _version(self) -> dict[str, Any]:
+        return {"current_version_deprecated": self.faults.deprecated, "latest_version": "v2.0"}
+
+    def _log(self, method: str, params: dict[str, Any], mnemonic: str | None, rows: int) -> None:
+        self.calls.append(Call(method, params, mnemonic, rows, time.monotonic()))
+
+    @staticmethod
+    def _framed(body: bytes) -> dict[str, Any]:
+        try:
+            call = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Refused("parse_error") from None
+        if isinstance(call, list):
+            raise Refused("batch_operations_not_supported")
+        if not isinstance(call, dict) or call.get("jsonrpc") != "2.0":
+            raise Refused("invalid_request")
+        if not isinstance(call.get("method"), str) or not isinstance(call.get("params", {}), dict):
+            raise Refused("invalid_request")
+        if not isinstance(call.get("id"), (int, str)):
+            raise Refused("notifications_not_supported")
+        return call
+
+    def _refusal(self, id_: Any, refusal: Refused, address: str) -> bytes:
+        params: dict[str, Any] = {}
+        metadata: dict[str, Any] = {"api_version": self._version()}
+        if meters := self.meters.read():
+            metadata["limits"] = meters
+        if refusal.mnemonic == "limit_exceeded":
+            params = {"limit_type": refusal.value}
+        elif refusal.mnemonic == "ip_not_whitelisted":
+            params = {"ip": address}
+        elif refusal.mnemonic == "method_component_disabled":
+            params = {"components": COMPONENTS}
+        data = {
+            "mnemonic": refusal.mnemonic,
+            "field": refusal.field,
+            "value": refusal.value,
+            "params": params,
+            "extended_helper": None,
+            "metadata": metadata,
+        }
+        error = {
+            "code": CODES.get(refusal.mnemonic, -32602),
+            "message": refusal.mnemonic.replace("_", " ").capitalize(),
+            "data": data,
+        }
+        return msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "error": error})
+
+    def _dispatch(
+        self, method: str, params: dict[str, Any], address: str
+    ) -> tuple[bytes, dict[str, Any]]:
+        methods: dict[str, Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]]] = {
+            "login.user": self._login_user,
+            "logout.user": self._logout_user,
+            "get.account": self._account,
+            "get.customers": self._customers,
+            "get.customer_users": self._customer_users,
+            REPORT: self._report,
+        }
+        if method not in methods:
+            raise Refused("method_not_found")
+        if self.allowed_ips is not None and address not in self.allowed_ips:
+            raise Refused("ip_not_whitelisted", value=address)
+        if queue := self.faults.errors.get(method):
+            raise Refused(queue.pop(0))
+        if method != "login.user":
+            self._authorize(params)
+        if kind := self.meters.exceeded():
+            raise Refused("limit_exceeded", value=kind)
+        if method == REPORT and self._random.random() < self.faults.internal_error_rate:
+            raise Refused("internal_error")
+        data, metadata = methods[method](params)
+        return data if isinstance(data, bytes) else msgspec.json.encode(data), metadata
+
+    # Methods
+
+    def _authorize(self, params: dict[str, Any]) -> None:
+        token = params.get("access_token")
+        if token is None:
+            raise Refused("required_parameter_missed", "access_token")
+        if token == self.token:
+            return
+        if token not in self._sessions:
+            raise Refused("access_token_invalid", "access_token")
+        if self._sessions[token] < time.time():
+            raise Refused("access_token_expired", "access_token")
+
+    def _login_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if (params.get("login"), params.get("password")) != (self.login, self.password):
+            raise Refused("auth_error")
+        token, end = secrets.token_hex(16), time.time() + self.session_lifetime
+        self._sessions[token] = end
+        return {"access_token": token, "expire_at": int(end), "app_id": 1}, {}
+
+    def _logout_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        self._sessions.pop(params["access_token"], None)
+        return {"success": True}, {}
+
+    def _account(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if self.partner is not None:
+            raise Refused("forbidden")
+        return [{"app_id": 1, "name": "Sandbox", "timezone": self.timezone}], {}
+
+    def _customers(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return self._listing(
+            [
+                {"id": customer, "name": f"Customer {customer}", "status": "active"}
+                for customer in self.partner or {}
+            ],
+            params,
+        )
+
+    def _customer_users(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return self._listing(
+            [
+                {
+                    "id": user,
+                    "login": f"user{user}",
+                    "name": f"User {user}",
+                    "customer_id": customer,
+                }
+                for customer, users in (self.partner or {}).items()
+                for user in users
+            ],
+            params,
+        )
+
+    def _listing(
+        self, rows: list[dict[str, Any]], params: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        if self.partner is None:
+            raise Refused("forbidden")
+        limit, offset = _paging(params)
+        return rows[offset : offset + limit], {"total_items": len(rows)}
+
+    def _report(self, params: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        if self.disabled_component:
+            raise Refused("method_component_disabled")
+        if unknown := sorted(set(params) - REPORT_PARAMS):
+            raise Refused("unexpected_parameters", unknown[0], params[unknown[0]])
+        faults = self.faults
+        if faults.arrive:
+            faults.arrive(self, params)
+        user_id = self._user(params)
+        limit, offset = _paging(params)
+        start, till = _span(params)
+        fields = _fields(params)
+        sort = _sort(params)
+        passes = compiled(params["filter"]) if params.get("filter") is not None else None
+        store = self._store(user_id)
+        found = store.find(start, till, faults.till_exclusive, passes)
+        source = self._random if faults.reshuffle else random.Random(f"{self._seed}{start}{till}")
+        rows = ordered(found, sort, faults, source)
+        if faults.short_pages:
+            limit = min(limit, faults.short_pages)
+        page = rows[offset : offset + limit]
+        if faults.short_pages_random and page:
+            page = page[: self._random.randint(max(len(page) // 10, 1), len(page))]
+        if len(page) > 1 and self._random.random() < faults.duplicate_rate:
+            page = [page[1], *page[1:]]
+        data = store.encoded(page, fields, faults)
+        return data, {"total_items": len(found), "_rows": len(page)}
+
+    def _user(self, params: dict[str, Any]) -> int | None:
+        user = params.get("user_id")
+        if self.partner is None:
+            if user is not None:
+                raise Refused("unexpected_parameters", "user_id", user)
+            return None
+        if user is None:
+            raise Refused("required_parameter_missed", "user_id")
+        if not any(user in users for users in self.partner.values()):
+            raise Refused("invalid_parameter_value", "user_id", user)
+        return int(user)
+
+
+class _Broken(Response):
+    """An answer that breaks off: the promised length, half of it, then the end."""
+
+    def __init__(self, body: bytes, request: Request) -> None:
+        super().__init__(body)
+        self._request = request
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.body:
+            length = str(len(self.body)).encode()
+            headers = [(b"content-length", length)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            half = self.body[: len(self.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        while transport is None and hasattr(send, "__closure__"):
+            cells = [c.cell_contents for c in send.__closure__ or ()]
+            owner = next((c for c in cells if callable(c)), None)
+            transport = getattr(getattr(owner, "__self__", None), "transport", None)
+            if owner is None:
+                break
+            send = owner
+        if transport is not None:
+            transport.abort()
+        raise asyncio.CancelledError
+
+
+def _paging(params: dict[str, Any]) -> tuple[int, int]:
+    values = []
+    for name, default, least, most in (("limit", 1000, 1, 10_000), ("offset", 0, 0, 100_000)):
+        value = params.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise Refused("data_type_error", name, value)
+        if not least <= value <= most:
+            raise Refused("invalid_parameter_value", name, value)
+        values.append(value)
+    return values[0], values[1]
+
+
+def _span(params: dict[str, Any]) -> tuple[str, str]:
+    moments = []
+    for name in ("date_from", "date_till"):
+        if name not in params:
+            raise Refused("required_parameter_missed", name)
+        try:
+            moments.append(datetime.strptime(params[name], FORMAT))
+        except (TypeError, ValueError):
+            raise Refused("data_type_error", name, params[name]) from None
+    start, till = moments
+    if till < start:
+        raise Refused("invalid_parameter_value", "date_till", params["date_till"])
+    year, month = divmod(start.month + 2, 12)
+    year, month = start.year + year, month + 1
+    day = min(start.day, calendar.monthrange(year, month)[1])
+    if till > start.replace(year=year, month=month, day=day):
+        raise Refused("date_interval_limit_reached", "date_till", params["date_till"])
+    return params["date_from"], params["date_till"]
+
+
+def _fields(params: dict[str, Any]) -> list[str]:
+    fields = params.get("fields", DEFAULT)
+    if not isinstance(fields, list):
+        raise Refused("data_type_error", "fields", fields)
+    for name in fields:
+        if name not in COLUMNS:
+            raise Refused("unexpected_parameters", "fields", name)
+    return fields
+
+
+def _sort(params: dict[str, Any]) -> list[dict[str, Any]]:
+    rules = params.get("sort", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise Refused("data_type_error", "sort", rules)
+    for rule in rules:
+        if rule.get("field") not in SORTABLE:
+            raise Refused("sort_prohibited", "sort", rule.get("field"))
+        if rule.get("order", "asc") not in ("asc", "desc"):
+            raise Refused("invalid_parameter_value", "sort", rule.get("order"))
+    return rules
