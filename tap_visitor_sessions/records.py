@@ -54,12 +54,12 @@ def _list(item: Any) -> Any:
     return list[item]
 
 
-def _python_type(name: str, schema: Mapping[str, Any], *, strict_names: bool) -> Any:
+def _python_type(name: str, schema: Mapping[str, Any]) -> Any:
     kind = _kind(schema)
     if kind == "object":
-        return _struct(name, schema["properties"], (), strict_names=strict_names)
+        return _struct(name, schema["properties"], ())
     if kind == "array":
-        item: Any = _python_type(f"{name}_item", schema["items"], strict_names=strict_names)
+        item: Any = _python_type(f"{name}_item", schema["items"])
         # One hit as an object (the page's example) is an array of one.
         return _list(item) | item if _kind(schema["items"]) == "object" else _list(item)
     return _SCALARS[kind]
@@ -69,16 +69,12 @@ def _struct(
     name: str,
     properties: Mapping[str, Any],
     required: Sequence[str],
-    *,
-    strict_names: bool,
 ) -> type[msgspec.Struct]:
     fields: list[Any] = []
     for member, schema in properties.items():
-        kind = _python_type(f"{name}_{member}", schema, strict_names=strict_names)
+        kind = _python_type(f"{name}_{member}", schema)
         fields.append((member, kind) if member in required else (member, kind | None, None))
-    return msgspec.defstruct(
-        name, fields, kw_only=True, gc=False, forbid_unknown_fields=strict_names
-    )
+    return msgspec.defstruct(name, fields, kw_only=True, gc=False, forbid_unknown_fields=True)
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -237,9 +233,8 @@ class Decoder:
         self._zone = zone
         declared = {k: v for k, v in self._properties.items() if k not in self._extra}
         self._conformer = Conformer(declared, self._required)
-        self._strict = self._row_type(strict_names=True)
-        self._lax = self._row_type(strict_names=False)
-        self._decoder = msgspec.json.Decoder(_list(self._strict), strict=False)
+        self._row = _struct("Session", self._properties, self._required)
+        self._decoder = msgspec.json.Decoder(_list(self._row), strict=False)
         self._keys = msgspec.json.Decoder(list[_Key])
         self._arrays = [k for k, v in declared.items() if _kind(v) == "array"]
         self._objects = [k for k, v in declared.items() if _kind(v) == "object"]
@@ -252,9 +247,6 @@ class Decoder:
             for column, schema in declared.items()
             if _kind(schema) == "array"
         }
-
-    def _row_type(self, *, strict_names: bool) -> type[msgspec.Struct]:
-        return _struct("Session", self._properties, self._required, strict_names=strict_names)
 
     def times(self, raw: bytes) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
@@ -281,9 +273,7 @@ class Decoder:
 
     def _conformed(self, raw: bytes) -> list[Record]:
         rows = self._conformer.rows(msgspec.json.decode(raw))
-        # What is undeclared has been warned about: no need to trip over it on each page.
-        self._decoder = msgspec.json.Decoder(_list(self._lax), strict=False)
-        typed: list[Record] = msgspec.convert(rows, _list(self._lax), strict=False)
+        typed: list[Record] = msgspec.convert(rows, _list(self._row), strict=False)
         for row in typed:
             row.date_time = row.date_time.replace(tzinfo=None)
         return typed

@@ -1,0 +1,103 @@
+"""Running the tap as a user does, and reading what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Run:
+    """What a run of the tap left behind."""
+
+    code: int
+    messages: list[dict[str, Any]]
+    stderr: str
+    stdout: str
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == kind]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [message["record"] for message in self.of("RECORD")]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.of("STATE")[-1]["value"]
+        return value
+
+    @property
+    def bookmark(self) -> str:
+        return str(self.state["bookmarks"]["visitor_sessions"]["replication_key_value"])
+
+    def check(self) -> Run:
+        """Assert success, validity against the SCHEMA, order, and no id twice."""
+        assert self.code == 0, self.stderr
+        [schema] = self.of("SCHEMA")
+        validator = Draft202012Validator(schema["schema"], format_checker=FormatChecker())
+        for record in self.records:
+            validator.validate(record)
+        order = [(r["date_time"], r["id"]) for r in self.records]
+        assert order == sorted(order)
+        assert len({r["id"] for r in self.records}) == len(order)
+        return self
+
+
+def run_tap(
+    config: dict[str, Any],
+    *arguments: str,
+    state: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+    directory: Path,
+    env: dict[str, str] | None = None,
+    timeout: float = 120,
+) -> Run:
+    """Run `python -m tap_visitor_sessions` in a process of its own."""
+    command = [sys.executable, "-m", "tap_visitor_sessions"]
+    for name, value in (("config", config), ("state", state), ("catalog", catalog)):
+        if value is not None:
+            path = directory / f"{name}.json"
+            path.write_text(json.dumps(value))
+            command += [f"--{name}", str(path)]
+    done = subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+    )
+    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
+    return Run(done.returncode, messages, done.stderr, done.stdout)
+
+
+def as_emitted(row: dict[str, Any], zone: str) -> dict[str, Any]:
+    """A row of the sandbox as the tap must emit it."""
+    row = dict(row)
+    row["date_time"] = _utc(row["date_time"], zone)
+    row["communications"] = [
+        {**item, "communication_date_time": _utc(item["communication_date_time"], zone)}
+        for item in row["communications"]
+    ]
+    campaign = row["integrated_campaign_data"]
+    if all(value is None for value in campaign.values()):
+        row["integrated_campaign_data"] = {}
+    else:
+        row["integrated_campaign_data"] = {**campaign, "banner_id": None}
+    return row
+
+
+def _utc(text: str, zone: str) -> str:
+    wall = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+    return wall.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,31 @@
+"""The SDK's own standard tests of a tap, against the sandbox."""
+
+from __future__ import annotations
+
+import pytest
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
+from sandbox import Sandbox
+from tap_visitor_sessions.tap import TapVisitorSessions
+
+_SANDBOX = Sandbox(sessions=200)
+_RUNNING = _SANDBOX.running()
+_RUNNING.__enter__()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sandbox_ends() -> object:
+    yield
+    _RUNNING.__exit__(None, None, None)
+
+
+TestStandard = get_tap_test_class(
+    TapVisitorSessions,
+    config={
+        "api_url": _SANDBOX.url,
+        "access_token": _SANDBOX.token,
+        "start_date": "2024-05-01T00:00:00",
+        "end_date": "2024-06-01T00:00:00",
+    },
+    suite_config=SuiteConfig(max_records_limit=50),
+)
