@@ -81,7 +81,7 @@ def main() -> None:
                 if held != SESSIONS:
                     raise SystemExit(f"{SESSIONS} sessions were expected in the table")
             show(database)
-    say(f"Done in {time.monotonic() - began:.0f} s. The database lies in {folder / 'postgres'}")
+    say(f"Done in {time.monotonic() - began:.0f} s. The database lies in demo/postgres")
 
 
 def show(database: psycopg.Connection) -> None:

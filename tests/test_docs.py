@@ -1,0 +1,35 @@
+"""README, meltano.yml and `--about` tell the same story."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import yaml
+from support import ROOT
+
+from tap_visitor_sessions import errors
+
+
+def test_readme_and_meltano_yml_equal_about() -> None:
+    command = [sys.executable, "docs/sync.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_names_every_mnemonic_and_both_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in errors._TEXTS if name not in readme]
+    assert not missing
+    assert "python3 dev.py demo" in readme
+    assert "python3 dev.py test" in readme
+    assert "python3 dev.py test" in (ROOT / ".ci/run").read_text()
+
+
+def test_meltano_yml_declares_the_loaders_and_environments() -> None:
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    loaders = {loader["name"] for loader in project["plugins"]["loaders"]}
+    assert loaders >= {"target-postgres", "target-snowflake", "target-jsonl"}
+    assert {e["name"] for e in project["environments"]} == {"sandbox", "production"}
+    assert project["jobs"]
+    assert project["schedules"]

