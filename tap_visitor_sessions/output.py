@@ -35,11 +35,10 @@ class Output(SingerWriter):
             yield
         finally:
             self._writing = False
-        if self._afterwards is not None:
-            self._afterwards()
 
     def write_message(self, message: Message) -> None:
         """Write one message and flush."""
+        self.heed()
         with self._whole():
             super().write_message(message)
 
@@ -54,8 +53,14 @@ class Output(SingerWriter):
                 stdout.write(lines.decode())
             stdout.flush()
 
+    def heed(self) -> None:
+        """Do what a signal put off. Call it where the state fits what has been written."""
+        action, self._afterwards = self._afterwards, None
+        if action is not None:
+            action()
+
     def when_whole(self, action: Callable[[], None]) -> None:
-        """Do `action` now, or as soon as the line being written is complete."""
+        """Do `action` now, or put it off to the next `heed` while a line is being written."""
         if self._writing:
             self._afterwards = action
         else:

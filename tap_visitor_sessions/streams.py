@@ -198,6 +198,7 @@ class VisitorSessions(Stream):
                         part = records[first : first + LINES_PER_WRITE]
                         output.write_lines(lines.encode(part))
                         self._advance(here, f"{part[-1].date_time:%Y-%m-%dT%H:%M:%SZ}")
+                        output.heed()
                         counter.increment(len(part))
                         self.state_manager.is_flushed = False
                         since_state += len(part)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.account import Account
 from tap_visitor_sessions.client import Client
@@ -90,7 +91,8 @@ class TapVisitorSessions(Tap):
         exit_soon(128 + signum)
 
         def last_words() -> None:
-            self.state_writer.write_state(self.state)
+            # Not through the SDK's StateWriter, which is silent when nothing has changed.
+            self.write_message(StateMessage(value=self.state))
             raise SystemExit(128 + signum)
 
         writer = self.message_writer
