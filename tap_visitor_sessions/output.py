@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -37,21 +38,26 @@ class Output(SingerWriter):
             self._writing = False
 
     def write_message(self, message: Message) -> None:
-        """Write one message and flush."""
+        """Write one message."""
         self.heed()
-        with self._whole():
-            super().write_message(message)
+        self.write_lines(f"{self.format_message(message)}\n".encode())
 
-    def write_lines(self, lines: bytes | bytearray) -> None:
-        """Write whole lines of JSON and flush."""
+    def write_lines(self, lines: bytes) -> None:
+        """Write whole lines of JSON, past Python's buffer.
+
+        Measured: a BufferedWriter loses the rest of a large write when a signal cuts it short.
+        """
+        stdout = sys.stdout
         with self._whole():
-            stdout: Any = sys.stdout
-            if hasattr(stdout, "buffer"):
-                stdout.flush()
-                stdout.buffer.write(lines)
-            else:  # a text capture, as in tests
+            try:
+                target = stdout.fileno()
+            except (AttributeError, io.UnsupportedOperation):  # a capture, as in tests
                 stdout.write(lines.decode())
+                return
             stdout.flush()
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(target, rest) :]
 
     def heed(self) -> None:
         """Do what a signal put off. Call it where the state fits what has been written."""
