@@ -214,6 +214,7 @@ class _Workers:
     def _run(self) -> None:
         while (slot := self._tasks.get()) is not None:
             self._work(slot)
+            del slot  # or its records would be held until the next task comes
 
 
 class SpanReader:
