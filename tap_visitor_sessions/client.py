@@ -161,9 +161,12 @@ class Client:
 
     def _call(self, method: str, params: Mapping[str, object]) -> Answer:
         began = time.monotonic()
+        # Tenacity keeps a result in a reference cycle; megabytes would wait for the collector.
+        answers: list[Answer] = []
         while True:
             try:
-                return self._retrying(method)(self._attempt, method, params)
+                self._retrying(method)(lambda: answers.append(self._attempt(method, params)))
+                return answers.pop()
             except LimitExceeded as limit:
                 if limit.limit_type == "day" and self._daily_fail:
                     raise DailyLimitReached(str(limit)) from None
