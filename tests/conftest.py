@@ -1,16 +1,26 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and the tally of faults for docs/faults.md."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
+
+
+class Tally(Protocol):
+    """Notes a fault that a test has injected and survived."""
+
+    def __call__(
+        self, kind: str, fault: str, *, injected: int, lost: int = 0, ends: str = "recovers"
+    ) -> None: ...
 
 
 @pytest.fixture
@@ -22,3 +32,49 @@ def make_sandbox() -> Iterator[MakeSandbox]:
             return stack.enter_context(Sandbox(**options).running())
 
         yield make
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """Notes a fault: its `kind` (a section of docs/faults.md), what it is, how often it was
+    injected, how many sessions were lost, and whether the run `recovers` or ends in a clear
+    `error`. A fault that was never injected, or that lost something, fails the test."""
+
+    def note(
+        kind: str, fault: str, *, injected: int, lost: int = 0, ends: str = "recovers"
+    ) -> None:
+        assert injected > 0, f"{fault}: never injected"
+        assert lost == 0, f"{fault}: {lost} sessions lost"
+        assert ends in ("recovers", "error")
+        row = {"kind": kind, "fault": fault, "injected": injected, "lost": lost, "ends": ends}
+        record_property("fault", row)
+
+    return note
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults-json", type=Path, help="write the faults injected to this file")
+
+
+class _Collector:
+    """Gathers the noted faults of passed tests, from xdist's workers too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            test = report.nodeid.split("[")[0]
+            self._rows += [
+                {**row, "test": test} for name, row in report.user_properties if name == "fault"
+            ]
+
+    def pytest_sessionfinish(self) -> None:
+        self._path.write_text(json.dumps(self._rows, indent=1, ensure_ascii=False))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--faults-json")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Collector(path))
