@@ -118,6 +118,9 @@ class Sandbox:
         self.allowed_ips = allowed_ips
         self.disabled_component = disabled_component
         self.calls: list[Call] = []
+        """Calls answered so far, oldest first."""
+        self.most_at_once = 0
+        self._at_once = 0
         self.url = ""
         self._seed = seed
         self._random = random.Random(seed)
@@ -133,6 +136,13 @@ class Sandbox:
     def rows(self, user_id: int | None = None) -> list[Row]:
         """The sessions held, as the API would write them plainly."""
         return self._store(user_id).rows()
+
+    def hold(self, rows: Iterable[Row], *, timezone: str, faults: Faults) -> None:
+        """Become another account: its sessions, its zone, its moods; the calls are forgotten."""
+        self._stores = {None: Store(rows)}
+        self.timezone, self.faults = timezone, faults
+        self.calls.clear()
+        self.most_at_once = 0
 
     def add(self, rows: Iterable[Row], user_id: int | None = None) -> None:
         """Add sessions while serving."""
@@ -179,6 +189,14 @@ class Sandbox:
         return Starlette(routes=[Route("/v2.0", self._serve, methods=["POST"])])
 
     async def _serve(self, request: Request) -> Response:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._served(request)
+        finally:
+            self._at_once -= 1
+
+    async def _served(self, request: Request) -> Response:
         body = await request.body()
         faults = self.faults
         if faults.latency:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
-
-from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.tap import TapVisitorSessions
 
 
 def main() -> None:
     """Run the tap; exit 1 with one line on stderr for every foreseen error."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Until the tap takes over nothing has been written, so there is nothing to say.
+        signal.signal(number, lambda n, _: os._exit(128 + n))
+
+    from tap_visitor_sessions.errors import TapError
+    from tap_visitor_sessions.tap import TapVisitorSessions
+
     try:
         TapVisitorSessions.cli()
     except TapError as problem:

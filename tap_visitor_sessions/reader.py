@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tap_visitor_sessions.errors import CountMismatch, SecondTooFull, TapError
-from tap_visitor_sessions.records import Decoder, Record
+from tap_visitor_sessions.records import ORDER, Decoder, Record
 from tap_visitor_sessions.windows import PageCap, Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.reader")
@@ -80,6 +80,10 @@ class Query:
         return params
 
 
+class _Moved(Exception):
+    """Data moved during a read by offset; says how."""
+
+
 @dataclass
 class _Overfull:
     """A window that holds more than a page: how many, and the times of a sample."""
@@ -131,10 +135,12 @@ class WindowReader:
             if len(rows) < total:
                 if total > self.cap.rows and not window.is_one_second:
                     return _Overfull(total, [row.date_time for row in rows])
-                found, reason = self._by_offset(window, rows, total)
-                if found is None:
+                try:
+                    rows = self._by_offset(window, rows, total)
+                except _Moved as moved:
+                    reason = str(moved)
                     continue
-                rows, total = found, len(found)
+                total = len(rows)
             if len({row.id for row in rows}) != total:
                 reason = f"total_items is {total}, {len({row.id for row in rows})} came"
                 continue
@@ -151,22 +157,42 @@ class WindowReader:
             "The data may be changing faster than it can be read: run again later"
         )
 
-    def _page(self, window: Window, offset: int, *, steady: bool) -> tuple[bytes, int]:
-        answer = self._call(METHOD, self._query.params(window, offset=offset, steady=steady))
+    def merged(self, before: list[Record], after: list[Record]) -> list[Record]:
+        """Records of two windows in one order."""
+        return sorted([*before, *after], key=ORDER) if before else after
+
+    def shares_instant(self, record: Record, wall: datetime) -> bool:
+        """Whether a session filed under `wall` would be read as the instant of the record."""
+        return bool(record.date_time == self._decoder.instant(wall))
+
+    def _page(
+        self, window: Window, offset: int, *, steady: bool, only_keys: bool = False
+    ) -> tuple[bytes, int]:
+        params = self._query.params(window, offset=offset, steady=steady)
+        if only_keys:
+            params["fields"] = ["id", "date_time"]
+        answer = self._call(METHOD, params)
         if answer.total_items is None:
             raise TapError(f"The API's answer for {window} says no total_items")
         return answer.data, answer.total_items
 
-    def _by_offset(
-        self, window: Window, first: list[Record], total: int
-    ) -> tuple[list[Record] | None, str]:
-        """The rows of a window that takes several pages: (rows, "") or (None, why not)."""
+    def _by_offset(self, window: Window, first: list[Record], total: int) -> list[Record]:
+        """The rows of a window that takes several pages, `first` being those of the first.
+
+        Rows move from page to page as others come and go, and a count that stays the same
+        does not show it. So the ids are read once more: they must be the same.
+
+        Raises:
+            _Moved: the data moved, or the pages do not hold all rows.
+        """
+        if any(row.date_time >= window.end > window.start for row in first) and (
+            window.is_one_second
+        ):
+            # date_till is counted in, so the query spans two seconds: ask for the one.
+            window = Window(window.start, window.start)
+            raw, total = self._page(window, 0, steady=True)
+            first = self._decoder.rows(raw)
         if total > MAX_OFFSET + self.cap.rows:
-            if any(row.date_time >= window.end > window.start for row in first):
-                # date_till is counted in, so the query spans two seconds: ask for the one.
-                narrow = Window(window.start, window.start)
-                raw, count = self._page(narrow, 0, steady=True)
-                return self._by_offset(narrow, self._decoder.rows(raw), count)
             raise SecondTooFull(
                 f"{total} sessions are filed under the second {window.start:%Y-%m-%d %H:%M:%S}, "
                 f"and the API reaches only {MAX_OFFSET + self.cap.rows} of them. Set a `filter` "
@@ -174,23 +200,42 @@ class WindowReader:
             )
         held = {row.id: row for row in first}
         offset = len(first)
-        for sweep in range(TRIES):
-            while offset < total and len(held) < total:
-                raw, now = self._page(window, offset, steady=True)
-                rows = self._decoder.rows(raw)
-                if now != total:
-                    return None, f"total_items went from {total} to {now} during the read"
-                if not rows:
-                    break
-                held.update((row.id, row) for row in rows)
-                offset += len(rows)
-            if len(held) == total:
-                return list(held.values()), ""
-            if len(held) > total:
+        for _ in range(TRIES):
+            for raw in self._pages(window, offset, total):
+                held.update((row.id, row) for row in self._decoder.rows(raw))
+            if len(held) >= total:
                 break
             offset = 0
-            logger.debug("%s: %d of %d after sweep %d", window, len(held), total, sweep + 1)
-        return None, f"total_items is {total}, {len(held)} came by offset"
+        if len(held) != total:
+            raise _Moved(f"total_items is {total}, {len(held)} came by offset")
+        seen: set[int] = set()
+        for _ in range(TRIES):
+            for raw in self._pages(window, 0, total, only_keys=True):
+                seen.update(self._decoder.ids(raw))
+            if len(seen) >= total:
+                break
+        if seen != held.keys():
+            raise _Moved(f"{len(seen ^ held.keys())} sessions came or went during the read")
+        return list(held.values())
+
+    def _pages(
+        self, window: Window, offset: int, total: int, *, only_keys: bool = False
+    ) -> Iterator[bytes]:
+        """The pages of a window from an offset on, in a steady order.
+
+        Raises:
+            _Moved: the number of rows changed underneath.
+        """
+        while offset < total:
+            start = min(offset, MAX_OFFSET)
+            raw, now = self._page(window, start, steady=True, only_keys=only_keys)
+            if now != total:
+                raise _Moved(f"total_items went from {total} to {now} during the read")
+            end = start + len(self._decoder.ids(raw))
+            if end <= offset:
+                return
+            offset = end
+            yield raw
 
 
 class _Workers:
@@ -237,6 +282,8 @@ class SpanReader:
         """
         agenda: deque[Region | _Slot] = deque([Region(start, end)])
         workers = _Workers(self._concurrency, self._fetch)
+        # In a gap of the clock many seconds, so several windows, are read as one instant.
+        carried: list[Record] = []
         try:
             while agenda:
                 self._fill(agenda, workers)
@@ -250,8 +297,14 @@ class SpanReader:
                 self.windows += 1
                 self._learn(head, len(result))
                 self._fill(agenda, workers)
-                if result:
-                    yield result
+                records = self._reader.merged(carried, result)
+                carried = []
+                if records and self._reader.shares_instant(records[-1], head.window.end):
+                    carried = records
+                elif records:
+                    yield records
+            if carried:
+                yield carried
         finally:
             workers.close()
             for item in agenda:

@@ -25,6 +25,9 @@ logger = logging.getLogger("tap-visitor-sessions.records")
 Record = Any
 """A msgspec.Struct with an attribute per selected column; types from the schema."""
 
+ORDER = attrgetter("date_time", "id")
+"""The order of the stream."""
+
 # Spellings of the page's own example (source: get.visitor_sessions_report).
 SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
 REPLACEMENT = "\ufffd"
@@ -85,6 +88,7 @@ EMPTY = Empty()
 
 
 class _Key(msgspec.Struct, gc=False):
+    id: int
     date_time: datetime
 
 
@@ -235,7 +239,7 @@ class Decoder:
         self._conformer = Conformer(declared, self._required)
         self._row = _struct("Session", self._properties, self._required)
         self._decoder = msgspec.json.Decoder(_list(self._row), strict=False)
-        self._keys = msgspec.json.Decoder(list[_Key])
+        self._keys = msgspec.json.Decoder(list[_Key], strict=False)
         self._arrays = [k for k, v in declared.items() if _kind(v) == "array"]
         self._objects = [k for k, v in declared.items() if _kind(v) == "object"]
         self._times = {
@@ -250,10 +254,17 @@ class Decoder:
 
     def times(self, raw: bytes) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
+        return [key.date_time for key in self._keys_of(raw)]
+
+    def ids(self, raw: bytes) -> list[int]:
+        """Only the ids of the rows, cheaply."""
+        return [key.id for key in self._keys_of(raw)]
+
+    def _keys_of(self, raw: bytes) -> list[Any]:
         try:
-            return [key.date_time for key in self._keys.decode(raw)]
+            return self._keys.decode(raw)
         except msgspec.ValidationError:
-            return [row.date_time for row in self.rows(raw)]
+            return self.rows(raw)
 
     def rows(self, raw: bytes) -> list[Record]:
         """Rows typed, in the order they came; `date_time` still naive wall clock.
@@ -302,8 +313,12 @@ class Decoder:
                             self._time_to_utc(item, name)
             for name, value in extra.items():
                 setattr(row, name, value)
-        result.sort(key=attrgetter("date_time", "id"))
+        result.sort(key=ORDER)
         return result
+
+    def instant(self, wall: datetime) -> datetime:
+        """The instant (UTC) as which a wall-clock time is emitted."""
+        return self._zone.to_utc(wall)
 
     def _time_to_utc(self, item: Record, name: str) -> None:
         time = getattr(item, name)

@@ -1,21 +1,25 @@
 """The stream: key, bookmark, partitions, what a sync is.
 
 Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no public way:
-`_sync_records` (overridden: the typed lane), `_increment_stream_state` (overridden: the
+`_sync_records` (overridden: the typed lane), `_sync_batches` (overridden: STATE must not run
+ahead of the files), `_increment_stream_state` (overridden: the
 bookmark must neither stop at look-back records nor be lost on a kill),
-`_write_starting_replication_value`, `_write_state_message`, `_finalize_state` and
-`_stream_version` (called or read).
+`_write_state_message` (overridden: it may not be silent), `_write_starting_replication_value`,
+`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pendulum
+from singer_sdk.batch import Batcher
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
@@ -27,6 +31,8 @@ from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stre
 from tap_visitor_sessions.zones import SECOND, Zone
 
 if TYPE_CHECKING:
+    from singer_sdk.helpers._batch import BatchConfig
+
     from tap_visitor_sessions.tap import TapVisitorSessions
 
 KEY, BOOKMARK = "id", "date_time"
@@ -148,18 +154,46 @@ class VisitorSessions(Stream):
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: the records are sorted, a bookmark never overtakes them."""
 
+    def _write_state_message(self) -> None:
+        """STATE after records, always: the SDK's writer is silent when the bookmark stands
+        still, though sessions read again for the look-back wait for it in the target."""
+        if not self.state_manager.is_flushed:
+            _ = self.stream_state  # makes the stream's entry
+            self._source.write_message(StateMessage(value=self.tap_state))
+            self.state_manager.is_flushed = True
+
     # A sync
+
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        """The SDK's, but the bookmark follows a file once its BATCH message is out: records
+        of a file that a failure or a signal keeps back must be read again."""
+        batcher = Batcher(self.tap_name, self.name, batch_config)
+        with self._ending_with_state(), self.get_batch_counter() as counter:
+            for here in self._contexts(context):
+                for records in _in_lists_of(batch_config.batch_size, self._windows(here)):
+                    rows = (msgspec.to_builtins(record) for record in records)
+                    for manifest in batcher.get_batches(rows):
+                        self._write_batch_message(batch_config.encoding, manifest)
+                        counter.increment()
+                    self._advance(here, _bookmark_text(records[-1]))
+                    self._write_state_message()
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        try:
+        with self._ending_with_state():
             if write_messages and self._fits_typed_lane():
                 self._sync_typed(context)
             else:
                 yield from super()._sync_records(context, write_messages=write_messages)
+
+    @contextmanager
+    def _ending_with_state(self) -> Iterator[None]:
+        """STATE when a sync fails: what has been emitted is complete up to the bookmark, so
+        the next run goes on there. And the end of a login session, either way."""
+        try:
+            yield
         except Exception as problem:
-            # What has been emitted is complete up to the bookmark: the next run goes on there.
             self.state_manager.is_flushed = False
             self._write_state_message()
             self._source.disconnect()
@@ -167,6 +201,12 @@ class VisitorSessions(Stream):
                 raise TapError(f"The API's answer cannot be read: {problem}") from None
             raise
         self._source.disconnect()
+
+    def _contexts(self, context: Context | None) -> list[Context | None]:
+        """The partitions to read; None stands for the stream of a customer's account."""
+        if context is not None:
+            return [context]
+        return [None] if self.partitions is None else list(self.partitions)
 
     def _fits_typed_lane(self) -> bool:
         """Whether records go out as they are: nothing mapped, flattened or half selected."""
@@ -188,16 +228,15 @@ class VisitorSessions(Stream):
         lines = RecordLines(self.name, self._stream_version)
         since_state = 0
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
-            for partition in [context] if context is not None else self.partitions or [{}]:
-                counter.with_context(partition)
-                timer.with_context(partition)
-                here = partition or None
+            for here in self._contexts(context):
+                counter.with_context(here)
+                timer.with_context(here)
                 self._write_starting_replication_value(here)
                 for records in self._windows(here):
                     for first in range(0, len(records), LINES_PER_WRITE):
                         part = records[first : first + LINES_PER_WRITE]
                         output.write_lines(lines.encode(part))
-                        self._advance(here, f"{part[-1].date_time:%Y-%m-%dT%H:%M:%SZ}")
+                        self._advance(here, _bookmark_text(part[-1]))
                         output.heed()
                         counter.increment(len(part))
                         self.state_manager.is_flushed = False
@@ -207,3 +246,20 @@ class VisitorSessions(Stream):
                             since_state = 0
                 self._finalize_state(self.get_context_state(here))
         self._write_state_message()
+
+
+def _bookmark_text(record: Record) -> str:
+    """The record's place in the order, as STATE spells it."""
+    return f"{record.date_time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _in_lists_of(size: int, lists: Iterable[list[Record]]) -> Iterator[list[Record]]:
+    """The same records in lists of `size`, the last one perhaps shorter."""
+    held: list[Record] = []
+    for records in lists:
+        held += records
+        while len(held) >= size:
+            yield held[:size]
+            del held[:size]
+    if held:
+        yield held

@@ -25,6 +25,7 @@ EVENLY = 0.02
 MIN_HITS_PER_PAGE = 48
 GOOD_HITS_PER_PAGE = 100
 MIN_PAGES_PER_PART = 8
+HANDFUL = 5
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,12 @@ class Density:
         self._total = total
         self._hits = sorted(seconds)
         # Sessions that came in order of time are no sample: they are one end of the window.
-        in_order = self._hits in (seconds, seconds[::-1]) and len(seconds) < total
+        # (A handful of times is in order by chance, and so is one time repeated.)
+        in_order = (
+            len(seconds) < total
+            and len(set(seconds)) > HANDFUL
+            and self._hits in (seconds, seconds[::-1])
+        )
         self._evenly = 1.0 if in_order or not seconds else EVENLY
         self._scale = 1.0
 
@@ -142,8 +148,11 @@ def split(window: Window, total: int, times: Sequence[datetime], page: int) -> R
     region = Region(window.start, window.end, Density(window, total, times))
     first = Region(window.start, window.end, region.density).cut(page)
     if first.end >= window.end:
-        # The sample claims that all fits, which is known to be wrong: halve.
+        # The sample claims that all fits, which is known to be wrong: halve. But where all
+        # of it lies at the end, which is counted in, only the last second can be at fault.
         middle = window.start + (window.end - window.start) // 2
+        if times and min(times) >= window.end:
+            middle = window.end - SECOND
         middle = max(middle.replace(microsecond=0), window.start + SECOND)
         return Region(window.start, window.end, _Halving(window, middle, total))
     return region

