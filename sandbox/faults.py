@@ -66,11 +66,14 @@ class Faults:
 
 @dataclass
 class Limits:
-    """Points granted; None: no limit and no meter. `minute_seconds` shortens the minute."""
+    """Points granted; None: no limit and no meter. The seconds shorten minute and day; `hidden`
+    leaves the meters out of the answers, the reset of a rejection too."""
 
     day: int | None = None
     minute: int | None = None
     minute_seconds: float = 60.0
+    day_seconds: float = 86_400.0
+    hidden: bool = False
 
 
 class Meters:
@@ -81,7 +84,9 @@ class Meters:
         self._lock = threading.Lock()
         self._day_used = 0
         self._minute_used = 0
-        self._minute_began = time.monotonic()
+        self._minute_began = self._day_began = time.monotonic()
+        self.windows_began = [self._minute_began]
+        """When each minute began, by the monotonic clock."""
 
     def exceeded(self) -> str | None:
         """`day` or `minute` when no point of it is left."""
@@ -99,19 +104,27 @@ class Meters:
             self._day_used += 1
             self._minute_used += 1
 
+    def new_day(self) -> None:
+        """All points of the day come back."""
+        with self._lock:
+            self._day_used, self._day_began = 0, time.monotonic()
+
     def read(self) -> dict[str, Any]:
         """The meters as an answer carries them."""
         with self._lock:
             self._roll()
             meters: dict[str, Any] = {}
+            if self.limits.hidden:
+                return meters
+            now = time.monotonic()
             if self.limits.day is not None:
                 meters |= {
                     "day_limit": self.limits.day,
                     "day_remaining": max(self.limits.day - self._day_used, 0),
-                    "day_reset": 3600,
+                    "day_reset": int(self.limits.day_seconds - (now - self._day_began)) + 1,
                 }
             if self.limits.minute is not None:
-                left = self.limits.minute_seconds - (time.monotonic() - self._minute_began)
+                left = self.limits.minute_seconds - (now - self._minute_began)
                 meters |= {
                     "minute_limit": self.limits.minute,
                     "minute_remaining": max(self.limits.minute - self._minute_used, 0),
@@ -120,6 +133,9 @@ class Meters:
             return meters
 
     def _roll(self) -> None:
-        if time.monotonic() - self._minute_began >= self.limits.minute_seconds:
-            self._minute_began = time.monotonic()
-            self._minute_used = 0
+        now = time.monotonic()
+        if now - self._minute_began >= self.limits.minute_seconds:
+            self._minute_began, self._minute_used = now, 0
+            self.windows_began.append(now)
+        if now - self._day_began >= self.limits.day_seconds:
+            self._day_began, self._day_used = now, 0

@@ -17,6 +17,8 @@ DAY_RESET = 3600.0
 """Seconds to wait when a rejection for the day's points names no reset."""
 _LONGEST = {"minute": 600.0, "day": 25 * 3600.0}
 _SHORTEST = 1.0
+SAFETY = 2.0
+"""How much more than their share others may take before we notice."""
 _POLL = 0.2
 
 
@@ -24,7 +26,8 @@ class Meter:
     """Points of one window: what is left, and the clock time at which they all come back.
 
     Within a window the lowest `remaining` and the earliest reset seen count, because answers
-    arrive out of order and late.
+    arrive out of order and late. Points that go without a request of ours show that others
+    share the account.
     """
 
     def __init__(self, kind: str) -> None:
@@ -32,9 +35,15 @@ class Meter:
         self.limit: int | None = None
         self.remaining: int | None = None
         self.reset_at: float | None = None
+        self.share = 0.0
+        """Points that others take for each of ours."""
+        self._expected_share = 0.0
+        self._own = 0
+        self._others_before: int | None = None  # when we joined the window
 
-    def learn(self, limits: Mapping[str, Any], now: float) -> None:
-        """Take over the meters of an answer that arrived at `now`."""
+    def learn(self, limits: Mapping[str, Any], now: float, in_flight: int = 0) -> None:
+        """Take over the meters of an answer that arrived at `now`, while others of ours are
+        still in flight."""
         self.roll(now)
         limit = number(limits.get(f"{self.kind}_limit"))
         left = number(limits.get(f"{self.kind}_remaining"))
@@ -44,12 +53,24 @@ class Meter:
         if left is None or not self.limit:
             return
         self.remaining = int(left) if self.remaining is None else min(self.remaining, int(left))
+        self._own += 1
+        self._note_others(in_flight)
         self._expect(now + self._bounded(reset))
+
+    def _note_others(self, in_flight: int) -> None:
+        assert self.limit is not None
+        assert self.remaining is not None
+        others = max(self.limit - self.remaining - self._own - in_flight, 0)
+        if self._others_before is None:
+            self._others_before = others
+        measured = max(others - self._others_before, 0) / max(self._own, 1)
+        self.share = max(measured, self._expected_share)
 
     def exhaust(self, reset: float | None, now: float) -> None:
         """Note that the API rejected a request; it named a reset in seconds, or None."""
         self.roll(now)
         self.remaining = 0
+        self._own -= 1  # not charged
         self.reset_at = (
             None if self.reset_at is not None and self.reset_at <= now else self.reset_at
         )
@@ -61,6 +82,8 @@ class Meter:
         if self.reset_at is not None and now >= self.reset_at:
             self.remaining = self.limit
             self.reset_at = None
+            self._own, self._others_before = 0, 0
+            self._expected_share = self.share / 2  # they may have gone
 
     def charge(self) -> None:
         """Count a request whose fate is unknown as charged."""
@@ -68,8 +91,14 @@ class Meter:
             self.remaining -= 1
 
     def free(self, in_flight: int) -> bool:
-        """Whether one more request fits beside those in flight."""
-        return self.remaining is None or self.remaining > in_flight
+        """Whether one more request fits beside those in flight, and beside what others take
+        meanwhile: towards the end of the points it goes alone, so that at most one is rejected.
+        """
+        if self.remaining is None:
+            return True
+        if in_flight and self.share:
+            return self.remaining > (in_flight + 1) * (1 + self.share) * SAFETY
+        return self.remaining > in_flight
 
     def wait(self, now: float) -> float:
         """Seconds until the reset."""
@@ -132,7 +161,7 @@ class Pacer:
                     meter.roll(now)
                     meter.charge()
                 else:
-                    meter.learn(limits, now)
+                    meter.learn(limits, now, self.in_flight)
             if self._rejected is None or now >= self._rejected:
                 self._rejected = None
                 self._probing = False

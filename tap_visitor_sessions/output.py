@@ -19,6 +19,8 @@ from tap_visitor_sessions.records import Record
 
 # How long a last STATE may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5
+READER_GONE = 141
+"""Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
 
 
 class Output(SingerWriter):
@@ -54,10 +56,13 @@ class Output(SingerWriter):
             except (AttributeError, io.UnsupportedOperation):  # a capture, as in tests
                 stdout.write(lines.decode())
                 return
-            stdout.flush()
             rest = memoryview(lines)
-            while rest:
-                rest = rest[os.write(target, rest) :]
+            try:
+                stdout.flush()
+                while rest:
+                    rest = rest[os.write(target, rest) :]
+            except BrokenPipeError:
+                raise SystemExit(READER_GONE) from None
 
     def heed(self) -> None:
         """Do what a signal put off. Call it where the state fits what has been written."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import random
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tap_visitor_sessions.errors import LimitExceeded, TapError
 from tap_visitor_sessions.limits import Pacer
 
 
@@ -41,3 +47,78 @@ def test_a_lone_process_is_never_rejected_and_waits_no_longer_than_it_must(
         )
     assert clock.now <= requests * cost + 61 * (minutes + 1)
     assert pacer.in_flight == 0
+
+
+@settings(deadline=None)
+@given(
+    limit=st.integers(8, 200),
+    processes=st.integers(2, 5),
+    concurrency=st.integers(1, 6),
+    seed=st.integers(0, 1000),
+)
+def test_processes_that_share_the_points_are_seldom_rejected(
+    limit: int, processes: int, concurrency: int, seed: int
+) -> None:
+    """Several pacers against one meter, in simulated time: once they know of each other, a
+    rejection a window each; in their first window, or where the points do not even cover what
+    they all have in flight, no more than a process had in flight."""
+    source, now = random.Random(seed), 0.0
+    used, window = 0, 0
+    pacers = [Pacer(clock=lambda: now, sleep=lambda _: None) for _ in range(processes)]
+    for pacer in pacers:
+        pacer._changed.wait = lambda timeout=None: True  # type: ignore[method-assign]
+    out: list[list[float]] = [[] for _ in pacers]  # when the answers of each will come
+    rejected: dict[tuple[int, int], int] = {}
+    while window < 6:
+        now += 0.05
+        if now - window * 60 >= 60:
+            window, used = window + 1, 0
+        for number, pacer in enumerate(pacers):
+            for due in [at for at in out[number] if at <= now]:
+                out[number].remove(due)
+                meters = {"minute_limit": limit, "minute_reset": int(60 - now % 60) + 1}
+                if used < limit:
+                    used += 1
+                else:
+                    rejected[window, number] = rejected.get((window, number), 0) + 1
+                    problem = LimitExceeded("")
+                    problem.limit_type, problem.reset = "minute", meters["minute_reset"]
+                    pacer.exceeded(problem)
+                pacer.release({**meters, "minute_remaining": limit - used})
+            while len(out[number]) < concurrency and pacer._admit():
+                out[number].append(now + source.uniform(0.05, 0.6))
+    is_wide = limit >= 2 * processes * concurrency
+    for (at, number), count in rejected.items():
+        assert count <= (1 if at and is_wide else concurrency), (at, number, count)
+
+
+def test_waits_end_when_the_run_is_to_end() -> None:
+    stop = threading.Event()
+    pacer = Pacer(stop=stop)
+    pacer.acquire()
+    pacer.release({"minute_limit": 1, "minute_remaining": 0, "minute_reset": 60})
+    threading.Timer(0.2, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(TapError):
+        pacer.acquire()
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    "meters",
+    [
+        {"minute_limit": "x", "minute_remaining": None, "minute_reset": []},
+        {"minute_limit": 0, "minute_remaining": 0, "minute_reset": 5},
+        {"minute_limit": 10, "minute_remaining": -3, "minute_reset": -1},
+        {"minute_limit": 10, "minute_remaining": 10**9},
+        {"minute_limit": True, "day_limit": {}, "day_remaining": "12"},
+        {"minute_limit": float("nan"), "minute_remaining": float("inf")},
+    ],
+)
+def test_meters_that_make_no_sense_do_not_stop_a_run(meters: dict[str, object]) -> None:
+    clock = Clock()
+    pacer = Pacer(clock=clock, sleep=clock.sleep)
+    for _ in range(20):
+        pacer.acquire()
+        pacer.release(meters)
+    assert clock.now <= 60 * 20

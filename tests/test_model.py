@@ -33,6 +33,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from oracle import FORMAT, UTC, as_emitted, first_instant, utc_text
+from singer_sdk.plugin_base import PluginBase
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions import client as client_module
@@ -369,7 +370,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(reader_module, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(logging, "raiseExceptions", False)
     logging.disable(logging.CRITICAL)
-    monkeypatch.setattr(TapVisitorSessions, "_setup_signal_handlers", lambda self: None)
+    monkeypatch.setattr(PluginBase, "_setup_signal_handlers", lambda self: None)
     with ExitStack() as stack:
         Account.sandbox = stack.enter_context(Sandbox(sessions=0).running())
         yield
