@@ -42,6 +42,8 @@ class Line:
         self.status = "200 OK"
         self.late = b""
         """Bytes that go out before the answer to the next request."""
+        self.previous = b""
+        """An answer that is held back until the next request."""
         self.is_open = True
 
     def send(self, data: bytes) -> None:
@@ -193,6 +195,11 @@ def _answered_twice(line: Line) -> None:
     line.late = framed(line.ask())
 
 
+def _lagging(line: Line) -> None:
+    line.send(line.previous or framed(line.ask()))
+    line.previous = framed(line.ask())
+
+
 def _chunked_cut(line: Line) -> None:
     line.send(CHUNKED + _half(in_chunks(line.ask())))
     line.close()
@@ -267,6 +274,7 @@ FAULTS: dict[str, Fault] = {
     "Content-Length too large for the answer": _length_too_large,
     "garbage between two answers": _late_garbage,
     "the same answer sent twice": _answered_twice,
+    "answers that lag one request behind": _lagging,
     "chunked body cut within a chunk": _chunked_cut,
     "chunked body without its end": _chunked_unended,
     "chunked body ended too early": _chunked_ended_early,
