@@ -178,12 +178,13 @@ def retry_after(value: str | None) -> float | None:
 
 def _cause(problem: BaseException) -> str:
     """The kind of the innermost error; its text could hold anything."""
-    while True:
+    for _ in range(10):  # causes can go in a circle
         inner = [problem.__cause__, getattr(problem, "reason", None), *problem.args]
         deeper = next((item for item in inner if isinstance(item, BaseException)), None)
-        if deeper is None or deeper is problem:
-            return type(problem).__name__
+        if deeper is None:
+            break
         problem = deeper
+    return type(problem).__name__
 
 
 class _Session(requests.Session):
