@@ -6,7 +6,6 @@ HTTP 200, so an answer counts only once its envelope has been read.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,14 +13,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
-import requests
 import tenacity
-import urllib3
 
 from tap_visitor_sessions.auth import Auth, LoginAuth, TokenAuth
+from tap_visitor_sessions.envelope import Reply, count, opened
 from tap_visitor_sessions.errors import (
     CountMismatch,
     DailyLimitReached,
@@ -34,11 +31,10 @@ from tap_visitor_sessions.errors import (
     limits_of,
 )
 from tap_visitor_sessions.limits import Pacer
+from tap_visitor_sessions.transport import CONNECT_TIMEOUT, Transport
 
 logger = logging.getLogger("tap-visitor-sessions.client")
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds at most to wait for a connection."""
 FIRST_CONTACT = 30.0
 """Seconds after which a host that has never answered is given up."""
 BACKOFF = (0.5, 10.0)
@@ -64,18 +60,6 @@ class Answer:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-class _Result(msgspec.Struct):
-    data: msgspec.Raw = msgspec.Raw(b"[]")
-    metadata: dict[str, Any] | None = None
-    meta_data: dict[str, Any] | None = None  # get.account spells it so
-
-
-class _Envelope(msgspec.Struct):
-    id: Any = None
-    result: _Result | None = None
-    error: dict[str, Any] | None = None
-
-
 class Client:
     """Calls the API; safe to use from several threads, each with its own connection."""
 
@@ -93,12 +77,10 @@ class Client:
         stop: threading.Event | None = None,
     ) -> None:
         self._url = api_url
-        self._timeout = timeout
         self._max_retries = max_retries
         self._daily_fail = on_daily_limit == "fail"
-        self._user_agent = user_agent
         self._stop = stop or threading.Event()
-        self._local = threading.local()
+        self._transport = Transport(api_url, timeout=timeout, user_agent=user_agent)
         self._lock = threading.Lock()
         self._reached = False
         self._warned: set[str] = set()
@@ -147,8 +129,9 @@ class Client:
             )
             page = msgspec.json.decode(answer.data)
             rows += page
-            total = len(rows) if answer.total_items is None else answer.total_items
-            if len(rows) >= total:
+            total = answer.total_items
+            # Without total_items only an empty page is the end: a short one may be any.
+            if len(rows) >= total if total is not None else not page:
                 return rows
             if not page:
                 raise CountMismatch(f"{method} promised {total} rows and gave {len(rows)}")
@@ -209,105 +192,35 @@ class Client:
         self.pacer.acquire()
         limits: dict[str, Any] | None = None
         try:
-            request_id = uuid.uuid4().hex
-            body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-            envelope = self._parsed(self._post(msgspec.json.encode(body)))
+            reply = self._exchange(method, params)
             self._reached = True
-            if envelope.error is not None:
-                limits = limits_of(envelope.error.get("data"))
-                problem = error_from(envelope.error, method)
+            if reply.error is not None:
+                limits = limits_of(reply.error.get("data"))
+                problem = error_from(reply.error, method)
                 if isinstance(problem, LimitExceeded):
                     self.pacer.exceeded(problem)
                 raise problem
-            if envelope.result is None:
-                raise TransientError("The answer holds neither a result nor an error")
-            if envelope.id != request_id:
-                raise TransientError("The answer belongs to another request")
-            metadata = envelope.result.metadata or envelope.result.meta_data or {}
-            limits = limits_of({"metadata": metadata})
-            self._note_version(metadata)
-            total = metadata.get("total_items")
-            return Answer(
-                bytes(envelope.result.data),
-                int(total) if isinstance(total, (int, str)) and str(total).isdigit() else None,
-                metadata,
-            )
+            limits = limits_of({"metadata": reply.metadata})
+            self._note_version(reply.metadata)
+            total = count(reply.metadata.get("total_items"))
+            data = reply.rows(total) if method.startswith("get.") else reply.data
+            return Answer(data, total, reply.metadata)
         finally:
             self.pacer.release(limits)
 
-    def _post(self, body: bytes) -> bytes:
+    def _exchange(self, method: str, params: Mapping[str, object]) -> Reply:
         self.requests_made += 1
-        session = self._session()
+        request_id = uuid.uuid4().hex
+        body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        answer = self._transport.post(msgspec.json.encode(body))
         try:
-            response = session.post(
-                self._url,
-                data=body,
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                self._check_status(response)
-                return self._body(response)
-        except (requests.ConnectionError, requests.Timeout) as problem:
-            raise self._unreached(problem) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
-            raise TransientError(f"The answer broke off ({type(problem).__name__})") from None
-
-    def _body(self, response: requests.Response) -> bytes:
-        """The whole body. urllib3 counts it against Content-Length and raises when cut."""
-        deadline = time.monotonic() + self._timeout
-        parts = []
-        for part in response.iter_content(1 << 20):
-            parts.append(part)
-            if time.monotonic() > deadline:
-                raise TransientError(f"The answer took longer than {self._timeout:g} s")
-        return b"".join(parts)
-
-    def _unreached(self, problem: Exception) -> TapError:
-        host = urlsplit(self._url).netloc
-        text = str(problem)
-        if isinstance(problem, requests.exceptions.ProxyError):
-            return Unreachable(f"The proxy in front of {host} refuses: check HTTPS_PROXY")
-        if isinstance(problem, requests.exceptions.SSLError):
-            return Unreachable(f"No trusted TLS connection to {host}: check api_url and the proxy")
-        if isinstance(problem, requests.ReadTimeout) or "Read timed out" in text:
-            return TransientError(f"No answer within {self._timeout:g} s (request_timeout)")
-        if isinstance(problem, requests.ConnectTimeout) or "NewConnectionError" in text:
-            return Unreachable(
-                f"{host} cannot be reached: check api_url, the network and the proxy settings"
-            )
-        if "NameResolution" in text or "Name or service" in text:
-            return Unreachable(f"{host} is not a known host: check api_url and the name server")
-        return TransientError(f"The connection to {host} broke off ({type(problem).__name__})")
-
-    def _check_status(self, response: requests.Response) -> None:
-        status = response.status_code
-        if status == 200:
-            return
-        if status >= 500 or status in (408, 429):
-            raise TransientError(f"The gateway answered HTTP {status}")
-        hint = "check the proxy's user and password" if status == 407 else "check api_url"
-        raise TapError(f"{urlsplit(self._url).netloc} answered HTTP {status}: {hint}")
-
-    def _parsed(self, body: bytes) -> _Envelope:
-        try:
-            return msgspec.json.decode(body, type=_Envelope)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._parsed_leniently(body)
-
-    def _parsed_leniently(self, body: bytes) -> _Envelope:
-        """JSON that only the standard library takes: half surrogate pairs become U+FFFD."""
-        try:
-            value = json.loads(body.decode("utf-8"))
-            text = json.dumps(value, ensure_ascii=False)
-            mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            envelope = msgspec.json.decode(mended.encode(), type=_Envelope)
-        except (ValueError, msgspec.MsgspecError):
-            what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
-            raise TransientError(f"The answer is {what}") from None
-        self._warn_once("The API sent half of a character: replaced by U+FFFD")
-        return envelope
+            reply = opened(answer, request_id)
+        except TransientError:
+            self._transport.drop()
+            raise
+        if reply.mended:
+            self._warn_once("The API sent half of a character: replaced by U+FFFD")
+        return reply
 
     def _note_version(self, metadata: Mapping[str, Any]) -> None:
         version = metadata.get("api_version")
@@ -324,19 +237,6 @@ class Client:
             self._warned.add(message)
         logger.warning(message)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.headers.update(
-                {
-                    "Content-Type": "application/json; charset=UTF-8",
-                    "Accept-Encoding": "gzip",
-                    "User-Agent": self._user_agent,
-                }
-            )
-        return session
-
 
 def _wait(
     backoff: Callable[[tenacity.RetryCallState], float],
@@ -346,6 +246,6 @@ def _wait(
     def wait(state: tenacity.RetryCallState) -> float:
         problem = state.outcome.exception() if state.outcome else None
         asked = problem.retry_after if isinstance(problem, TransientError) else None
-        return max(backoff(state), min(asked or 0.0, 300.0))
+        return max(backoff(state), asked or 0.0)
 
     return wait

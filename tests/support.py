@@ -76,5 +76,10 @@ def run_tap(
         timeout=timeout,
         env={**os.environ, **(env or {})},
     )
-    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
-    return Run(done.returncode, messages, done.stderr, done.stdout)
+    return parsed(done.returncode, done.stdout, done.stderr)
+
+
+def parsed(code: int, stdout: str, stderr: str) -> Run:
+    """A run from what it left behind."""
+    messages = [json.loads(line) for line in stdout.splitlines() if line.startswith('{"')]
+    return Run(code, messages, stderr, stdout)

@@ -1,0 +1,146 @@
+"""An answer's bytes -> its JSON-RPC envelope, checked before anything of it counts. No I/O."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tap_visitor_sessions.errors import TransientError, number
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an answer holds: `error`, or else `data` and `metadata`.
+
+    Attributes:
+        error: The `error` member.
+        data: The raw JSON of `result.data`; empty when there is none.
+        metadata: The result's metadata.
+        mended: Whether halves of characters had to be replaced.
+    """
+
+    error: dict[str, Any] | None
+    data: bytes
+    metadata: dict[str, Any]
+    mended: bool = False
+
+    def rows(self, total: int | None) -> bytes:
+        """The raw JSON array of rows; `total` is how many the query has.
+
+        Raises:
+            TransientError: there is no array.
+        """
+        if self.data == b"null" and total == 0:  # an empty array, as some see it
+            return b"[]"
+        if not self.data.startswith(b"["):
+            raise TransientError("The answer holds no list of rows")
+        return self.data
+
+
+class _Result(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw(b"")
+    metadata: dict[str, Any] | None = None
+    meta_data: dict[str, Any] | None = None  # get.account spells it so
+
+
+class _Envelope(msgspec.Struct):
+    id: Any = None
+    result: _Result | None = None
+    error: dict[str, Any] | None = None
+
+
+def opened(body: bytes, request_id: str) -> Reply:
+    """What the answer to this request holds.
+
+    Raises:
+        TransientError: it is no answer, is damaged, or answers another request.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise TransientError("The answer is empty")
+    if not _is_utf8(body):
+        raise TransientError("The answer is not in UTF-8")
+    envelope, mended = _parsed(body), False
+    if envelope is None:
+        body, mended = _mended(body), True
+        envelope = _parsed(body)
+    if envelope is None:
+        raise TransientError("The answer is no valid JSON")
+    result = envelope.result or _Result()
+    data = bytes(result.data)
+    _check_members(body, data)
+    # A request that the API could not read is answered without its id.
+    ids = (request_id,) if envelope.error is None else (request_id, None)
+    if envelope.id not in ids:
+        raise TransientError("The answer belongs to another request")
+    if envelope.error is None and envelope.result is None:
+        raise TransientError("The answer holds neither a result nor an error")
+    return Reply(envelope.error, data, result.metadata or result.meta_data or {}, mended)
+
+
+def count(value: object) -> int | None:
+    """A whole number that is not negative, as number or string; else None."""
+    found = number(value)
+    return int(found) if found is not None and found.is_integer() else None
+
+
+def _parsed(body: bytes) -> _Envelope | None:
+    """The envelope; None when msgspec cannot read it as JSON."""
+    try:
+        return msgspec.json.decode(body, type=_Envelope)
+    except msgspec.ValidationError:
+        raise TransientError("The answer is no JSON-RPC answer") from None
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether all of it is UTF-8: msgspec does not look into what stays raw."""
+    if body.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        # Piece by piece, since the text of a whole answer would take much memory.
+        for at in range(0, len(body), _PIECE):
+            decoder.decode(body[at : at + _PIECE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _mended(body: bytes) -> bytes:
+    """JSON that only the standard library takes: half surrogate pairs become U+FFFD."""
+    try:
+        text = json.dumps(json.loads(body.decode()), ensure_ascii=False)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    except (ValueError, RecursionError):
+        what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
+        raise TransientError(f"The answer is {what}") from None
+
+
+def _check_members(body: bytes, data: bytes) -> None:
+    """A member that occurs twice could hide rows: JSON parsers keep one of them."""
+    # Without its rows the answer is small, so a slow look at it costs nothing.
+    frame = body
+    at = body.find(data[:100])
+    if len(data) > 1000 and body.startswith(data, at):
+        frame = body[:at] + b"null" + body[at + len(data) :]
+
+    def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise TransientError("The answer holds a member twice")
+        return members
+
+    try:
+        json.loads(frame, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        raise TransientError("The answer is no valid JSON") from None

@@ -1,0 +1,261 @@
+"""One POST over HTTP: bytes there, bytes back, or a clear error. Knows no JSON.
+
+Source: what gateways and networks do to HTTP. `request_timeout` bounds the whole request: the
+timeout of requests alone bounds each read, so a slow drip would never end.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from http.client import HTTPResponse
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema, InvalidURL, ProxyError, SSLError
+
+from tap_visitor_sessions.errors import TapError, TransientError, Unreachable, number
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds at most to wait for a connection."""
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds at most to heed a Retry-After."""
+
+# urllib3 shows a traceback for a header line it cannot read; the answer is checked without it.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+
+
+class Transport:
+    """Posts to one URL; safe to use from several threads, each with its own connection."""
+
+    def __init__(self, url: str, *, timeout: float, user_agent: str) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._headers = {
+            "Content-Type": "application/json; charset=UTF-8",
+            "Accept-Encoding": "gzip",
+            "User-Agent": user_agent,
+        }
+        self._local = threading.local()
+        parts = urlsplit(url)
+        self._scheme = parts.scheme
+        self._host = parts.netloc.rpartition("@")[2]
+
+    def post(self, body: bytes) -> bytes:
+        """The body of the answer, whole and with HTTP status 200.
+
+        Raises:
+            TransientError, Unreachable: worth another try, on a fresh connection.
+            TapError: no use in another try.
+        """
+        try:
+            return self._post(body)
+        except (TransientError, Unreachable):
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Close this thread's connection: what else arrives on it cannot be trusted."""
+        self._session().close()
+
+    def _post(self, body: bytes) -> bytes:
+        connect = min(CONNECT_TIMEOUT, self._timeout)
+        # Any: requests takes urllib3's timeout, but its types do not say so.
+        limits: Any = urllib3.Timeout(total=self._timeout, connect=connect, read=self._timeout)
+        try:
+            with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:
+                self._check_status(answer)
+                # urllib3 counts the bytes against Content-Length and raises when some lack.
+                return b"".join(answer.iter_content(1 << 20))
+        except (InvalidURL, InvalidSchema, TypeError):  # TypeError: a proxy without a host
+            names = " and ".join(["api_url", *self._proxy_variable()])
+            raise TapError(f"No way to {self._host} can be made out: check {names}") from None
+        except (requests.ConnectionError, requests.Timeout) as problem:
+            raise self._unreached(problem) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as problem:
+            raise TransientError(f"The answer broke off ({_cause(problem)})") from None
+
+    def _unreached(self, problem: Exception) -> TapError:
+        text = str(problem)
+        if isinstance(problem, ProxyError):
+            return Unreachable(self._proxy_refusal(text))
+        if isinstance(problem, SSLError):
+            return Unreachable(
+                f"No trusted TLS connection to {self._where()}: check api_url and the proxy"
+            )
+        if isinstance(problem, requests.ReadTimeout) or "Read timed out" in text:
+            return TransientError(
+                f"{self._where()}: no answer within {self._timeout:g} s (request_timeout)"
+            )
+        if "NameResolution" in text:
+            return Unreachable(
+                f"{self._where()} is not a known host: check api_url and the name server"
+            )
+        if isinstance(problem, requests.ConnectTimeout) or "NewConnectionError" in text:
+            return Unreachable(
+                f"{self._where()} cannot be reached: check api_url, the network and the proxy "
+                "settings"
+            )
+        return TransientError(f"The connection to {self._where()} broke off ({_cause(problem)})")
+
+    def _proxy_refusal(self, text: str) -> str:
+        names = " and ".join(self._proxy_variable()) or "the proxy settings"
+        status = re.search(r"Tunnel connection failed: (\d{3})", text)
+        if status is None:
+            return f"The proxy in front of {self._host} cannot be reached: check {names}"
+        what = f"The proxy in front of {self._host} refuses with HTTP {status[1]}"
+        hint = "its user and password in " if status[1] == "407" else ""
+        return f"{what}: check {hint}{names}"
+
+    def _check_status(self, response: requests.Response) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        where = self._where()
+        if status >= 500 or status in (408, 429):
+            problem = TransientError(f"The gateway of {where} answered HTTP {status}")
+            problem.retry_after = retry_after(response.headers.get("Retry-After"))
+            raise problem
+        if 300 <= status < 400:
+            raise TapError(
+                f"{where} answered with a redirect (HTTP {status}), which is never followed "
+                "with a key: check api_url"
+            )
+        hint = "api_url"
+        if status == 407:
+            names = " and ".join(self._proxy_variable()) or "the proxy settings"
+            hint = f"the proxy's user and password in {names}"
+        raise TapError(f"{where} answered HTTP {status}: check {hint}")
+
+    def _where(self) -> str:
+        """The host, and the way to it; never with a user or password."""
+        return " through the proxy of ".join([self._host, *self._proxy_variable()])
+
+    def _proxy_variable(self) -> list[str]:
+        """The environment variable whose proxy stands in between, or none."""
+        try:
+            proxies = requests.utils.get_environ_proxies(self._url)
+        except ValueError:
+            proxies = {}
+        for name in (self._scheme, "all"):
+            if name in proxies:
+                upper = f"{name}_proxy".upper()
+                return [upper if upper in os.environ else upper.lower()]
+        return []
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = _Session()
+            session.headers.update(self._headers)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, _Adapter())
+        return session
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After asks for, as seconds or as a date; None when unreadable."""
+    seconds = number(value)
+    if seconds is None and value:
+        try:
+            when = parsedate_to_datetime(value)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+        seconds = (when - datetime.now(timezone.utc)).total_seconds()
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _cause(problem: BaseException) -> str:
+    """The kind of the innermost error; its text could hold anything."""
+    for _ in range(10):  # causes can go in a circle
+        inner = [problem.__cause__, getattr(problem, "reason", None), *problem.args]
+        deeper = next((item for item in inner if isinstance(item, BaseException)), None)
+        if deeper is None:
+            break
+        problem = deeper
+    return type(problem).__name__
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: the key in the body goes nowhere but to api_url."""
+
+
+class _Until(io.RawIOBase):
+    """The bytes of a socket until a moment, however slowly they come."""
+
+    def __init__(self, sock: socket.socket, stream: io.RawIOBase) -> None:
+        self._sock = sock
+        self._stream = stream
+        self._allowed = sock.gettimeout()
+        self._end = None if self._allowed is None else time.monotonic() + self._allowed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._end is not None:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            # The connection may serve the next request, which has its own time.
+            if self._sock.fileno() >= 0:
+                self._sock.settimeout(self._allowed)
+            self._stream.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """An answer all of which has to arrive within the socket's timeout."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:
+        super().__init__(sock, *arguments, **more)
+        self.fp = io.BufferedReader(_Until(sock, self.fp.detach()))
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Makes connections whose answers have a deadline, directly and through HTTP proxies."""
+
+    _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}  # noqa: RUF012
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        super().init_poolmanager(*arguments, **more)
+        self.poolmanager.pool_classes_by_scheme = self._POOLS
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **more)
+        if isinstance(manager, urllib3.ProxyManager) and proxy.lower().startswith("http"):
+            manager.pool_classes_by_scheme = self._POOLS
+        return manager
