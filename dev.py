@@ -57,7 +57,7 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "dev.py", "docs")
+    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
     run(python, "-m", "pytest", *arguments)
 
 
