@@ -12,6 +12,7 @@ FIGURES = {
     "latency": ("latency", 300_000, "wall time with 1 s per request, 1 to 8 in flight"),
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
+    "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),
 }
 SIZES = {"memory": [30_000, 100_000, 300_000, 1_000_000], "requests": [30_000, 300_000]}
 
