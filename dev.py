@@ -3,6 +3,8 @@
 
 python3 dev.py demo    sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
 python3 dev.py test    lint, types, tests; further arguments go to pytest
+python3 dev.py bench NAME   a figure of benchmarks/README.md: throughput, latency, memory,
+                       requests, chain, plot; further arguments go to it
 python3 dev.py setup   only make the environment in .venv
 """
 
@@ -61,6 +63,12 @@ def test(*arguments: str) -> None:
     run(python, "-m", "pytest", *arguments)
 
 
+def bench(*arguments: str) -> None:
+    """A figure."""
+    setup("benchmarks")
+    run(str(PYTHON), "-m", "benchmarks", *arguments)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -68,6 +76,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["demo"]:
             demo()
+        case ["bench", _, *_]:
+            bench(*sys.argv[2:])
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:
