@@ -3,6 +3,8 @@
 
 python3 dev.py demo    sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
 python3 dev.py test    lint, types, tests; further arguments go to pytest
+python3 dev.py bench NAME   a figure of benchmarks/README.md: throughput, latency, memory,
+                       requests, chain, plot; further arguments go to it
 python3 dev.py setup   only make the environment in .venv
 """
 
@@ -57,8 +59,14 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "dev.py", "docs")
+    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
     run(python, "-m", "pytest", *arguments)
+
+
+def bench(*arguments: str) -> None:
+    """A figure."""
+    setup("benchmarks")
+    run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
 def main() -> None:
@@ -68,6 +76,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["demo"]:
             demo()
+        case ["bench", _, *_]:
+            bench(*sys.argv[2:])
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:

@@ -1,0 +1,41 @@
+"""`python -m benchmarks NAME`: take a figure, print its table, keep it in benchmarks/results."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+ROUNDS = 5
+FIGURES = {
+    # name: (module, default sessions or None, what it shows)
+    "throughput": ("throughput", 300_000, "records/s of the tap, its peers and the floor"),
+    "latency": ("latency", 300_000, "wall time with 1 s per request, 1 to 8 in flight"),
+    "memory": ("memory", None, "peak memory over the number of sessions"),
+    "requests": ("request_count", None, "requests against the least possible"),
+    "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),
+    "plot": ("plot", None, "docs/benchmarks.svg from throughput and memory"),
+}
+SIZES = {"memory": [30_000, 100_000, 300_000, 1_000_000], "requests": [30_000, 300_000]}
+
+
+def main() -> None:
+    """Parse the command line and take the figure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="figure", required=True, metavar="NAME")
+    for name, (_, sessions, text) in FIGURES.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name != "plot":
+            command.add_argument("--rounds", type=int, default=ROUNDS)
+        if sessions is not None:
+            command.add_argument("--sessions", type=int, default=sessions)
+        if name in SIZES:
+            command.add_argument("--sizes", type=int, nargs="+", default=SIZES[name])
+        if name == "latency":
+            command.add_argument("--latency", type=float, default=1.0, help="seconds per request")
+    options = parser.parse_args()
+    # Only here: not every figure needs what another imports.
+    import_module(f"benchmarks.{FIGURES[options.figure][0]}").main(options)
+
+
+if __name__ == "__main__":
+    main()
