@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """The project's commands. Needs nothing but Python 3.10 or later with venv, and git.
 
-python3 dev.py demo    sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
-python3 dev.py test    lint, types, tests; further arguments go to pytest
-python3 dev.py bench NAME   a figure of benchmarks/README.md: throughput, latency, memory,
-                       requests, chain, plot; further arguments go to it
-python3 dev.py setup   only make the environment in .venv
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
+python3 dev.py test        lint, types, tests; further arguments go to pytest
+python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
+python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
+                           that the package index publishes)
+python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
+                           requests, chain, plot; further arguments go to it
+python3 dev.py setup       only make the environment in .venv
 """
 
 from __future__ import annotations
@@ -60,7 +63,19 @@ def test(*arguments: str) -> None:
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
     run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
-    run(python, "-m", "pytest", *arguments)
+    run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
+
+
+def faults() -> None:
+    """The table of faults."""
+    setup("dev")
+    run(str(PYTHON), str(Path("docs", "faults.py")))
+
+
+def audit() -> None:
+    """Advisories on what a fresh install of the tap brings; one not audited is a failure."""
+    setup("audit")
+    run(str(PYTHON), "-m", "pip_audit", "--strict", ".")
 
 
 def bench(*arguments: str) -> None:
@@ -78,6 +93,10 @@ def main() -> None:
             demo()
         case ["bench", _, *_]:
             bench(*sys.argv[2:])
+        case ["faults"]:
+            faults()
+        case ["audit"]:
+            audit()
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:

@@ -34,6 +34,8 @@ class Faults:
     latency: float = 0.0
     duplicate_rate: float = 0.0
     arrive: Callable[[Any, dict[str, Any]], None] | None = None
+    mangle: Callable[[bytes], bytes] | None = None
+    """Rewrites the raw JSON of a page's rows."""
     deprecated: bool = False
     gzip: bool = False
     errors: dict[str, list[str]] = field(default_factory=dict)

@@ -120,6 +120,10 @@ class Sandbox:
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
         self.most_at_once = 0
+        self.echo: str | None = None
+        """What every refusal repeats in its texts, as careless servers do."""
+        self.tokens: list[str] = []
+        """Tokens of all login sessions so far."""
         self._at_once = 0
         self.url = ""
         self._seed = seed
@@ -309,9 +313,13 @@ class Sandbox:
             "extended_helper": None,
             "metadata": metadata,
         }
+        message = refusal.mnemonic.replace("_", " ").capitalize()
+        if self.echo:
+            data["value"] = data["extended_helper"] = self.echo
+            message = f"{message}: you sent {self.echo}"
         error = {
             "code": CODES.get(refusal.mnemonic, -32602),
-            "message": refusal.mnemonic.replace("_", " ").capitalize(),
+            "message": message,
             "data": data,
         }
         return msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "error": error})
@@ -360,6 +368,7 @@ class Sandbox:
             raise Refused("auth_error")
         token, end = secrets.token_hex(16), time.time() + self.session_lifetime
         self._sessions[token] = end
+        self.tokens.append(token)
         return {"access_token": token, "expire_at": int(end), "app_id": 1}, {}
 
     def _logout_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -429,6 +438,8 @@ class Sandbox:
         if len(page) > 1 and self._random.random() < faults.duplicate_rate:
             page = [page[1], *page[1:]]
         data = store.encoded(page, fields, faults)
+        if faults.mangle:
+            data = faults.mangle(data)
         return data, {"total_items": len(found), "_rows": len(page)}
 
     def _user(self, params: dict[str, Any]) -> int | None:

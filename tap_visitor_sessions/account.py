@@ -10,6 +10,7 @@ import msgspec
 import pendulum
 
 from tap_visitor_sessions.client import Client
+from tap_visitor_sessions.envelope import count
 from tap_visitor_sessions.errors import ConfigError, TapError
 from tap_visitor_sessions.settings import Settings
 from tap_visitor_sessions.zones import Zone
@@ -49,7 +50,7 @@ class Account:
     @cached_property
     def _asked_zone(self) -> str:
         accounts = msgspec.json.decode(self._client.call("get.account").data)
-        name = accounts[0].get("timezone") if accounts else None
+        name = accounts[0].get("timezone") if accounts and isinstance(accounts[0], dict) else None
         try:
             pendulum.timezone(str(name))
         except Exception:
@@ -67,10 +68,8 @@ class Account:
 
         Source: `get.customer_users`.
         """
-        known = {
-            row["id"]: User(row["id"], row.get("customer_id"))
-            for row in self._client.items("get.customer_users")
-        }
+        listed = [_user(row) for row in self._client.items("get.customer_users")]
+        known = {user.user_id: user for user in listed}
         wanted = self._settings.user_ids
         if wanted is not None:
             missing = [user for user in wanted if user not in known]
@@ -83,3 +82,11 @@ class Account:
         for user in first.values():
             logger.info("Customer %s is read as user %s", user.customer_id, user.user_id)
         return sorted(first.values(), key=lambda user: user.user_id)
+
+
+def _user(row: object) -> User:
+    members = row if isinstance(row, dict) else {}
+    user_id, customer_id = count(members.get("id")), count(members.get("customer_id"))
+    if user_id is None:
+        raise TapError("get.customer_users lists a user without a usable id: report it")
+    return User(user_id, customer_id)

@@ -29,6 +29,7 @@ from tap_visitor_sessions.errors import (
     Unreachable,
     error_from,
     limits_of,
+    redacted,
 )
 from tap_visitor_sessions.limits import Pacer
 from tap_visitor_sessions.transport import CONNECT_TIMEOUT, Transport
@@ -197,6 +198,7 @@ class Client:
             if reply.error is not None:
                 limits = limits_of(reply.error.get("data"))
                 problem = error_from(reply.error, method)
+                problem.args = (redacted(str(problem), self._auth.secrets()),)
                 if isinstance(problem, LimitExceeded):
                     self.pacer.exceeded(problem)
                 raise problem

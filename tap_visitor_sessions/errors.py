@@ -5,9 +5,11 @@ Every message is one line, says what went wrong and how to cure it, and never ho
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 _IP = re.compile(
     r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4})(?![\w:])"
@@ -15,6 +17,7 @@ _IP = re.compile(
 _COMPONENT = re.compile(r"[A-Za-z][\w.]*")
 _SESSION_COMPONENTS = ("call_tracking", "consultant", "lead", "sitephone")
 _MESSAGE_LENGTH = 500
+_SHORTEST_SECRET = 3
 
 
 class TapError(Exception):
@@ -107,6 +110,17 @@ def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
         error.limit_type = _limit_type(error.params)
         error.reset = _reset(error.limit_type, error.params, limits_of(data))
     return error
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Return the text without the secrets, should the API repeat them, plain or encoded."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) < _SHORTEST_SECRET:
+            continue
+        encoded = base64.b64encode(secret.encode()).decode()
+        for form in (secret, quote(secret, safe=""), quote_plus(secret), encoded.rstrip("=")):
+            text = text.replace(form, "***")
+    return text
 
 
 def limits_of(holder: object) -> dict[str, Any] | None:

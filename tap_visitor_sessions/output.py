@@ -85,6 +85,12 @@ def exit_soon(code: int) -> None:
     timer.start()
 
 
+# Some readers of lines, Python's splitlines among them, end a line at these too.
+SEPARATORS = [
+    (char.encode(), f"\\u{ord(char):04x}".encode()) for char in ("\u0085", "\u2028", "\u2029")
+]
+
+
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, omit_defaults=True):
     stream: str
     record: Any
@@ -104,6 +110,9 @@ class RecordLines:
         """The records as lines of JSON."""
         now = datetime.now(timezone.utc)
         stream, version = self._stream, self._version
-        return self._encoder.encode_lines(
+        lines = self._encoder.encode_lines(
             [_RecordMessage(stream, record, version, now) for record in records]
         )
+        for separator, escaped in SEPARATORS:
+            lines = lines.replace(separator, escaped)
+        return lines

@@ -80,8 +80,8 @@ class Query:
         return params
 
 
-class _Moved(Exception):
-    """Data moved during a read by offset; says how."""
+class _Unsettled(Exception):
+    """An answer that cannot be trusted as it is, or data that moved; says why."""
 
 
 @dataclass
@@ -127,35 +127,32 @@ class WindowReader:
                 self._stop.wait(min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
             if self._stop.is_set():
                 raise TapError("Stopped")
-            raw, total = self._page(window, 0, steady=window.is_one_second)
-            if total > self._query.page_size and not window.is_one_second:
-                return _Overfull(total, self._decoder.times(raw))
-            rows = self._decoder.rows(raw)
-            self.cap.observe(self._query.page_size, len(rows), total)
-            if len(rows) < total:
-                if total > self.cap.rows and not window.is_one_second:
-                    return _Overfull(total, [row.date_time for row in rows])
-                try:
-                    rows = self._by_offset(window, rows, total)
-                except _Moved as moved:
-                    reason = str(moved)
-                    continue
-                total = len(rows)
-            if len({row.id for row in rows}) != total:
-                reason = f"total_items is {total}, {len({row.id for row in rows})} came"
-                continue
-            if window.is_one_second and not rows:
-                return []
-            outside = next((r for r in rows if not window.start <= r.date_time <= window.end), None)
-            if outside is not None:
-                reason = f"session {outside.id} of {outside.date_time} is outside the span"
-                continue
-            # The next window starts at `end`: right whether or not date_till is counted in.
-            return self._decoder.finish(row for row in rows if row.date_time < window.end)
+            try:
+                return self._read(window)
+            except _Unsettled as problem:
+                reason = str(problem)
         raise CountMismatch(
             f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
             "The data may be changing faster than it can be read: run again later"
         )
+
+    def _read(self, window: Window) -> list[Record] | _Overfull:
+        raw, total = self._page(window, 0, steady=window.is_one_second)
+        if total > self._query.page_size and not window.is_one_second:
+            return _Overfull(total, self._decoder.times(raw))
+        rows = self._decoder.rows(raw)
+        self.cap.observe(self._query.page_size, len(rows), total)
+        if len(rows) < total:
+            if total > self.cap.rows and not window.is_one_second:
+                return _Overfull(total, [row.date_time for row in rows])
+            rows = self._by_offset(window, rows, total)
+        elif len(ids := {row.id for row in rows}) != total:
+            raise _Unsettled(f"total_items is {total}, {len(ids)} came")
+        outside = next((r for r in rows if not window.start <= r.date_time <= window.end), None)
+        if outside is not None:
+            raise _Unsettled(f"session {outside.id} of {outside.date_time} is outside the span")
+        # The next window starts at `end`: right whether or not date_till is counted in.
+        return self._decoder.finish(row for row in rows if row.date_time < window.end)
 
     def merged(self, before: list[Record], after: list[Record]) -> list[Record]:
         """Records of two windows in one order."""
@@ -173,7 +170,7 @@ class WindowReader:
             params["fields"] = ["id", "date_time"]
         answer = self._call(METHOD, params)
         if answer.total_items is None:
-            raise TapError(f"The API's answer for {window} says no total_items")
+            raise _Unsettled("the answer says no total_items")
         return answer.data, answer.total_items
 
     def _by_offset(self, window: Window, first: list[Record], total: int) -> list[Record]:
@@ -183,7 +180,8 @@ class WindowReader:
         does not show it. So the ids are read once more: they must be the same.
 
         Raises:
-            _Moved: the data moved, or the pages do not hold all rows.
+            _Unsettled: the data moved, or the pages do not hold all rows.
+            SecondTooFull: the API's offset cannot reach them all.
         """
         if any(row.date_time >= window.end > window.start for row in first) and (
             window.is_one_second
@@ -207,7 +205,7 @@ class WindowReader:
                 break
             offset = 0
         if len(held) != total:
-            raise _Moved(f"total_items is {total}, {len(held)} came by offset")
+            raise _Unsettled(f"total_items is {total}, {len(held)} came by offset")
         seen: set[int] = set()
         for _ in range(TRIES):
             for raw in self._pages(window, 0, total, only_keys=True):
@@ -215,7 +213,7 @@ class WindowReader:
             if len(seen) >= total:
                 break
         if seen != held.keys():
-            raise _Moved(f"{len(seen ^ held.keys())} sessions came or went during the read")
+            raise _Unsettled(f"{len(seen ^ held.keys())} sessions came or went during the read")
         return list(held.values())
 
     def _pages(
@@ -224,13 +222,13 @@ class WindowReader:
         """The pages of a window from an offset on, in a steady order.
 
         Raises:
-            _Moved: the number of rows changed underneath.
+            _Unsettled: the number of rows changed underneath.
         """
         while offset < total:
             start = min(offset, MAX_OFFSET)
             raw, now = self._page(window, start, steady=True, only_keys=only_keys)
             if now != total:
-                raise _Moved(f"total_items went from {total} to {now} during the read")
+                raise _Unsettled(f"total_items went from {total} to {now} during the read")
             end = start + len(self._decoder.ids(raw))
             if end <= offset:
                 return

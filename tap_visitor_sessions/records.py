@@ -236,6 +236,8 @@ class Decoder:
         self._required = ("id", "date_time")
         self._zone = zone
         declared = {k: v for k, v in self._properties.items() if k not in self._extra}
+        self._declared = tuple(declared)
+        self._looked = False
         self._conformer = Conformer(declared, self._required)
         self._row = _struct("Session", self._properties, self._required)
         self._decoder = msgspec.json.Decoder(_list(self._row), strict=False)
@@ -272,6 +274,8 @@ class Decoder:
         Raises:
             TapError: a row has no usable `id` or `date_time`.
         """
+        if not self._looked:
+            self._look(raw)
         if b"\\u0000" not in raw:  # databases cannot store NUL
             try:
                 rows: list[Record] = self._decoder.decode(raw)
@@ -281,6 +285,21 @@ class Decoder:
                 if all(row.date_time.tzinfo is None for row in rows):
                     return rows
         return self._conformed(raw)
+
+    def _look(self, raw: bytes) -> None:
+        """Say which columns the first session lacks though they were asked for."""
+        rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
+        if not rows:
+            return
+        self._looked = True
+        row = msgspec.json.decode(rows[0])
+        came = {SPELLINGS.get(name, name) for name in row} if isinstance(row, dict) else set()
+        missing = [name for name in self._declared if name not in came]
+        if missing:
+            logger.warning(
+                "The API leaves out columns that it was asked for: %s; emitted as null",
+                ", ".join(missing),
+            )
 
     def _conformed(self, raw: bytes) -> list[Record]:
         rows = self._conformer.rows(msgspec.json.decode(raw))

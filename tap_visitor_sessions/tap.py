@@ -61,10 +61,10 @@ class TapVisitorSessions(Tap):
         """What the API tells of the account."""
         return Account(self.client, self.settings)
 
-    def sync_all(self) -> None:
-        """Sync the stream; from here on a signal ends the run with a last STATE."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a state; from here on a signal ends the run with a last STATE."""
+        super().load_state(state)
         super()._setup_signal_handlers()
-        super().sync_all()
 
     def disconnect(self) -> None:
         """Log out of a login session, if there is one."""

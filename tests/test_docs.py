@@ -33,3 +33,13 @@ def test_meltano_yml_declares_the_loaders_and_environments() -> None:
     assert {e["name"] for e in project["environments"]} == {"sandbox", "production"}
     assert project["jobs"]
     assert project["schedules"]
+
+
+def test_the_table_of_faults_names_tests_that_exist_and_no_loss() -> None:
+    page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.endswith("` |")]
+    assert len(rows) > 150
+    for row in rows:
+        file, name = row[-1].strip("` |").split(" :: ")
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), name
+        assert row[-3] == "0", row

@@ -388,3 +388,12 @@ def test_whatever_happens_the_union_of_runs_is_complete(account: None, tally: Ta
             suppress_health_check=list(HealthCheck),
         ),
     )
+    names = {
+        "add": "sessions added between and during runs",
+        "change": "sessions changed between and during runs",
+        "delete": "sessions deleted between and during runs",
+        "swap": "one session deleted as another is added",
+        "kill": "a run cut short at a random byte",
+    }
+    for what, count in sorted(INJECTED.items()):
+        tally("Model", names.get(what, f"{what} (random runs)"), injected=count)

@@ -103,7 +103,10 @@ def test_values_that_do_not_fit_survive_as_far_as_they_can(
 
 
 def test_undeclared_members_are_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    rows = [{**BASE, "id": n, "brand_new": 1, "hits": [{"hit_mood": "x"}]} for n in range(20)]
+    whole = dict.fromkeys(SCHEMA["properties"])
+    rows = [
+        {**whole, **BASE, "id": n, "brand_new": 1, "hits": [{"hit_mood": "x"}]} for n in range(20)
+    ]
     with caplog.at_level(logging.WARNING):
         emitted(*rows)
     messages = [record.getMessage() for record in caplog.records]
