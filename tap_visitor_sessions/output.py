@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from singer_sdk.io_base import SingerWriter
@@ -30,6 +30,7 @@ class Output(SingerWriter):
         super().__init__()
         self._writing = False
         self._afterwards: Callable[[], None] | None = None
+        self._exit_code: int | None = None
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -49,6 +50,8 @@ class Output(SingerWriter):
 
         Measured: a BufferedWriter loses the rest of a large write when a signal cuts it short.
         """
+        if self._exit_code is not None:
+            raise SystemExit(self._exit_code)
         stdout = sys.stdout
         with self._whole():
             try:
@@ -69,6 +72,14 @@ class Output(SingerWriter):
         action, self._afterwards = self._afterwards, None
         if action is not None:
             action()
+
+    def end(self, code: int) -> NoReturn:
+        """Nothing more is to be said: end the process, now or at the next attempt to write.
+
+        A signal can arrive where Python swallows exceptions, as in the closing of a file.
+        """
+        self._exit_code = code
+        raise SystemExit(code)
 
     def when_whole(self, action: Callable[[], None]) -> None:
         """Do `action` now, or put it off to the next `heed` while a line is being written."""

@@ -98,11 +98,12 @@ class TapVisitorSessions(Tap):
         self.stop.set()
         exit_soon(128 + signum)
 
-        def last_words() -> None:
-            # Not through the SDK's StateWriter, which is silent when nothing has changed.
-            self.write_message(StateMessage(value=self.state))
-            raise SystemExit(128 + signum)
-
         writer = self.message_writer
         assert isinstance(writer, Output)
+
+        def last_words() -> None:
+            # Not through the SDK's StateWriter, which is silent when nothing has changed.
+            writer.write_message(StateMessage(value=self.state))
+            writer.end(128 + signum)
+
         writer.when_whole(last_words)

@@ -74,7 +74,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals, code: int) -> li
     process.send_signal(number)
     lines = process.stdout.readlines()
     errors = process.stderr.read()
-    assert process.wait(10) in (code, 0)  # 0: it was done already
+    assert process.wait(10) in (code, 0), errors  # 0: it was done already
     assert time.monotonic() - told < 2
     assert "Traceback" not in errors
     return lines
@@ -197,14 +197,25 @@ def test_a_signal_ends_every_kind_of_wait(
         }
     }
     process = start(config, state, tmp_path)
+    assert process.stdout
+    lines: list[str] = []
+    reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
+    reader.start()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and (
         len(sandbox.reports) < calm if waits_for != "a login" else not sandbox.most_at_once
     ):
         time.sleep(0.02)
+    assert time.monotonic() < deadline
     time.sleep(0.3)
     assert process.poll() is None
-    lines = end(process, number, 128 + number)
+    process.send_signal(number)
+    told = time.monotonic()
+    assert process.wait(5) == 128 + number
+    assert time.monotonic() - told < 2
+    reader.join(5)
+    assert process.stderr
+    assert "Traceback" not in process.stderr.read()
     assert json.loads(lines[-1])["type"] == "STATE"
     assert _bookmark(json.loads(lines[-1])["value"]) >= "2024-05-02T00:00:00Z"
     tally("Kills", f"{number.name} while waiting for {waits_for}", injected=1)
