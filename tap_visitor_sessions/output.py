@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from tap_visitor_sessions.records import Record
 
 # How long a last STATE may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5
+RECORDS_PER_WRITE = 1000
 READER_GONE = 141
 """Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
 
@@ -96,12 +98,6 @@ def exit_soon(code: int) -> None:
     timer.start()
 
 
-# Some readers of lines, Python's splitlines among them, end a line at these too.
-SEPARATORS = [
-    (char.encode(), f"\\u{ord(char):04x}".encode()) for char in ("\u0085", "\u2028", "\u2029")
-]
-
-
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, omit_defaults=True):
     stream: str
     record: Any
@@ -109,21 +105,42 @@ class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, o
     time_extracted: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Some records, ready to be written.
+
+    Attributes:
+        lines: RECORD messages, a line each.
+        count: How many.
+        bookmark: `date_time` of the last one, as STATE spells it.
+    """
+
+    lines: bytes
+    count: int
+    bookmark: str
+
+
 class RecordLines:
-    """Encodes typed records as RECORD lines."""
+    """Encodes typed records as RECORD lines. Safe to use from several threads."""
 
     def __init__(self, stream: str, version: int | None) -> None:
         self._stream = stream
         self._version = version
         self._encoder = msgspec.json.Encoder()
 
-    def encode(self, records: list[Record]) -> bytes:
-        """The records as lines of JSON."""
+    def chunks(self, records: list[Record]) -> list[Chunk]:
+        """The records as chunks small enough to be written between two STATE messages."""
         now = datetime.now(timezone.utc)
         stream, version = self._stream, self._version
-        lines = self._encoder.encode_lines(
-            [_RecordMessage(stream, record, version, now) for record in records]
-        )
-        for separator, escaped in SEPARATORS:
-            lines = lines.replace(separator, escaped)
-        return lines
+        chunks = []
+        for first in range(0, len(records), RECORDS_PER_WRITE):
+            part = records[first : first + RECORDS_PER_WRITE]
+            messages = [_RecordMessage(stream, record, version, now) for record in part]
+            lines = self._encoder.encode_lines(messages)
+            chunks.append(Chunk(lines, len(part), bookmark_of(part[-1])))
+        return chunks
+
+
+def bookmark_of(record: Record) -> str:
+    """The record's place in the order, as STATE spells it."""
+    return f"{record.date_time:%Y-%m-%dT%H:%M:%SZ}"

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from tap_visitor_sessions.errors import CountMismatch, SecondTooFull, TapError
 from tap_visitor_sessions.records import ORDER, Decoder, Record
-from tap_visitor_sessions.windows import PageCap, Region, Window, split
+from tap_visitor_sessions.windows import SECOND, PageCap, Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.reader")
 
@@ -43,6 +43,7 @@ class Answer(Protocol):
         """Rows that the query has."""
 
 
+T = TypeVar("T")
 Call = Callable[[str, Mapping[str, object]], Answer]
 
 
@@ -93,27 +94,50 @@ class _Overfull:
 
 
 @dataclass
-class _Slot:
+class _Whole(Generic[T]):
+    """A window whose sessions are complete: how many, and either made ready for output, or
+    as records where they must first be joined with those of a neighbour."""
+
+    count: int
+    ready: T | None = None
+    records: list[Record] = field(default_factory=list)
+
+
+@dataclass
+class _Slot(Generic[T]):
     """A window being fetched, and the region it was cut from."""
 
     window: Window
     region: Region
-    result: Future[list[Record] | _Overfull] = field(default_factory=Future)
+    result: Future[_Whole[T] | _Overfull] = field(default_factory=Future)
 
 
-class WindowReader:
-    """Fetches one window. Safe to use from several threads."""
+class WindowReader(Generic[T]):
+    """Fetches one window. Safe to use from several threads.
+
+    Args:
+        prepare: Makes finished records ready for output, in the thread that fetched them: a
+            window that waits for its turn is then 25 MB of lines, not 100 MB of objects.
+    """
 
     def __init__(
-        self, call: Call, decoder: Decoder, query: Query, stop: threading.Event | None = None
+        self,
+        call: Call,
+        decoder: Decoder,
+        query: Query,
+        prepare: Callable[[list[Record]], T],
+        stop: threading.Event | None = None,
     ) -> None:
         self._call = call
         self._decoder = decoder
+        # One page is decoded at a time: more would only wait for each other, with more memory.
+        self._decoding = threading.Lock()
+        self.prepare = prepare
         self._query = query
         self._stop = stop or threading.Event()
         self.cap = PageCap(query.page_size)
 
-    def read(self, window: Window) -> list[Record] | _Overfull:
+    def read(self, window: Window) -> _Whole[T] | _Overfull:
         """All sessions of the window, finished and sorted, or how overfull it is.
 
         Raises:
@@ -136,23 +160,40 @@ class WindowReader:
             "The data may be changing faster than it can be read: run again later"
         )
 
-    def _read(self, window: Window) -> list[Record] | _Overfull:
+    def _read(self, window: Window) -> _Whole[T] | _Overfull:
         raw, total = self._page(window, 0, steady=window.is_one_second)
-        if total > self._query.page_size and not window.is_one_second:
-            return _Overfull(total, self._decoder.times(raw))
-        rows = self._decoder.rows(raw)
-        self.cap.observe(self._query.page_size, len(rows), total)
-        if len(rows) < total:
+        with self._decoding:
+            if total > self._query.page_size and not window.is_one_second:
+                return _Overfull(total, self._decoder.times(raw))
+            rows = self._decoder.rows(raw)
+            del raw
+            self.cap.observe(self._query.page_size, len(rows), total)
+            if len(rows) >= total:
+                ids = {row.id for row in rows}
+                if len(ids) != total:
+                    raise _Unsettled(f"total_items is {total}, {len(ids)} came")
+                return self._whole(window, rows)
             if total > self.cap.rows and not window.is_one_second:
                 return _Overfull(total, [row.date_time for row in rows])
-            rows = self._by_offset(window, rows, total)
-        elif len(ids := {row.id for row in rows}) != total:
-            raise _Unsettled(f"total_items is {total}, {len(ids)} came")
-        outside = next((r for r in rows if not window.start <= r.date_time <= window.end), None)
+        rows = self._by_offset(window, rows, total)
+        with self._decoding:
+            return self._whole(window, rows)
+
+    def _whole(self, window: Window, rows: list[Record]) -> _Whole[T]:
+        start, end = window.start, window.end
+        outside = next((row for row in rows if not start <= row.date_time <= end), None)
         if outside is not None:
             raise _Unsettled(f"session {outside.id} of {outside.date_time} is outside the span")
         # The next window starts at `end`: right whether or not date_till is counted in.
-        return self._decoder.finish(row for row in rows if row.date_time < window.end)
+        records = self._decoder.finish([row for row in rows if row.date_time < end])
+        if not records or self._touches_gap(window):
+            return _Whole(len(records), records=records)
+        return _Whole(len(records), self.prepare(records))
+
+    def _touches_gap(self, window: Window) -> bool:
+        """Whether a neighbour's sessions can be read as the same instant as one of these."""
+        instant = self._decoder.instant
+        return any(instant(at - SECOND) == instant(at) for at in (window.start, window.end))
 
     def merged(self, before: list[Record], after: list[Record]) -> list[Record]:
         """Records of two windows in one order."""
@@ -236,18 +277,18 @@ class WindowReader:
             yield raw
 
 
-class _Workers:
+class _Workers(Generic[T]):
     """Daemon threads: unlike those of a ThreadPoolExecutor, a request that hangs in one
     does not hold up the end of the process."""
 
-    def __init__(self, count: int, work: Callable[[_Slot], None]) -> None:
-        self._tasks: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
+    def __init__(self, count: int, work: Callable[[_Slot[T]], None]) -> None:
+        self._tasks: queue.SimpleQueue[_Slot[T] | None] = queue.SimpleQueue()
         self._count = count
         self._work = work
         for number in range(count):
             threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True).start()
 
-    def submit(self, slot: _Slot) -> None:
+    def submit(self, slot: _Slot[T]) -> None:
         self._tasks.put(slot)
 
     def close(self) -> None:
@@ -260,25 +301,26 @@ class _Workers:
             del slot  # or its records would be held until the next task comes
 
 
-class SpanReader:
+class SpanReader(Generic[T]):
     """Reads a span with several windows in flight.
 
-    Memory: at most `concurrency` + 1 windows' records are held at any time.
+    Memory: at most `concurrency` + 1 windows are held at any time, one of them as objects.
     """
 
-    def __init__(self, reader: WindowReader, concurrency: int) -> None:
+    def __init__(self, reader: WindowReader[T], concurrency: int) -> None:
         self._reader = reader
         self._concurrency = concurrency
         self.windows = 0
 
-    def read(self, start: datetime, end: datetime) -> Iterator[list[Record]]:
-        """Lists of sorted records; each list lies wholly after the one before.
+    def read(self, start: datetime, end: datetime) -> Iterator[T]:
+        """The sessions window by window, each wholly after the one before, as `prepare` made
+        them ready.
 
         Args:
             start: First wall-clock second wanted.
             end: The wall-clock second after the last one wanted.
         """
-        agenda: deque[Region | _Slot] = deque([Region(start, end)])
+        agenda: deque[Region | _Slot[T]] = deque([Region(start, end)])
         workers = _Workers(self._concurrency, self._fetch)
         # In a gap of the clock many seconds, so several windows, are read as one instant.
         carried: list[Record] = []
@@ -293,23 +335,27 @@ class SpanReader:
                     agenda.appendleft(self._split(head, result))
                     continue
                 self.windows += 1
-                self._learn(head, len(result))
+                self._learn(head, result.count)
                 self._fill(agenda, workers)
-                records = self._reader.merged(carried, result)
-                carried = []
-                if records and self._reader.shares_instant(records[-1], head.window.end):
-                    carried = records
-                elif records:
-                    yield records
+                end_of_window = head.window.end
+                del head  # or what is written would be held until the next one is taken
+                if result.ready is not None:
+                    yield result.ready
+                    del result  # the next wait need not hold what has been written
+                    continue
+                carried = self._reader.merged(carried, result.records)
+                if carried and not self._reader.shares_instant(carried[-1], end_of_window):
+                    yield self._reader.prepare(carried)
+                    carried = []
             if carried:
-                yield carried
+                yield self._reader.prepare(carried)
         finally:
             workers.close()
             for item in agenda:
                 if isinstance(item, _Slot):
                     item.result.cancel()
 
-    def _fill(self, agenda: deque[Region | _Slot], workers: _Workers) -> None:
+    def _fill(self, agenda: deque[Region | _Slot[T]], workers: _Workers[T]) -> None:
         """Cut and submit windows, front first, until enough are in flight."""
         for place, item in enumerate(agenda):
             if isinstance(item, _Slot) and item.result.done() and not item.result.exception():
@@ -322,21 +368,21 @@ class SpanReader:
             place, region = next(uncut, (0, None))
             if region is None:
                 break
-            slot = _Slot(region.cut(self._reader.cap.rows), region)
+            slot: _Slot[T] = _Slot(region.cut(self._reader.cap.rows), region)
             agenda.insert(place, slot)
             workers.submit(slot)
             out += 1
 
-    def _split(self, slot: _Slot, overfull: _Overfull) -> Region:
+    def _split(self, slot: _Slot[T], overfull: _Overfull) -> Region:
         logger.debug("%s holds %d sessions: split", slot.window, overfull.total)
         return split(slot.window, overfull.total, overfull.times, self._reader.cap.rows)
 
     @staticmethod
-    def _learn(slot: _Slot, count: int) -> None:
+    def _learn(slot: _Slot[Any], count: int) -> None:
         if slot.region.density is not None:
             slot.region.density.learn(slot.window, count)
 
-    def _fetch(self, slot: _Slot) -> None:
+    def _fetch(self, slot: _Slot[T]) -> None:
         if not slot.result.set_running_or_notify_cancel():
             return
         try:

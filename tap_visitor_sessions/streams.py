@@ -10,10 +10,10 @@ bookmark must neither stop at look-back records nor be lost on a kill),
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pendulum
@@ -24,7 +24,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.output import Output, RecordLines
+from tap_visitor_sessions.output import Output, RecordLines, bookmark_of
 from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from tap_visitor_sessions.tap import TapVisitorSessions
 
 KEY, BOOKMARK = "id", "date_time"
-LINES_PER_WRITE = 1000
 Context = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class VisitorSessions(Stream):
@@ -65,12 +65,14 @@ class VisitorSessions(Stream):
 
     def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
         """Records as dicts, for the SDK's own path (stream maps, flattening, BATCH)."""
-        for records in self._windows(context):
+        for records in self._windows(context, _as_they_are):
             for record in records:
                 yield msgspec.to_builtins(record)
 
-    def _windows(self, context: Context | None) -> Iterator[list[Record]]:
-        """Finished records, window by window, in order."""
+    def _windows(
+        self, context: Context | None, prepare: Callable[[list[Record]], T]
+    ) -> Iterator[T]:
+        """Finished records, window by window, in order, as `prepare` makes them."""
         settings, account = self._source.settings, self._source.account
         user_id = context["user_id"] if context else None
         zone = account.zone(user_id)
@@ -85,7 +87,7 @@ class VisitorSessions(Stream):
         declared = self.schema["properties"]
         schema = {"properties": {name: declared[name] for name in columns}}
         decoder = Decoder(schema, zone, {k: v for k, v in extra.items() if k in columns})
-        reader = WindowReader(self._source.client.call, decoder, query, self._source.stop)
+        reader = WindowReader(self._source.client.call, decoder, query, prepare, self._source.stop)
         self.logger.info("Reading sessions of %s to %s, account time", start, end - SECOND)
         yield from SpanReader(reader, settings.concurrency).read(start, end)
 
@@ -170,12 +172,14 @@ class VisitorSessions(Stream):
         batcher = Batcher(self.tap_name, self.name, batch_config)
         with self._ending_with_state(), self.get_batch_counter() as counter:
             for here in self._contexts(context):
-                for records in _in_lists_of(batch_config.batch_size, self._windows(here)):
+                for records in _in_lists_of(
+                    batch_config.batch_size, self._windows(here, _as_they_are)
+                ):
                     rows = (msgspec.to_builtins(record) for record in records)
                     for manifest in batcher.get_batches(rows):
                         self._write_batch_message(batch_config.encoding, manifest)
                         counter.increment()
-                    self._advance(here, _bookmark_text(records[-1]))
+                    self._advance(here, bookmark_of(records[-1]))
                     self._write_state_message()
 
     def _sync_records(
@@ -232,15 +236,14 @@ class VisitorSessions(Stream):
                 counter.with_context(here)
                 timer.with_context(here)
                 self._write_starting_replication_value(here)
-                for records in self._windows(here):
-                    for first in range(0, len(records), LINES_PER_WRITE):
-                        part = records[first : first + LINES_PER_WRITE]
-                        output.write_lines(lines.encode(part))
-                        self._advance(here, _bookmark_text(part[-1]))
+                for chunks in self._windows(here, lines.chunks):
+                    for chunk in chunks:
+                        output.write_lines(chunk.lines)
+                        self._advance(here, chunk.bookmark)
                         output.heed()
-                        counter.increment(len(part))
+                        counter.increment(chunk.count)
                         self.state_manager.is_flushed = False
-                        since_state += len(part)
+                        since_state += chunk.count
                         if since_state >= self.STATE_MSG_FREQUENCY:
                             self._write_state_message()
                             since_state = 0
@@ -248,9 +251,8 @@ class VisitorSessions(Stream):
         self._write_state_message()
 
 
-def _bookmark_text(record: Record) -> str:
-    """The record's place in the order, as STATE spells it."""
-    return f"{record.date_time:%Y-%m-%dT%H:%M:%SZ}"
+def _as_they_are(records: list[Record]) -> list[Record]:
+    return records
 
 
 def _in_lists_of(size: int, lists: Iterable[list[Record]]) -> Iterator[list[Record]]:

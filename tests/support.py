@@ -81,5 +81,5 @@ def run_tap(
 
 def parsed(code: int, stdout: str, stderr: str) -> Run:
     """A run from what it left behind."""
-    messages = [json.loads(line) for line in stdout.splitlines() if line.startswith('{"')]
+    messages = [json.loads(line) for line in stdout.split("\n") if line.startswith('{"')]
     return Run(code, messages, stderr, stdout)

@@ -148,7 +148,6 @@ def test_memory_is_bounded_by_the_windows_in_flight(tally: Tally) -> None:
 
 
 def read_lazily(api: FakeApi, concurrency: int, page: int) -> Iterator[list[Record]]:
-    reader = WindowReader(
-        api.call, Decoder(SCHEMA, Zone(UTC)), Query(list(SCHEMA["properties"]), page)
-    )
+    query = Query(list(SCHEMA["properties"]), page)
+    reader = WindowReader(api.call, Decoder(SCHEMA, Zone(UTC)), query, list)
     return SpanReader(reader, concurrency).read(START, START + timedelta(days=1))
