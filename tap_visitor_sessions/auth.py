@@ -140,7 +140,7 @@ class LoginAuth:
         return self._clock() + life - RENEW_BEFORE if life > _SHORTEST_LIFE else float("inf")
 
 
-def _session(data: bytes) -> tuple[str, float | None]:
+def _session(data: memoryview) -> tuple[str, float | None]:
     """Read token and `expire_at` (Unix seconds) from the data of `login.user`."""
     try:
         row: Any = msgspec.json.decode(data)

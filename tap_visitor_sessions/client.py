@@ -51,12 +51,12 @@ class Answer:
     """A successful answer.
 
     Attributes:
-        data: The raw JSON of `result.data`, not decoded.
+        data: The raw JSON of `result.data`, not decoded, as a view of the answer's bytes.
         total_items: Rows that the query has, where the method says so.
         metadata: The answer's metadata, decoded.
     """
 
-    data: bytes
+    data: memoryview
     total_items: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 

@@ -21,25 +21,26 @@ class Reply:
 
     Attributes:
         error: The `error` member.
-        data: The raw JSON of `result.data`; empty when there is none.
+        data: The raw JSON of `result.data`, a view of the answer's bytes; empty when there is
+            none.
         metadata: The result's metadata.
         mended: Whether halves of characters had to be replaced.
     """
 
     error: dict[str, Any] | None
-    data: bytes
+    data: memoryview
     metadata: dict[str, Any]
     mended: bool = False
 
-    def rows(self, total: int | None) -> bytes:
+    def rows(self, total: int | None) -> memoryview:
         """The raw JSON array of rows; `total` is how many the query has.
 
         Raises:
             TransientError: there is no array.
         """
-        if self.data == b"null" and total == 0:  # an empty array, as some see it
-            return b"[]"
-        if not self.data.startswith(b"["):
+        if bytes(self.data[:5]) == b"null" and total == 0:  # an empty array, as some see it
+            return memoryview(b"[]")
+        if bytes(self.data[:1]) != b"[":
             raise TransientError("The answer holds no list of rows")
         return self.data
 
@@ -74,7 +75,7 @@ def opened(body: bytes, request_id: str) -> Reply:
     if envelope is None:
         raise TransientError("The answer is no valid JSON")
     result = envelope.result or _Result()
-    data = bytes(result.data)
+    data = memoryview(result.data)
     _check_members(body, data)
     # A request that the API could not read is answered without its id.
     ids = (request_id,) if envelope.error is None else (request_id, None)
@@ -126,13 +127,15 @@ def _mended(body: bytes) -> bytes:
         raise TransientError(f"The answer is {what}") from None
 
 
-def _check_members(body: bytes, data: bytes) -> None:
+def _check_members(body: bytes, data: memoryview) -> None:
     """A member that occurs twice could hide rows: JSON parsers keep one of them."""
     # Without its rows the answer is small, so a slow look at it costs nothing.
     frame = body
-    at = body.find(data[:100])
-    if len(data) > 1000 and body.startswith(data, at):
-        frame = body[:at] + b"null" + body[at + len(data) :]
+    if len(data) > 1000:
+        at = body.find(data[:100])
+        end = at + len(data)
+        if at >= 0 and body[end - 100 : end] == data[-100:]:
+            frame = body[:at] + b"null" + body[end:]
 
     def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from tap_visitor_sessions.errors import CountMismatch, SecondTooFull, TapError
-from tap_visitor_sessions.records import ORDER, Decoder, Record
+from tap_visitor_sessions.records import ORDER, Decoder, Raw, Record
 from tap_visitor_sessions.windows import SECOND, PageCap, Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.reader")
@@ -28,6 +28,8 @@ MAX_OFFSET = 100_000
 # Sortable (page, column Sorting) and nearly unique within a second: steadies pages by offset.
 STEADY_SORT = [{"field": "visitor_id", "order": "asc"}]
 TRIES = 8
+IN_FLIGHT_PER_SPARE = 4
+"""Beside those in flight, a window in so many is decoded or waits for its turn."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries of a count that does not add up
 
 
@@ -35,7 +37,7 @@ class Answer(Protocol):
     """What the reader needs of an answer of the API."""
 
     @property
-    def data(self) -> bytes:
+    def data(self) -> Raw:
         """The raw JSON of the rows."""
 
     @property
@@ -126,12 +128,15 @@ class WindowReader(Generic[T]):
         decoder: Decoder,
         query: Query,
         prepare: Callable[[list[Record]], T],
+        *,
+        concurrency: int = 1,
         stop: threading.Event | None = None,
     ) -> None:
         self._call = call
         self._decoder = decoder
         # One page is decoded at a time: more would only wait for each other, with more memory.
         self._decoding = threading.Lock()
+        self._in_flight = threading.Semaphore(concurrency)
         self.prepare = prepare
         self._query = query
         self._stop = stop or threading.Event()
@@ -205,11 +210,12 @@ class WindowReader(Generic[T]):
 
     def _page(
         self, window: Window, offset: int, *, steady: bool, only_keys: bool = False
-    ) -> tuple[bytes, int]:
+    ) -> tuple[Raw, int]:
         params = self._query.params(window, offset=offset, steady=steady)
         if only_keys:
             params["fields"] = ["id", "date_time"]
-        answer = self._call(METHOD, params)
+        with self._in_flight:
+            answer = self._call(METHOD, params)
         if answer.total_items is None:
             raise _Unsettled("the answer says no total_items")
         return answer.data, answer.total_items
@@ -259,7 +265,7 @@ class WindowReader(Generic[T]):
 
     def _pages(
         self, window: Window, offset: int, total: int, *, only_keys: bool = False
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Raw]:
         """The pages of a window from an offset on, in a steady order.
 
         Raises:
@@ -304,12 +310,13 @@ class _Workers(Generic[T]):
 class SpanReader(Generic[T]):
     """Reads a span with several windows in flight.
 
-    Memory: at most `concurrency` + 1 windows are held at any time, one of them as objects.
+    Memory: at most `concurrency` and a quarter of windows are held at any time, and the one
+    being written; one of them as objects, the others as bytes.
     """
 
     def __init__(self, reader: WindowReader[T], concurrency: int) -> None:
         self._reader = reader
-        self._concurrency = concurrency
+        self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self.windows = 0
 
     def read(self, start: datetime, end: datetime) -> Iterator[T]:
@@ -321,7 +328,7 @@ class SpanReader(Generic[T]):
             end: The wall-clock second after the last one wanted.
         """
         agenda: deque[Region | _Slot[T]] = deque([Region(start, end)])
-        workers = _Workers(self._concurrency, self._fetch)
+        workers = _Workers(self._windows_out, self._fetch)
         # In a gap of the clock many seconds, so several windows, are read as one instant.
         carried: list[Record] = []
         try:
@@ -363,7 +370,7 @@ class SpanReader(Generic[T]):
                 if isinstance(result, _Overfull):
                     agenda[place] = self._split(item, result)
         out = sum(isinstance(item, _Slot) for item in agenda)
-        while out < self._concurrency:
+        while out < self._windows_out:
             uncut = ((i, x) for i, x in enumerate(agenda) if isinstance(x, Region) and x)
             place, region = next(uncut, (0, None))
             if region is None:

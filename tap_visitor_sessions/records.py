@@ -23,6 +23,9 @@ from tap_visitor_sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
+Raw = bytes | memoryview
+"""The JSON of an answer's rows."""
+
 Record = Any
 """A msgspec.Struct with an attribute per selected column; types from the schema."""
 
@@ -258,21 +261,21 @@ class Decoder:
             if _kind(schema) == "array" and (members := _time_members(schema["items"]))
         ]
 
-    def times(self, raw: bytes) -> list[datetime]:
+    def times(self, raw: Raw) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
         return [key.date_time for key in self._keys_of(raw)]
 
-    def ids(self, raw: bytes) -> list[int]:
+    def ids(self, raw: Raw) -> list[int]:
         """Only the ids of the rows, cheaply."""
         return [key.id for key in self._keys_of(raw)]
 
-    def _keys_of(self, raw: bytes) -> list[Any]:
+    def _keys_of(self, raw: Raw) -> list[Any]:
         try:
             return self._keys.decode(raw)
         except msgspec.ValidationError:
             return self.rows(raw)
 
-    def rows(self, raw: bytes) -> list[Record]:
+    def rows(self, raw: Raw) -> list[Record]:
         """Rows typed, in the order they came; `date_time` still naive wall clock.
 
         Raises:
@@ -290,7 +293,7 @@ class Decoder:
                     return rows
         return self._conformed(raw)
 
-    def _look(self, raw: bytes) -> None:
+    def _look(self, raw: Raw) -> None:
         """Say which columns the first session lacks though they were asked for."""
         rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
         if not rows:
@@ -305,7 +308,7 @@ class Decoder:
                 ", ".join(missing),
             )
 
-    def _conformed(self, raw: bytes) -> list[Record]:
+    def _conformed(self, raw: Raw) -> list[Record]:
         rows = self._conformer.rows(msgspec.json.decode(raw))
         typed: list[Record] = msgspec.convert(rows, _list(self._row), strict=False)
         for row in typed:

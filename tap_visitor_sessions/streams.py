@@ -87,7 +87,14 @@ class VisitorSessions(Stream):
         declared = self.schema["properties"]
         schema = {"properties": {name: declared[name] for name in columns}}
         decoder = Decoder(schema, zone, {k: v for k, v in extra.items() if k in columns})
-        reader = WindowReader(self._source.client.call, decoder, query, prepare, self._source.stop)
+        reader = WindowReader(
+            self._source.client.call,
+            decoder,
+            query,
+            prepare,
+            concurrency=settings.concurrency,
+            stop=self._source.stop,
+        )
         self.logger.info("Reading sessions of %s to %s, account time", start, end - SECOND)
         yield from SpanReader(reader, settings.concurrency).read(start, end)
 

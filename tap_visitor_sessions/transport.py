@@ -23,6 +23,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema, InvalidURL, ProxyError, SSLError
+from urllib3.exceptions import ReadTimeoutError
 
 from tap_visitor_sessions.errors import TapError, TransientError, Unreachable, number
 
@@ -76,11 +77,11 @@ class Transport:
             with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:
                 self._check_status(answer)
                 # urllib3 counts the bytes against Content-Length and raises when some lack.
-                return b"".join(answer.iter_content(1 << 20))
+                return bytes(answer.raw.read(decode_content=True))
         except (InvalidURL, InvalidSchema, TypeError):  # TypeError: a proxy without a host
             names = " and ".join(["api_url", *self._proxy_variable()])
             raise TapError(f"No way to {self._host} can be made out: check {names}") from None
-        except (requests.ConnectionError, requests.Timeout) as problem:
+        except (requests.ConnectionError, requests.Timeout, ReadTimeoutError) as problem:
             raise self._unreached(problem) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as problem:
             raise TransientError(f"The answer broke off ({_cause(problem)})") from None

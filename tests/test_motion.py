@@ -149,5 +149,7 @@ def test_memory_is_bounded_by_the_windows_in_flight(tally: Tally) -> None:
 
 def read_lazily(api: FakeApi, concurrency: int, page: int) -> Iterator[list[Record]]:
     query = Query(list(SCHEMA["properties"]), page)
-    reader = WindowReader(api.call, Decoder(SCHEMA, Zone(UTC)), query, list)
+    reader = WindowReader(
+        api.call, Decoder(SCHEMA, Zone(UTC)), query, list, concurrency=concurrency
+    )
     return SpanReader(reader, concurrency).read(START, START + timedelta(days=1))

@@ -54,7 +54,9 @@ def read(
 ) -> list[tuple[datetime, int]]:
     decoder = Decoder(SCHEMA, Zone(timezone.utc))
     query = Query(list(SCHEMA["properties"]), page_size)
-    spans = SpanReader(WindowReader(api.call, decoder, query, list), concurrency)
+    spans = SpanReader(
+        WindowReader(api.call, decoder, query, list, concurrency=concurrency), concurrency
+    )
     return [
         (record.date_time, record.id)
         for records in spans.read(START, START + length)
