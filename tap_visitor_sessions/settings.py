@@ -254,6 +254,11 @@ def problems(config: Mapping[str, Any]) -> list[str]:
             for name in ("user_ids", "timezones")
             if config.get(name)
         ]
+    if config.get("batch_config") and (
+        config.get("stream_maps") or config.get("flattening_enabled")
+    ):
+        # The SDK would announce the mapped schema and write the records unmapped.
+        found.append("batch_config: does not go with stream_maps or flattening_enabled")
     if config.get("filter"):
         found += filter_problems(config["filter"])
     return found

@@ -5,26 +5,28 @@ Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no 
 ahead of the files), `_increment_stream_state` (overridden: the
 bookmark must neither stop at look-back records nor be lost on a kill),
 `_write_state_message` (overridden: it may not be silent), `_write_starting_replication_value`,
-`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read).
+`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read). And
+`pop_deselected_record_properties` of its catalog helpers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pendulum
-from singer_sdk.batch import Batcher
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
+from tap_visitor_sessions.batches import Files, in_lists_of
 from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.output import Output, RecordLines, bookmark_of
+from tap_visitor_sessions.output import Output, RecordLines
 from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
@@ -176,18 +178,29 @@ class VisitorSessions(Stream):
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """The SDK's, but the bookmark follows a file once its BATCH message is out: records
         of a file that a failure or a signal keeps back must be read again."""
-        batcher = Batcher(self.tap_name, self.name, batch_config)
+        half_selected = self._is_half_selected()
+        schema = {"properties": {n: self.schema["properties"][n] for n in self._columns()}}
+        files = Files(
+            batch_config,
+            f"{self.tap_name}--{self.name}",
+            schema,
+            self._prune if half_selected else None,
+        )
         with self._ending_with_state(), self.get_batch_counter() as counter:
             for here in self._contexts(context):
-                for records in _in_lists_of(
-                    batch_config.batch_size, self._windows(here, _as_they_are)
-                ):
-                    rows = (msgspec.to_builtins(record) for record in records)
-                    for manifest in batcher.get_batches(rows):
-                        self._write_batch_message(batch_config.encoding, manifest)
-                        counter.increment()
-                    self._advance(here, bookmark_of(records[-1]))
+                windows = self._windows(here, files.prepare)
+                for items in in_lists_of(batch_config.batch_size, windows):
+                    self._write_batch_message(batch_config.encoding, files.write(items))
+                    counter.increment()
+                    self._advance(here, items[-1][0])
                     self._write_state_message()
+
+    def _prune(self, record: dict[str, Any]) -> None:
+        pop_deselected_record_properties(record, self.schema, self.mask)
+
+    def _is_half_selected(self) -> bool:
+        """Whether members within a column are deselected."""
+        return any(len(path) > 2 and not chosen for path, chosen in self.mask.items())
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
@@ -228,7 +241,7 @@ class VisitorSessions(Stream):
             and type(maps[0]) is SameRecordTransform
             and maps[0].stream_alias == self.name
             and not self.config.get("flattening_enabled")
-            and not any(len(path) > 2 and not chosen for path, chosen in self.mask.items())
+            and not self._is_half_selected()
             and isinstance(self._source.message_writer, Output)
         )
 
@@ -260,15 +273,3 @@ class VisitorSessions(Stream):
 
 def _as_they_are(records: list[Record]) -> list[Record]:
     return records
-
-
-def _in_lists_of(size: int, lists: Iterable[list[Record]]) -> Iterator[list[Record]]:
-    """The same records in lists of `size`, the last one perhaps shorter."""
-    held: list[Record] = []
-    for records in lists:
-        held += records
-        while len(held) >= size:
-            yield held[:size]
-            del held[:size]
-    if held:
-        yield held

@@ -1,0 +1,143 @@
+"""Files of records for BATCH messages, written from typed records.
+
+The SDK's own batchers take dicts one by one, compress as hard as they can, and let each Parquet
+file guess its types anew; here a file is made of lines that are encoded already, or has the types
+of the stream's schema.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+
+from tap_visitor_sessions.errors import ConfigError
+from tap_visitor_sessions.output import bookmark_of
+from tap_visitor_sessions.records import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from singer_sdk.helpers._batch import BatchConfig
+
+# Measured on sessions: level 4 takes 0.3 of the time of 9, for files 1.2 times as large.
+GZIP_LEVEL = 4
+
+Item = tuple[str, Any]
+"""A record's bookmark, and the record as a file's writer wants it."""
+Prune = Callable[[dict[str, Any]], None]
+"""Takes deselected members out of a record."""
+
+
+class Files:
+    """Writes files of one format to the storage that `batch_config` names.
+
+    Args:
+        batch_config: The SDK's form of the setting.
+        stem: What the files' names begin with, after the storage's prefix.
+        schema: The stream's JSON Schema with the selected columns.
+        prune: How to take out deselected members; None when there are none.
+    """
+
+    def __init__(
+        self, batch_config: BatchConfig, stem: str, schema: Mapping[str, Any], prune: Prune | None
+    ) -> None:
+        self._config = batch_config
+        self._stem = f"{batch_config.storage.prefix or ''}{stem}-{uuid4()}"
+        self._count = 0
+        self._prune = prune
+        self._encoder = msgspec.json.Encoder()
+        self._write: Callable[[list[Any]], str]
+        self._item: Callable[[Record], Any]
+        kind = batch_config.encoding.format
+        if kind == "jsonl":
+            self._write, self._item = self._jsonl, self._line
+        elif kind == "parquet":
+            self._write, self._item = self._parquet, self._row
+            self._table_schema = _arrow_schema(schema)
+        else:
+            raise ConfigError("batch_config", f"the format {kind!r} is not offered")
+
+    def prepare(self, records: list[Record]) -> list[Item]:
+        """Records as the files want them. Safe to use from several threads."""
+        return [(bookmark_of(record), self._item(record)) for record in records]
+
+    def write(self, items: list[Item]) -> list[str]:
+        """Write a file; its URL as a manifest."""
+        self._count += 1
+        return [self._write([item for _, item in items])]
+
+    def _row(self, record: Record) -> dict[str, Any]:
+        row: dict[str, Any] = msgspec.to_builtins(record)
+        if self._prune is not None:
+            self._prune(row)
+        return row
+
+    def _line(self, record: Record) -> bytes:
+        return self._encoder.encode(record if self._prune is None else self._row(record))
+
+    def _jsonl(self, lines: list[Any]) -> str:
+        name, storage = f"{self._stem}-{self._count}.jsonl", self._config.storage
+        data = b"\n".join([*lines, b""])
+        if self._config.encoding.compression == "gzip":
+            name, data = f"{name}.gz", gzip.compress(data, GZIP_LEVEL)
+        with storage.open(name, "wb") as file:
+            file.write(data)
+        return storage.get_url(name)
+
+    def _parquet(self, rows: list[Any]) -> str:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        name, storage = f"{self._stem}-{self._count}.parquet", self._config.storage
+        try:
+            table = pa.Table.from_pylist(rows, schema=self._table_schema)
+        except (OverflowError, pa.ArrowInvalid) as problem:
+            raise ConfigError(
+                "batch_config",
+                f"a number does not fit into Parquet's 64 bits: use jsonl ({problem})",
+            ) from None
+        with storage.open(name, "wb") as file:
+            pq.write_table(table, file, compression=self._config.encoding.compression or "none")
+        return storage.get_url(name)
+
+
+def in_lists_of(size: int, lists: Iterable[list[Item]]) -> Iterator[list[Item]]:
+    """The same items in lists of `size`, the last one perhaps shorter."""
+    held: list[Item] = []
+    for items in lists:
+        held += items
+        while len(held) >= size:
+            yield held[:size]
+            del held[:size]
+    if held:
+        yield held
+
+
+def _arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a Parquet file. Date-times stay texts, as in RECORD messages.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise ConfigError(
+            "batch_config", "parquet needs pyarrow: install tap-visitor-sessions[parquet]"
+        ) from None
+
+    def kind(declared: Mapping[str, Any]) -> pa.DataType:
+        names = declared["type"] if isinstance(declared["type"], list) else [declared["type"]]
+        name = next(name for name in names if name != "null")
+        if name == "object":
+            return pa.struct([(m, kind(d)) for m, d in declared["properties"].items()])
+        if name == "array":
+            return pa.list_(kind(declared["items"]))
+        return {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}.get(
+            name, pa.string()
+        )
+
+    return pa.schema([(name, kind(declared)) for name, declared in schema["properties"].items()])
