@@ -9,7 +9,7 @@ ROUNDS = 5
 FIGURES = {
     # name: (module, default sessions or None, what it shows)
     "throughput": ("throughput", 300_000, "records/s of the tap, its peers and the floor"),
-    "latency": ("latency", 300_000, "wall time with 1 s per request, 1 to 8 in flight"),
+    "latency": ("latency", 500_000, "wall time with 1 s per request, 1 to 8 in flight"),
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
     "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),

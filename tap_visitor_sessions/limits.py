@@ -17,7 +17,9 @@ DAY_RESET = 3600.0
 """Seconds to wait when a rejection for the day's points names no reset."""
 _LONGEST = {"minute": 600.0, "day": 25 * 3600.0}
 _SHORTEST = 1.0
-SAFETY = 2.0
+ALONE = 0.1
+"""A share of others that is as good as none."""
+SAFETY = 3.0
 """How much more than their share others may take before we notice."""
 _POLL = 0.2
 
@@ -35,9 +37,9 @@ class Meter:
         self.limit: int | None = None
         self.remaining: int | None = None
         self.reset_at: float | None = None
-        self.share = 0.0
+        # Until a window has been seen whole, somebody like us may be about.
+        self.share = self._expected_share = 1.0
         """Points that others take for each of ours."""
-        self._expected_share = 0.0
         self._own = 0
         self._others_before: int | None = None  # when we joined the window
 
@@ -92,12 +94,14 @@ class Meter:
 
     def free(self, in_flight: int) -> bool:
         """Whether one more request fits beside those in flight, and beside what others take
-        meanwhile: towards the end of the points it goes alone, so that at most one is rejected.
+        meanwhile: first in a window and towards the end of its points a request goes alone, so
+        that at most one is rejected.
         """
         if self.remaining is None:
             return True
-        if in_flight and self.share:
-            return self.remaining > (in_flight + 1) * (1 + self.share) * SAFETY
+        if in_flight and self.share > ALONE:
+            is_fresh = self._own > 0  # they may have begun the window long before us
+            return is_fresh and self.remaining > (in_flight + 1) * (1 + self.share) * SAFETY
         return self.remaining > in_flight
 
     def wait(self, now: float) -> float:

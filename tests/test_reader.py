@@ -7,6 +7,7 @@ import math
 import random
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fake_api import FORMAT, FakeApi
@@ -170,6 +171,30 @@ def test_a_second_of_110_500_is_an_error_that_names_it(neighbours: int) -> None:
     api = FakeApi(rows_at([500] * 110_500 + list(range(neighbours))))
     with pytest.raises(SecondTooFull, match="2024-01-31 00:08:20"):
         read(api, timedelta(hours=1))
+
+
+def test_a_burst_in_one_second_is_found_in_few_requests() -> None:
+    """Found by the model: a split for each second around it took 40."""
+    api = FakeApi(rows_at([500] * 20))
+    length = timedelta(minutes=10)
+    assert read(api, length, page_size=7) == expected(api, length)
+    assert len(api.requests) <= 14
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 10_000])
+def test_sessions_filed_inside_a_gap_of_the_clock_stay_in_order(page_size: int) -> None:
+    """Found by the model: several windows are read as one instant, the end of the gap."""
+    source = random.Random(2)
+    api = FakeApi(rows_at([source.randrange(12 * 3600) for _ in range(60)]))
+    for row in api.rows:  # a day that never was
+        row["date_time"] = row["date_time"].replace("2024-01-31", "2011-12-30")
+    decoder = Decoder(SCHEMA, Zone(ZoneInfo("Pacific/Apia")))
+    reader = WindowReader(api.call, decoder, Query(list(SCHEMA["properties"]), page_size), list)
+    start = datetime(2011, 12, 29, 20)
+    lists = list(SpanReader(reader, 1).read(start, start + timedelta(days=2)))
+    order = [(record.date_time, record.id) for records in lists for record in records]
+    assert len(order) == 60
+    assert order == sorted(order)
 
 
 def test_two_full_seconds_side_by_side_are_read_where_date_till_counts() -> None:

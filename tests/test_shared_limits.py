@@ -61,7 +61,12 @@ def test_processes_that_share_a_minute_limit_do_not_hammer(
     took = time.monotonic() - began
     rejected = rejected_by_window(sandbox)
     print(processes, latency, len(sandbox.calls), took, rejected)
-    assert max(rejected.values(), default=0) <= 1, rejected
+    counts = sorted(rejected.values())
+    if processes == 1:
+        assert not counts
+    # One each a window. What others take while a process is kept off a busy machine's cores it
+    # cannot know: once in the run, one more.
+    assert sum(count - 1 for count in counts) <= 1, rejected
     charged = sum(call.mnemonic is None for call in sandbox.calls)
     windows = math.ceil(charged / 24)
     # A window more than the points need, and the process starting and ending.

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ def test_a_second_run_reads_only_the_look_back(make_sandbox: MakeSandbox, tmp_pa
     second = run_tap(config_of(sandbox), state=first.state, directory=tmp_path).check()
     want = {r["id"] for r in sandbox.rows() if r["date_time"] >= since}
     assert {r["id"] for r in second.records} == want
+    # Found by the model: with the bookmark where it was, the SDK says no last STATE.
+    assert second.messages[-1]["type"] == "STATE"
     assert next(r for r in second.records if r["id"] == changed["id"])["duration"] == 4321
     assert {
         s["value"]["bookmarks"]["visitor_sessions"]["replication_key_value"]
@@ -361,3 +364,30 @@ def test_test_mode_and_settings_from_the_environment(
     command = [sys.executable, "-m", "tap_visitor_sessions", "--config=ENV"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env})
     assert done.stdout.count('"RECORD"') == 100, done.stderr
+
+
+@pytest.mark.parametrize("argument", ["--version", "--about", "--discover"])
+def test_what_needs_no_network_takes_less_than_a_second(argument: str, tmp_path: Path) -> None:
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        config = {"access_token": "x", "start_date": "2024-01-01"}
+        assert run_tap(config, argument, directory=tmp_path).code == 0
+        took.append(time.monotonic() - began)
+    assert min(took) < 1, took
+
+
+def test_batch_files_and_stream_maps_do_not_go_together(tmp_path: Path) -> None:
+    """The SDK would announce the mapped schema and write records unmapped, secrets and all."""
+    config = {
+        "access_token": "x",
+        "start_date": "2024-01-01",
+        "batch_config": {
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "storage": {"root": tmp_path.as_uri()},
+        },
+        "stream_maps": {"visitor_sessions": {"visitor_ip_address": None}},
+    }
+    run = run_tap(config, directory=tmp_path)
+    assert run.code == 1
+    assert "batch_config: does not go with stream_maps" in run.stderr
