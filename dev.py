@@ -7,7 +7,7 @@ python3 dev.py faults      all tests, and docs/faults.md made anew from what the
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
-                           requests, chain, plot; further arguments go to it
+                           requests, chain, steps, plot; further arguments go to it
 python3 dev.py setup       only make the environment in .venv
 """
 

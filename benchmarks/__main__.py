@@ -13,6 +13,7 @@ FIGURES = {
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
     "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),
+    "steps": ("steps", None, "where the time of a page goes"),
     "plot": ("plot", None, "docs/benchmarks.svg from throughput and memory"),
 }
 SIZES = {"memory": [30_000, 100_000, 300_000, 1_000_000], "requests": [30_000, 300_000]}

@@ -230,9 +230,7 @@ class WindowReader(Generic[T]):
             _Unsettled: the data moved, or the pages do not hold all rows.
             SecondTooFull: the API's offset cannot reach them all.
         """
-        if any(row.date_time >= window.end > window.start for row in first) and (
-            window.is_one_second
-        ):
+        if window.is_one_second and any(row.date_time >= window.end for row in first):
             # date_till is counted in, so the query spans two seconds: ask for the one.
             window = Window(window.start, window.start)
             raw, total = self._page(window, 0, steady=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -43,3 +44,20 @@ def test_the_table_of_faults_names_tests_that_exist_and_no_loss() -> None:
         file, name = row[-1].strip("` |").split(" :: ")
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), name
         assert row[-3] == "0", row
+
+
+def test_the_readme_has_the_figures_that_were_measured() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = ROOT / "benchmarks/results"
+    rates = {
+        row["contender"]: row["records/s"]
+        for row in json.loads((results / "throughput.json").read_text())["table"]
+    }
+    for name in ("this tap", "SDK, plain", "Airbyte low-code", "dlt extract", "floor"):
+        assert f"{rates[name]:,}".replace(",", " ") in readme, name
+    peaks = {
+        row["sessions"]: row["peak MB"]
+        for row in json.loads((results / "memory.json").read_text())["table"]
+    }
+    assert f"{peaks[1_000_000]} MB at a million sessions" in readme
+    assert (ROOT / "docs/benchmarks.svg").exists()

@@ -81,7 +81,7 @@ WIRE_FAULTS = [
 ]
 moods = st.builds(
     lambda wire, **shape: Faults(**dict.fromkeys(wire, 0.12), **shape),
-    wire=st.lists(st.sampled_from(WIRE_FAULTS), max_size=2),
+    wire=st.just([]) | st.lists(st.sampled_from(WIRE_FAULTS), min_size=1, max_size=3),
     short_pages=st.sampled_from([None, None, 1, 3, 11]),
     short_pages_random=st.booleans(),
     reshuffle=st.booleans(),
@@ -104,7 +104,7 @@ motions = st.lists(
 )
 
 # Shrinking takes minutes: ask for it when there is something to shrink.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
 SHRINK = os.environ.get("MODEL_SHRINK")
 PHASES = tuple(Phase) if SHRINK else (Phase.explicit, Phase.generate)
 
