@@ -104,7 +104,7 @@ motions = st.lists(
 )
 
 # Shrinking takes minutes: ask for it when there is something to shrink.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "50"))
 SHRINK = os.environ.get("MODEL_SHRINK")
 PHASES = tuple(Phase) if SHRINK else (Phase.explicit, Phase.generate)
 
@@ -167,6 +167,7 @@ class Promise(RuleBasedStateMachine):
             "concurrency": concurrency,
             "lookback_window": look_back,
             "max_retries": 40,
+            "request_timeout": 2,  # a connection that a fault leaves hanging
         }
         if mapped:  # the SDK's own path
             self.config["stream_maps"] = {"visitor_sessions": {"extra": "str(id)"}}
