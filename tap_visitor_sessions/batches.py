@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
 
 from tap_visitor_sessions.errors import ConfigError
-from tap_visitor_sessions.output import bookmark_of
-from tap_visitor_sessions.records import Record
+from tap_visitor_sessions.records import Record, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Measured on sessions: level 4 takes 0.3 of the time of 9, for files 1.2 times as large.
 GZIP_LEVEL = 4
 
-Item = tuple[str, Any]
-"""A record's bookmark, and the record as a file's writer wants it."""
+Item = tuple[datetime, Any]
+"""A record's `date_time`, and the record as a file's writer wants it."""
 Prune = Callable[[dict[str, Any]], None]
 """Takes deselected members out of a record."""
 
@@ -62,7 +62,7 @@ class Files:
 
     def prepare(self, records: list[Record]) -> list[Item]:
         """Records as the files want them. Safe to use from several threads."""
-        return [(bookmark_of(record), self._item(record)) for record in records]
+        return [(record.date_time, self._item(record)) for record in records]
 
     def write(self, items: list[Item]) -> list[str]:
         """Write a file; its URL as a manifest."""
@@ -130,8 +130,7 @@ def _arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
         ) from None
 
     def kind(declared: Mapping[str, Any]) -> pa.DataType:
-        names = declared["type"] if isinstance(declared["type"], list) else [declared["type"]]
-        name = next(name for name in names if name != "null")
+        name = kind_of(declared)
         if name == "object":
             return pa.struct([(m, kind(d)) for m, d in declared["properties"].items()])
         if name == "array":

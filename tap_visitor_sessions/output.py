@@ -137,10 +137,10 @@ class RecordLines:
             part = records[first : first + RECORDS_PER_WRITE]
             messages = [_RecordMessage(stream, record, version, now) for record in part]
             lines = self._encoder.encode_lines(messages)
-            chunks.append(Chunk(lines, len(part), bookmark_of(part[-1])))
+            chunks.append(Chunk(lines, len(part), bookmark_of(part[-1].date_time)))
         return chunks
 
 
-def bookmark_of(record: Record) -> str:
-    """The record's place in the order, as STATE spells it."""
-    return f"{record.date_time:%Y-%m-%dT%H:%M:%SZ}"
+def bookmark_of(date_time: datetime) -> str:
+    """An instant in UTC, as STATE spells it."""
+    return f"{date_time:%Y-%m-%dT%H:%M:%SZ}"

@@ -43,7 +43,7 @@ def _type_of(schema: Mapping[str, Any]) -> list[str]:
     return [kind] if isinstance(kind, str) else list(kind)
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def kind_of(schema: Mapping[str, Any]) -> str:
     """One of integer, number, boolean, string, date-time, array, object."""
     kind = next(name for name in _type_of(schema) if name != "null")
     return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
@@ -63,13 +63,13 @@ def _list(item: Any) -> Any:
 
 
 def _python_type(name: str, schema: Mapping[str, Any]) -> Any:
-    kind = _kind(schema)
+    kind = kind_of(schema)
     if kind == "object":
         return _struct(name, schema["properties"], ())
     if kind == "array":
         item: Any = _python_type(f"{name}_item", schema["items"])
         # One hit as an object (the page's example) is an array of one.
-        return _list(item) | item if _kind(schema["items"]) == "object" else _list(item)
+        return _list(item) | item if kind_of(schema["items"]) == "object" else _list(item)
     return _SCALARS[kind]
 
 
@@ -162,7 +162,7 @@ class Conformer:
     def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
         if value is None:
             return None
-        kind = _kind(schema)
+        kind = kind_of(schema)
         if kind == "array":
             values = value if isinstance(value, list) else [value]
             return self._items(path, values, schema["items"])
@@ -247,18 +247,18 @@ class Decoder:
         self._row = _struct("Session", self._properties, self._required)
         self._decoder = msgspec.json.Decoder(_list(self._row), strict=False)
         self._keys = msgspec.json.Decoder(list[_Key], strict=False)
-        self._arrays = [k for k, v in declared.items() if _kind(v) == "array"]
+        self._arrays = [k for k, v in declared.items() if kind_of(v) == "array"]
         hints = {field.name: field.type for field in msgspec.structs.fields(self._row)}
         # An object of nulls only is told by comparing: its fields are compared in C.
         self._objects = [
             (name, _struct_in(hints[name])())
             for name, v in declared.items()
-            if _kind(v) == "object"
+            if kind_of(v) == "object"
         ]
         self._times = [
             (column, members)
             for column, schema in declared.items()
-            if _kind(schema) == "array" and (members := _time_members(schema["items"]))
+            if kind_of(schema) == "array" and (members := _time_members(schema["items"]))
         ]
 
     def times(self, raw: Raw) -> list[datetime]:
@@ -359,4 +359,4 @@ def _struct_in(hint: Any) -> type[msgspec.Struct]:
 
 def _time_members(item: Mapping[str, Any]) -> list[str]:
     members = item.get("properties", {}).items()
-    return [name for name, schema in members if _kind(schema) == "date-time"]
+    return [name for name, schema in members if kind_of(schema) == "date-time"]

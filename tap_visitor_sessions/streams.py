@@ -26,7 +26,7 @@ from singer_sdk.streams import Stream
 
 from tap_visitor_sessions.batches import Files, in_lists_of
 from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.output import Output, RecordLines
+from tap_visitor_sessions.output import Output, RecordLines, bookmark_of
 from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
@@ -86,9 +86,9 @@ class VisitorSessions(Stream):
         columns = self._columns()
         asked = [name for name in columns if name not in PARTNER_PROPERTIES]
         query = Query(asked, self._page_size(), settings.filter, user_id)
-        declared = self.schema["properties"]
-        schema = {"properties": {name: declared[name] for name in columns}}
-        decoder = Decoder(schema, zone, {k: v for k, v in extra.items() if k in columns})
+        decoder = Decoder(
+            self._selected_schema(), zone, {k: v for k, v in extra.items() if k in columns}
+        )
         reader = WindowReader(
             self._source.client.call,
             decoder,
@@ -112,6 +112,11 @@ class VisitorSessions(Stream):
             for name in self.schema["properties"]
             if name in (KEY, BOOKMARK) or self.mask.get(("properties", name), True)
         ]
+
+    def _selected_schema(self) -> dict[str, Any]:
+        """The stream's schema with the selected top-level columns."""
+        declared = self.schema["properties"]
+        return {"properties": {name: declared[name] for name in self._columns()}}
 
     def _span(self, zone: Zone, context: Context | None) -> tuple[datetime, datetime]:
         """First wall-clock second to read, and the one after the last."""
@@ -179,11 +184,10 @@ class VisitorSessions(Stream):
         """The SDK's, but the bookmark follows a file once its BATCH message is out: records
         of a file that a failure or a signal keeps back must be read again."""
         half_selected = self._is_half_selected()
-        schema = {"properties": {n: self.schema["properties"][n] for n in self._columns()}}
         files = Files(
             batch_config,
             f"{self.tap_name}--{self.name}",
-            schema,
+            self._selected_schema(),
             self._prune if half_selected else None,
         )
         with self._ending_with_state(), self.get_batch_counter() as counter:
@@ -192,7 +196,7 @@ class VisitorSessions(Stream):
                 for items in in_lists_of(batch_config.batch_size, windows):
                     self._write_batch_message(batch_config.encoding, files.write(items))
                     counter.increment()
-                    self._advance(here, items[-1][0])
+                    self._advance(here, bookmark_of(items[-1][0]))
                     self._write_state_message()
 
     def _prune(self, record: dict[str, Any]) -> None:
