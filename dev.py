@@ -8,6 +8,7 @@ python3 dev.py audit       known vulnerabilities of the resolved dependencies (n
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
                            requests, chain, steps, plot; further arguments go to it
+python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -84,6 +85,12 @@ def bench(*arguments: str) -> None:
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
+def plan(*arguments: str) -> None:
+    """The cost of a first load, simulated."""
+    setup("demo")
+    run(str(PYTHON), "-m", "benchmarks.plan", *arguments)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -97,6 +104,8 @@ def main() -> None:
             faults()
         case ["audit"]:
             audit()
+        case ["plan", *arguments]:
+            plan(*arguments)
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:

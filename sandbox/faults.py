@@ -79,16 +79,21 @@ class Limits:
 
 
 class Meters:
-    """Counts the points used. Only successful calls are charged."""
+    """Counts the points used. Only successful calls are charged.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        clock: Seconds; a simulation has one of its own.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
+        self._clock = clock
         self._lock = threading.Lock()
         self._day_used = 0
         self._minute_used = 0
-        self._minute_began = self._day_began = time.monotonic()
+        self._minute_began = self._day_began = clock()
         self.windows_began = [self._minute_began]
-        """When each minute began, by the monotonic clock."""
+        """When each minute began, by the clock."""
 
     def exceeded(self) -> str | None:
         """`day` or `minute` when no point of it is left."""
@@ -109,7 +114,7 @@ class Meters:
     def new_day(self) -> None:
         """All points of the day come back."""
         with self._lock:
-            self._day_used, self._day_began = 0, time.monotonic()
+            self._day_used, self._day_began = 0, self._clock()
 
     def read(self) -> dict[str, Any]:
         """The meters as an answer carries them."""
@@ -118,7 +123,7 @@ class Meters:
             meters: dict[str, Any] = {}
             if self.limits.hidden:
                 return meters
-            now = time.monotonic()
+            now = self._clock()
             if self.limits.day is not None:
                 meters |= {
                     "day_limit": self.limits.day,
@@ -135,7 +140,7 @@ class Meters:
             return meters
 
     def _roll(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._minute_began >= self.limits.minute_seconds:
             self._minute_began, self._minute_used = now, 0
             self.windows_began.append(now)

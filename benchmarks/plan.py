@@ -1,0 +1,353 @@
+"""What it costs to load the sessions of many customers: points, hours, memory.
+
+python3 dev.py plan --customers 2000 --years 3 --per-day 5000 --minute-limit 60 --latency 1
+
+A simulation, not a formula. The windows of a few made-up customers are cut by the tap's own
+arithmetic (plan_windows.py), which gives their requests; then the requests of all customers
+pass in virtual time by the tap's own pacer and the sandbox's meters (plan_time.py). Speed and
+memory of a process are those measured in benchmarks/results.
+
+With several values of --minute-limit or --latency, a table of all their combinations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from benchmarks.harness import RESULTS, say, table
+from benchmarks.plan_time import SAMPLE_COST, Outcome, Setup, Simulation
+from benchmarks.plan_windows import DAY, START, Requests, Traffic, requests
+from benchmarks.traffic import SHAPES
+
+PAGE = 10_000
+EXACT = 2_000_000
+"""Requests simulated one by one; a comparison makes do with ROUGH."""
+ROUGH = 200_000
+IDLE_MB = 55
+"""Of a process that has read next to nothing."""
+SAMPLED_SESSIONS = 10_000_000
+"""Sessions that the made-up customers have together, about."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What benchmarks/results say of a process.
+
+    Attributes:
+        records_per_second: Read, decoded and written.
+        session_bytes: Of the average session.
+        peak_mb: With `peak_windows` windows out, at full speed.
+        window_mb: More for each window more.
+    """
+
+    records_per_second: int
+    session_bytes: float
+    peak_mb: float
+    peak_windows: int
+    window_mb: float
+
+    def memory(self, setup: Setup, page: int) -> float:
+        """MB that a process takes at most, where answers have up to `page` rows."""
+        pages = self.peak_mb - IDLE_MB
+        pages += (setup.windows_out - self.peak_windows) * self.window_mb
+        return IDLE_MB + pages * min(page / PAGE, 1)
+
+
+def measured() -> Measured:
+    """From benchmarks/results."""
+
+    def kept(name: str) -> dict[str, Any]:
+        figure: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+        return figure
+
+    tap = next(r for r in kept("throughput")["table"] if r["contender"] == "this tap")
+    peak = max(kept("memory")["table"], key=lambda row: int(row["sessions"]))["peak MB"]
+    by_count = {int(r["concurrency"].split()[0]): r["peak MB"] for r in kept("latency")["table"]}
+    four, eight = Setup(concurrency=4).windows_out, Setup(concurrency=8).windows_out
+    return Measured(
+        records_per_second=tap["records/s"],
+        session_bytes=kept("steps")["settings"]["MB a page"] * 1e6 / PAGE,
+        peak_mb=peak,
+        peak_windows=four,
+        window_mb=(by_count[8] - by_count[4]) / (eight - four),
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is to be read: the requests of each customer (an object may stand for several)."""
+
+    customers: Sequence[Requests]
+    sessions: int
+
+    @cached_property
+    def requests(self) -> int:
+        """Report requests of all customers."""
+        return sum(len(customer.rows) for customer in self.customers)
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of all answers."""
+        return sum(sum(customer.rows) for customer in self.customers)
+
+    @cached_property
+    def sampled(self) -> int:
+        """Of these, rows of pages that served as a sample only."""
+        return sum(customer.sampled for customer in self.customers)
+
+    @cached_property
+    def page(self) -> int:
+        """Rows of the largest answer."""
+        return max(max(customer.rows) for customer in self.customers)
+
+    def least(self, page_size: int) -> int:
+        """Pages that the sessions fill."""
+        return math.ceil(self.sessions / page_size)
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The first load, and a daily run on its busiest day of the week, with its sessions read
+    again for the look-back."""
+
+    backfill: Load
+    daily: Load
+    daily_points: float
+    """Report requests of a daily run, mean over the week."""
+
+
+def loads(options: argparse.Namespace) -> Loads:
+    """Make up customers and cut their windows."""
+    days = round(options.years * 365)
+    count = options.customers
+    kinds = max(min(count, 30, SAMPLED_SESSIONS // max(round(options.per_day * days), 1)), 1)
+    end = START + days * DAY
+    lookback = timedelta(days=options.lookback)
+    backfill, sessions = [], 0
+    daily: list[list[tuple[Requests, int]]] = [[] for _ in range(7)]
+    for kind in range(kinds):
+        traffic = Traffic(options.per_day, days, options.shape, seed=options.seed + kind)
+        backfill.append(requests(traffic, START, end, options.page_size))
+        sessions += traffic.count(START, end)
+        for ago, runs in enumerate(daily):
+            till = end - ago * DAY
+            since = max(till - DAY - lookback, START)
+            found = requests(traffic, since, till, options.page_size)
+            runs.append((found, traffic.count(since, till)))
+
+    def load(found: Sequence[Requests], total: int) -> Load:
+        return Load([found[i % kinds] for i in range(count)], round(total / kinds * count))
+
+    days_of_week = [load([r for r, _ in runs], sum(total for _, total in runs)) for runs in daily]
+    return Loads(
+        load(backfill, sessions),
+        max(days_of_week, key=lambda run: (run.requests, run.sessions)),
+        sum(run.requests for run in days_of_week) / len(days_of_week),
+    )
+
+
+def bounds(setup: Setup, load: Load, points: int) -> dict[str, float]:
+    """Seconds that each bound alone asks for, were the others none."""
+    decoded = load.rows - load.sampled * (1 - SAMPLE_COST)
+    found = {
+        "latency": points * setup.latency / (setup.concurrency * setup.processes),
+        "network": load.rows * setup.seconds_per_row / setup.processes,
+        "decoding": decoded / setup.records_per_second / setup.processes,
+    }
+    if setup.minute_limit:
+        minutes = (points - 1) // setup.minute_limit
+        found["minute limit"] = minutes * setup.minute_seconds
+    if setup.day_limit:
+        found["day limit"] = (points - 1) // setup.day_limit * 86_400.0
+    return found
+
+
+def bottleneck(setup: Setup, load: Load, points: int) -> str:
+    """The bound that asks for most."""
+    found = bounds(setup, load, points)
+    return max(found, key=lambda name: found[name])
+
+
+def simulated(setup: Setup, load: Load, exact: int = EXACT) -> Outcome:
+    """Let it run in virtual time."""
+    return Simulation(setup, load.customers, exact).run()
+
+
+# What is shown
+
+
+def spelled(seconds: float) -> str:
+    """A duration that a planner can read."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 72 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 3600:,.0f} h ({seconds / 86_400:.1f} days)".replace(",", " ")
+
+
+def markdown(rows: Sequence[Sequence[object]]) -> str:
+    """A table of a page of the docs."""
+    lines = ["| " + " | ".join(_text(cell) for cell in row) + " |" for row in rows]
+    rule = "| --- |" + " --: |" * (len(rows[0]) - 1)
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _text(cell: object) -> str:
+    return f"{cell:,}".replace(",", " ") if isinstance(cell, int) else str(cell)
+
+
+def overview(setup: Setup, found: Loads, page_size: int, figures: Measured) -> list[list[Any]]:
+    """The rows of the plan for one setup."""
+    both = {"backfill": found.backfill, "a daily run": found.daily}
+    outcomes = {name: simulated(setup, load) for name, load in both.items()}
+
+    def row(name: str, values: Sequence[Any]) -> list[Any]:
+        return [name, *values]
+
+    limits = {name: bounds(setup, load, outcomes[name].points) for name, load in both.items()}
+    points = [o.points for o in outcomes.values()]
+    rows = [
+        row("", list(both)),
+        row("sessions", [load.sessions for load in both.values()]),
+        row("points (requests)", points),
+        row(
+            "requests, x the least pages",
+            [f"{x.requests / x.least(page_size):.2f}" for x in both.values()],
+        ),
+        row("requests of a daily run, mean of a week", ["", round(found.daily_points)]),
+    ]
+    if setup.day_limit:
+        rows.append(row("days of points", [math.ceil(p / setup.day_limit) for p in points]))
+    rows.append(
+        row("data read, GB", [round(x.rows * setup.session_bytes / 1e9) for x in both.values()])
+    )
+    for bound in limits["backfill"]:
+        rows.append(row(f"time by {bound} alone", [spelled(b[bound]) for b in limits.values()]))
+    rows += [
+        row("time in all", [spelled(o.seconds) for o in outcomes.values()]),
+        row("bottleneck", [bottleneck(setup, x, outcomes[n].points) for n, x in both.items()]),
+        row("refused for points", [o.rejected for o in outcomes.values()]),
+        row(
+            "peak memory of a process, MB",
+            [round(figures.memory(setup, x.page)) for x in both.values()],
+        ),
+    ]
+    return rows
+
+
+def scaled(setup: Setup, found: Loads, figures: Measured) -> list[list[Any]]:
+    """What more processes, or machines of one process each, change."""
+    head = ["processes", "backfill", "bottleneck", "a daily run", "refused", "memory in all, MB"]
+    rows: list[list[Any]] = [head]
+    for factor in (1, 2, 4, 8):
+        more = replace(setup, processes=setup.processes * factor)
+        if more.processes > len(found.backfill.customers):
+            break
+        backfill = simulated(more, found.backfill, ROUGH)
+        daily = simulated(more, found.daily, ROUGH)
+        memory = more.processes * figures.memory(more, found.backfill.page)
+        rows.append(
+            [
+                more.processes,
+                spelled(backfill.seconds),
+                bottleneck(more, found.backfill, backfill.points),
+                spelled(daily.seconds),
+                f"{100 * backfill.rejected / backfill.simulated:.1f} %",
+                round(memory),
+            ]
+        )
+    return rows
+
+
+def grid(setups: Sequence[Setup], found: Loads) -> list[list[Any]]:
+    """A row for each combination of a minute limit and a latency."""
+    rows: list[list[Any]] = [
+        ["points a minute", "latency", "backfill", "bottleneck", "a daily run", "bottleneck"]
+    ]
+    for setup in setups:
+        row: list[Any] = [setup.minute_limit or "no limit", f"{setup.latency:g} s"]
+        for load in (found.backfill, found.daily):
+            outcome = simulated(setup, load, ROUGH)
+            row += [spelled(outcome.seconds), bottleneck(setup, load, outcome.points)]
+        rows.append(row)
+    return rows
+
+
+def parser(figures: Measured) -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="dev.py plan", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = found.add_argument
+    add("--customers", type=int, default=2000)
+    add("--years", type=float, default=3.0, help="of sessions to load at first")
+    add("--per-day", type=float, default=5000, help="sessions of a customer a day, on average")
+    add("--minute-limit", type=int, nargs="+", default=[60], help="points; 0: no limit")
+    add("--day-limit", type=int, default=0, help="points; 0: no limit")
+    add("--latency", type=float, nargs="+", default=[1.0], help="seconds per request")
+    add("--concurrency", type=int, default=8, help="requests in flight of a process")
+    add("--processes", type=int, default=1, help="taps, each with a part of the customers")
+    add("--page-size", type=int, default=PAGE)
+    add("--lookback", type=float, default=1.0, help="days that a daily run reads again")
+    add("--shape", choices=SHAPES, default="daily", help="how sessions spread over time")
+    add("--seed", type=int, default=1)
+    add("--records-per-second", type=float, default=figures.records_per_second)
+    add("--session-bytes", type=float, default=round(figures.session_bytes))
+    add("--megabits", type=float, default=1000.0, help="per second, of a process")
+    add("--markdown", action="store_true", help="tables for a page")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, simulate and print."""
+    figures = measured()
+    command = parser(figures)
+    options = command.parse_args(arguments)
+    whole = [options.customers, options.concurrency, options.processes]
+    if min(whole) < 1 or min(options.years, options.per_day, options.megabits) <= 0:
+        command.error("customers, years, per-day, concurrency, processes, megabits: above 0")
+    if not 1 <= options.page_size <= PAGE or options.records_per_second <= 0:
+        command.error(f"page-size: 1 to {PAGE}; records-per-second: above 0")
+    if options.processes > options.customers or round(options.years * 365) < 7:
+        command.error("no more processes than customers, and a week of sessions at least")
+    shown = markdown if options.markdown else table
+    setups = [
+        Setup(
+            latency=latency,
+            concurrency=options.concurrency,
+            processes=options.processes,
+            minute_limit=limit or None,
+            day_limit=options.day_limit or None,
+            records_per_second=options.records_per_second,
+            megabits=options.megabits,
+            session_bytes=options.session_bytes,
+        )
+        for limit in options.minute_limit
+        for latency in options.latency
+    ]
+    say("Cutting the windows of some customers")
+    found = loads(options)
+    say("Letting the requests of all customers run in virtual time")
+    print(
+        f"{options.customers} customers x {options.years:g} years x {options.per_day:g} "
+        f"sessions a day; {options.concurrency} in flight of {options.processes} process(es)\n"
+    )
+    if len(setups) > 1:
+        print(shown(grid(setups, found)))
+        return
+    print(shown(overview(setups[0], found, options.page_size, figures)))
+    print("\nMore processes, or machines of one process each; no number of them moves a limit:\n")
+    print(shown(scaled(setups[0], found, figures)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The planner foretells what the tap does: held against real runs, and against figures taken."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeSandbox
+from support import ROOT, run_tap
+
+from benchmarks import plan
+from benchmarks.plan_time import Setup, Simulation
+from benchmarks.plan_windows import DAY, START, Requests, Traffic, requests
+from sandbox import Faults, Limits, Sandbox, make_sessions
+
+DAYS, PER_DAY, PAGE = 60, 200, 500
+LOOPBACK = 1e6  # megabits
+MINUTE = 3.0  # seconds that the sandbox calls a minute
+
+
+def rows_of(traffic: Traffic, first_id: int = 1) -> list[dict[str, Any]]:
+    """Light sessions at the traffic's times."""
+    [base] = make_sessions(1)
+    base |= {"hits": [], "communications": []}
+    times = [START + timedelta(seconds=second) for second in traffic.seconds]
+    return [{**base, "id": first_id + n, "date_time": f"{at}"} for n, at in enumerate(times)]
+
+
+def config_of(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    return {
+        "api_url": sandbox.url,
+        "access_token": sandbox.token,
+        "start_date": START.isoformat(),
+        "end_date": (START + DAYS * DAY - timedelta(seconds=1)).isoformat(),
+        "page_size": PAGE,
+        **more,
+    }
+
+
+def foretold(seed: int) -> tuple[Traffic, Requests]:
+    traffic = Traffic(PER_DAY, DAYS, "daily", seed)
+    return traffic, requests(traffic, START, START + DAYS * DAY, PAGE)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_requests_and_time_under_latency_are_those_of_a_real_run(
+    concurrency: int, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    traffic, expected = foretold(seed=concurrency)
+    sandbox = make_sandbox(rows=rows_of(traffic), faults=Faults(latency=0.12 * concurrency))
+    setup = Setup(latency=sandbox.faults.latency, concurrency=concurrency, megabits=LOOPBACK)
+    outcome = Simulation(setup, [expected], plan.EXACT).run()
+    began = time.monotonic()
+    run = run_tap(config_of(sandbox, concurrency=concurrency), directory=tmp_path)
+    took = sandbox.calls[-1].at - began
+    print(outcome, len(sandbox.calls), took)
+    assert len({record["id"] for record in run.records}) == DAYS * PER_DAY
+    assert outcome.points == pytest.approx(len(sandbox.calls), rel=0.1)
+    assert 0.75 <= took / outcome.seconds <= 1.4
+
+
+def test_the_time_under_a_minute_limit_is_that_of_a_real_run(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    traffic, expected = foretold(seed=7)
+    sandbox = make_sandbox(
+        rows=rows_of(traffic),
+        faults=Faults(latency=0.05),
+        limits=Limits(minute=13, minute_seconds=MINUTE),
+    )
+    setup = Setup(
+        latency=0.05, concurrency=4, megabits=LOOPBACK, minute_limit=13, minute_seconds=MINUTE
+    )
+    outcome = Simulation(setup, [expected], plan.EXACT).run()
+    began = time.monotonic()
+    run = run_tap(config_of(sandbox, concurrency=4), directory=tmp_path)
+    took = sandbox.calls[-1].at - began
+    assert run.code == 0, run.stderr
+    print(outcome, len(sandbox.calls), took)
+    assert plan.bottleneck(setup, plan.Load([expected], 0), outcome.points) == "minute limit"
+    assert outcome.rejected == sum(call.mnemonic is not None for call in sandbox.calls) == 0
+    assert outcome.points == pytest.approx(len(sandbox.calls), rel=0.1)
+    # A reset is told in whole seconds, and one more or less of the short minute is a third.
+    assert 0.7 <= took / outcome.seconds <= 1.4
+
+
+def test_the_requests_of_a_partner_are_those_of_a_real_run(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    kinds = [foretold(seed) for seed in range(6)]
+    sandbox = make_sandbox(
+        partner={100 + n: [n + 1] for n in range(6)},
+        rows_by_user={n + 1: rows_of(t, 1 + n * 10**6) for n, (t, _) in enumerate(kinds)},
+    )
+    outcome = Simulation(Setup(), [r for _, r in kinds], plan.EXACT).run()
+    config = config_of(sandbox, account_type="partner", timezone="Europe/Moscow")
+    run = run_tap(config, directory=tmp_path)
+    assert run.code == 0, run.stderr
+    assert len(run.records) == 6 * DAYS * PER_DAY
+    assert outcome.points == pytest.approx(len(sandbox.calls), rel=0.05)
+
+
+def test_the_latency_benchmark_is_retold() -> None:
+    """500 000 sessions, a second per request: requests and seconds as they were measured."""
+    figure = json.loads((ROOT / "benchmarks/results/latency.json").read_text())
+    days = figure["settings"]["sessions"] // 5000
+    traffic = Traffic(5000, days, "daily", seed=1)
+    expected = requests(traffic, START, START + days * DAY, 10_000)
+    for row in figure["table"]:
+        assert len(expected.rows) == pytest.approx(row["requests"], rel=0.05)
+        setup = Setup(concurrency=int(row["concurrency"].split()[0]), megabits=LOOPBACK)
+        outcome = Simulation(setup, [expected], plan.EXACT).run()
+        assert outcome.seconds == pytest.approx(row["s"], rel=0.1), row
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize(("minute", "latency"), [(60, 1), (400, 0.5), (None, 1)])
+def test_a_part_simulated_tells_the_whole(
+    minute: int | None, latency: float, processes: int
+) -> None:
+    customers = [foretold(1)[1]] * 600
+    setup = Setup(minute_limit=minute, latency=latency, processes=processes)
+    whole = Simulation(setup, customers, plan.EXACT).run()
+    part = Simulation(setup, customers, 8000).run()
+    assert part.simulated == 8000 < whole.simulated == whole.points == part.points
+    assert part.seconds == pytest.approx(whole.seconds, rel=0.02)
+
+
+def test_a_part_simulated_tells_the_days_of_a_day_limit() -> None:
+    customers = [foretold(1)[1]] * 600
+    setup = Setup(minute_limit=60, latency=0.3, day_limit=5000)
+    whole = Simulation(setup, customers, plan.EXACT).run()
+    part = Simulation(setup, customers, 8000).run()
+    assert whole.points // 5000 == 5
+    assert part.seconds == pytest.approx(whole.seconds, rel=0.02)
+    assert plan.bottleneck(setup, plan.Load(customers, 0), whole.points) == "day limit"
+
+
+def test_no_run_is_faster_than_its_bounds_and_more_processes_move_no_limit() -> None:
+    load = plan.Load([foretold(seed)[1] for seed in range(8)] * 20, 8 * 20 * DAYS * PER_DAY)
+    for limit, name in ((30, "minute limit"), (None, "latency")):
+        seconds = []
+        for processes in (1, 4):
+            setup = Setup(minute_limit=limit, processes=processes, concurrency=2)
+            outcome = plan.simulated(setup, load)
+            assert plan.bottleneck(setup, load, outcome.points) == name
+            assert outcome.seconds >= max(plan.bounds(setup, load, outcome.points).values())
+            seconds.append(outcome.seconds)
+        ratio = seconds[0] / seconds[1]
+        assert ratio == pytest.approx(1 if limit else 4, rel=0.1)
+
+
+def test_the_command_prints_a_plan_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--customers=40", "--years=0.1", "--per-day=300"]
+    plan.main([*small, "--day-limit=100", "--minute-limit=20"])
+    shown = capsys.readouterr().out
+    assert "points (requests)" in shown
+    assert "day limit" in shown
+    assert "processes" in shown
+    plan.main([*small, "--minute-limit", "20", "0", "--latency", "1", "3", "--markdown"])
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 4
+    assert "no limit" in table[-1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--customers=0"], ["--page-size=10001"], ["--processes=9", "--customers=3"]]
+)
+def test_what_makes_no_sense_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        plan.main(wrong)
