@@ -89,6 +89,14 @@ class SecondTooFull(TapError):
     """One second holds more sessions than the API can ever hand out."""
 
 
+class Unreadable(TapError):
+    """An answer arrived whole, and its sessions cannot be read."""
+
+
+class CustomersFailed(TapError):
+    """Partner: some customers could not be read; the others were."""
+
+
 def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
     """Turn a JSON-RPC `error` member into an exception, deciding by mnemonic, never by code."""
     data = error_member.get("data")
@@ -262,6 +270,14 @@ def _unknown(message: str, data: Mapping[str, Any], method: str) -> str:
 def _fixed(text: str) -> Callable[[str, Mapping[str, Any], str], str]:
     return lambda _message, _data, method: text.format(method=method)
 
+
+_CUSTOMERS = {
+    "account_inactive",
+    "forbidden",
+    "internal_error",
+    "method_component_disabled",
+    "parameter_component_disabled",
+}
 
 _KINDS: dict[str, type[ApiError]] = {
     "limit_exceeded": LimitExceeded,

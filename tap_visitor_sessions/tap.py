@@ -7,12 +7,15 @@ from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
 
+import click
+import msgspec
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.account import Account
 from tap_visitor_sessions.client import Client
+from tap_visitor_sessions.errors import ConfigError
 from tap_visitor_sessions.output import Output, exit_soon
 from tap_visitor_sessions.settings import PROPERTIES, SECRETS, Settings, problems
 from tap_visitor_sessions.streams import VisitorSessions
@@ -60,6 +63,44 @@ class TapVisitorSessions(Tap):
     def account(self) -> Account:
         """What the API tells of the account."""
         return Account(self.client, self.settings)
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command line, and what we add to it."""
+        command = super().get_singer_command()
+        command.params.append(
+            click.Option(
+                ["--customers"],
+                is_flag=True,
+                expose_value=False,
+                callback=cls._customers,
+                help="Partner accounts: list the customers as JSON, how each is read, or why not.",
+            )
+        )
+        return command
+
+    @classmethod
+    def _customers(cls, ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+        if not wanted:
+            return
+        tap = cls._configured(ctx)
+        if not tap.settings.is_partner:
+            raise ConfigError("account_type", "only a partner has customers to list")
+        try:
+            listing = tap.account.listing()
+        finally:
+            tap.disconnect()
+        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
+        ctx.exit()
+
+    @classmethod
+    def _configured(cls, ctx: click.Context) -> TapVisitorSessions:
+        """The tap as the command line sets it."""
+        config = ctx.params.get("config")
+        return cls(
+            config=config.config if config else None,
+            parse_env_config=config.parse_env if config else False,
+        )
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state; from here on a signal ends the run with a last STATE."""
