@@ -108,8 +108,9 @@ class Load:
         return max(max(customer.rows) for customer in self.customers)
 
     def least(self, page_size: int) -> int:
-        """Pages that the sessions fill."""
-        return math.ceil(self.sessions / page_size)
+        """Pages that the sessions fill, each customer's for itself."""
+        count = len(self.customers)
+        return count * math.ceil(self.sessions / count / page_size)
 
 
 @dataclass(frozen=True)

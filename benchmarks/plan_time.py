@@ -1,8 +1,8 @@
 """When the requests of many customers are through: a simulation in virtual time.
 
 Real: the tap's Pacer, and the sandbox's Meters as the server's side. Modelled: windows in
-flight and emitted front to back as in `tap_visitor_sessions.reader`, over all customers of a
-process; a latency for every request; a line that a process's answers share; one page decoded
+flight and emitted front to back as in `tap_visitor_sessions.pipeline`, over all customers of
+a process; a latency for every request; a line that a process's answers share; one page decoded
 at a time.
 """
 
@@ -16,16 +16,16 @@ from heapq import heappop, heappush
 
 from benchmarks.plan_windows import Requests
 from sandbox.faults import Limits, Meters
+from tap_visitor_sessions.client import LISTING_PAGE
 from tap_visitor_sessions.errors import LimitExceeded
 from tap_visitor_sessions.limits import Pacer
-from tap_visitor_sessions.reader import IN_FLIGHT_PER_SPARE
+from tap_visitor_sessions.pipeline import IN_FLIGHT_PER_SPARE
 
 POLL = 0.2
 """Seconds after which a thread that waits for another's answer looks again."""
 SAMPLE_COST = 0.45
 """Of a page of which only the times are read: download, envelope, a part of the decoding
 (benchmarks/results/steps.json)."""
-LISTING_PAGE = 1000
 
 Key = tuple[int, int]
 """A customer's place and its request's: in this order records are written."""

@@ -88,20 +88,30 @@ def test_the_time_under_a_minute_limit_is_that_of_a_real_run(
     assert 0.7 <= took / outcome.seconds <= 1.4
 
 
-def test_the_requests_of_a_partner_are_those_of_a_real_run(
+def test_requests_and_time_of_a_partner_are_those_of_a_real_run(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
-    kinds = [foretold(seed) for seed in range(6)]
+    """Four customers, whose requests are in flight together."""
+    kinds = [foretold(seed) for seed in range(4)]
     sandbox = make_sandbox(
-        partner={100 + n: [n + 1] for n in range(6)},
+        partner={100 + n: [n + 1] for n in range(4)},
         rows_by_user={n + 1: rows_of(t, 1 + n * 10**6) for n, (t, _) in enumerate(kinds)},
+        faults=Faults(latency=0.4),
     )
-    outcome = Simulation(Setup(), [r for _, r in kinds], plan.EXACT).run()
-    config = config_of(sandbox, account_type="partner", timezone="Europe/Moscow")
+    setup = Setup(latency=0.4, concurrency=8, megabits=LOOPBACK)
+    outcome = Simulation(setup, [r for _, r in kinds], plan.EXACT).run()
+    config = config_of(
+        sandbox, account_type="partner", timezone="Europe/Moscow", concurrency=setup.concurrency
+    )
+    began = time.monotonic()
     run = run_tap(config, directory=tmp_path)
+    took = sandbox.calls[-1].at - began
+    print(outcome, len(sandbox.calls), took)
     assert run.code == 0, run.stderr
-    assert len(run.records) == 6 * DAYS * PER_DAY
-    assert outcome.points == pytest.approx(len(sandbox.calls), rel=0.05)
+    assert len({record["id"] for record in run.records}) == 4 * DAYS * PER_DAY
+    assert outcome.points == pytest.approx(len(sandbox.calls), rel=0.1)
+    # The sandbox, one thread, renders 20 pages a second on a busy machine: hence the leeway.
+    assert 0.75 <= took / outcome.seconds <= 1.6
 
 
 def test_the_latency_benchmark_is_retold() -> None:
