@@ -6,7 +6,7 @@ python3 dev.py test        lint, types, tests; further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
-python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
+python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, customers, memory,
                            requests, chain, steps, plot; further arguments go to it
 python3 dev.py setup       only make the environment in .venv
 """
