@@ -30,8 +30,6 @@ PAGE = 10_000
 EXACT = 2_000_000
 """Requests simulated one by one; a comparison makes do with ROUGH."""
 ROUGH = 200_000
-IDLE_MB = 55
-"""Of a process that has read next to nothing."""
 SAMPLED_SESSIONS = 10_000_000
 """Sessions that the made-up customers have together, about."""
 
@@ -43,21 +41,27 @@ class Measured:
     Attributes:
         records_per_second: Read, decoded and written.
         session_bytes: Of the average session.
-        peak_mb: With `peak_windows` windows out, at full speed.
-        window_mb: More for each window more.
+        windows: Windows out in which the following were measured.
+        full_mb: Peak memory with full pages, at full speed.
+        full_window_mb: More for each window more.
+        light_mb: Peak memory with answers of next to no rows.
+        light_window_mb: More for each window more.
     """
 
     records_per_second: int
     session_bytes: float
-    peak_mb: float
-    peak_windows: int
-    window_mb: float
+    windows: int
+    full_mb: float
+    full_window_mb: float
+    light_mb: float
+    light_window_mb: float
 
     def memory(self, setup: Setup, page: int) -> float:
         """MB that a process takes at most, where answers have up to `page` rows."""
-        pages = self.peak_mb - IDLE_MB
-        pages += (setup.windows_out - self.peak_windows) * self.window_mb
-        return IDLE_MB + pages * min(page / PAGE, 1)
+        more = setup.windows_out - self.windows
+        full = self.full_mb + more * self.full_window_mb
+        light = self.light_mb + more * self.light_window_mb
+        return light + (full - light) * min(page / PAGE, 1)
 
 
 def measured() -> Measured:
@@ -69,14 +73,23 @@ def measured() -> Measured:
 
     tap = next(r for r in kept("throughput")["table"] if r["contender"] == "this tap")
     peak = max(kept("memory")["table"], key=lambda row: int(row["sessions"]))["peak MB"]
-    by_count = {int(r["concurrency"].split()[0]): r["peak MB"] for r in kept("latency")["table"]}
-    four, eight = Setup(concurrency=4).windows_out, Setup(concurrency=8).windows_out
+
+    def growth(name: str, few: int, many: int) -> tuple[float, float]:
+        """Peak with `many` requests in flight, and MB for each window more than with `few`."""
+        peaks = {int(r["concurrency"].split()[0]): r["peak MB"] for r in kept(name)["table"]}
+        windows = [Setup(concurrency=count).windows_out for count in (few, many)]
+        return peaks[many], (peaks[many] - peaks[few]) / (windows[1] - windows[0])
+
+    default, eight = Setup(concurrency=4).windows_out, Setup(concurrency=8).windows_out
+    light_at_eight, light_window_mb = growth("customers", 1, 8)
     return Measured(
         records_per_second=tap["records/s"],
         session_bytes=kept("steps")["settings"]["MB a page"] * 1e6 / PAGE,
-        peak_mb=peak,
-        peak_windows=four,
-        window_mb=(by_count[8] - by_count[4]) / (eight - four),
+        windows=default,
+        full_mb=peak,
+        full_window_mb=growth("latency", 4, 8)[1],
+        light_mb=light_at_eight - (eight - default) * light_window_mb,
+        light_window_mb=light_window_mb,
     )
 
 

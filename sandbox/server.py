@@ -157,6 +157,8 @@ class Sandbox:
 
     def add(self, rows: Iterable[Row], user_id: int | None = None) -> None:
         """Add sessions while serving."""
+        if user_id is not None:
+            self._stores.setdefault(user_id, Store([]))
         self._store(user_id).add(rows)
 
     def delete(self, ids: Iterable[int], user_id: int | None = None) -> None:

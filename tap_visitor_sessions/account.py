@@ -72,12 +72,13 @@ class Account:
 
         Source: the settings, else `get.account`.
         """
-        name = self._zone_name(user)
+        name = self.zone_name(user)
         if name not in self._zones:
             self._zones[name] = Zone(pendulum.timezone(name))
         return self._zones[name]
 
-    def _zone_name(self, user: User | None) -> str:
+    def zone_name(self, user: User | None = None) -> str:
+        """The IANA name of `zone`."""
         settings = self._settings
         name = settings.timezone
         if user is not None:
@@ -86,9 +87,17 @@ class Account:
         return name or self._asked_zone
 
     @cached_property
-    def _asked_zone(self) -> str:
+    def profile(self) -> dict[str, Any]:
+        """A customer's account: `app_id`, `name`, `timezone`.
+
+        Source: `get.account`.
+        """
         accounts = msgspec.json.decode(self._client.call("get.account").data)
-        name = accounts[0].get("timezone") if accounts and isinstance(accounts[0], dict) else None
+        return dict(accounts[0]) if accounts and isinstance(accounts[0], dict) else {}
+
+    @cached_property
+    def _asked_zone(self) -> str:
+        name = self.profile.get("timezone")
         try:
             pendulum.timezone(str(name))
         except Exception:
@@ -98,6 +107,14 @@ class Account:
             ) from None
         logger.info("The account's time zone is %s", name)
         return str(name)
+
+    def described(self) -> str:
+        """Which account it is, for a reader."""
+        if not self._settings.is_partner:
+            return f"{self.profile.get('name')} (app_id {self.profile.get('app_id')})"
+        listing = self.listing()
+        read = sum(row["read"] for row in listing)
+        return f"a partner of {len(listing)} customers, {read} of them read"
 
     def users(self, known: Collection[int] = ()) -> tuple[list[User], dict[str, str]]:
         """Partner: the users to read on behalf of, by rising id; and those of the setting
@@ -153,7 +170,7 @@ class Account:
                     "name": customer.name,
                     "status": customer.status,
                     "user_id": user_id,
-                    "timezone": self._zone_name(User(user_id or 0, customer.customer_id)),
+                    "timezone": self.zone_name(User(user_id or 0, customer.customer_id)),
                     "read": reason is None,
                     "reason": reason,
                 }
@@ -165,20 +182,25 @@ class Account:
 
         Source: `get.customer_users` and `get.customers`.
         """
-        # Users first: a customer that comes in between is then a customer without users.
-        rows = self._client.items("get.customer_users", {"fields": ["id", "customer_id"]})
-        users: dict[int, list[int]] = {}
-        for row in rows:
-            user = _user(row)
-            users.setdefault(user.customer_id, []).append(user.user_id)
-        listed = self._listed()
+        users, listed = self._users_by_customer, self._listed
         return [
             self._customer(id_, tuple(sorted(users.get(id_, ()))), listed, known)
             for id_ in sorted({*users, *(listed or ())})
         ]
 
+    @cached_property
+    def _users_by_customer(self) -> dict[int, list[int]]:
+        users: dict[int, list[int]] = {}
+        for row in self._client.items("get.customer_users", {"fields": ["id", "customer_id"]}):
+            user = _user(row)
+            users.setdefault(user.customer_id, []).append(user.user_id)
+        return users
+
+    @cached_property
     def _listed(self) -> dict[int, tuple[str | None, str | None]] | None:
         """Name and status by customer id; None where the key may not ask for them."""
+        # Asked after the users: a customer that comes in between is then one without users.
+        _ = self._users_by_customer
         try:
             rows = self._client.items("get.customers", {"fields": ["id", "name", "status"]})
         except ApiError as problem:

@@ -233,6 +233,18 @@ def _parameter(message: str, data: Mapping[str, Any], method: str) -> str:
     return f"{method} was refused for a bad parameter{where}: {message} {cure}"
 
 
+def _forbidden(_message: str, _data: Mapping[str, Any], method: str) -> str:
+    kind = {
+        "get.account": "; a partner's account needs account_type partner",
+        "get.customers": "; only a partner's account has customers: see account_type",
+        "get.customer_users": "; only a partner's account has customers: see account_type",
+    }.get(method, "")
+    return (
+        f"The user has no right to call {method}: grant it in the client area, or use the key of "
+        f"a user who has it{kind}."
+    )
+
+
 def _partner_hint(message: str, data: Mapping[str, Any], method: str) -> str:
     field = _text(data.get("field"))
     if field == "user_id":
@@ -303,10 +315,7 @@ _TEXTS: dict[str, Callable[[str, Mapping[str, Any], str], str]] = {
         "the host of the brand the account lives on."
     ),
     "ip_not_whitelisted": _ip,
-    "forbidden": _fixed(
-        "The user has no right to call {method}: grant it in the client area, or use the key of "
-        "a user who has it."
-    ),
+    "forbidden": _forbidden,
     "method_component_disabled": _component,
     "parameter_component_disabled": _component,
     "account_inactive": _fixed(

@@ -60,6 +60,7 @@ class _Part(Generic[K, T]):
     def __init__(self, key: K, span: Span[T]) -> None:
         self.key = key
         self.reader = span.reader
+        self.span = span
         self.agenda: deque[Region | _Slot[T]] = deque([Region(span.start, span.end)])
 
     def slots(self) -> list[_Slot[T]]:
@@ -144,6 +145,10 @@ class Pipeline(Generic[K, T]):
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
         self._workers = _Workers(self._windows_out)
+        self.share = 0.0
+        """How much of the span of the part being read has been taken, 0..1."""
+        self.windows = 0
+        """Windows taken so far."""
 
     def close(self) -> None:
         """Forget what is in flight."""
@@ -161,7 +166,7 @@ class Pipeline(Generic[K, T]):
         """
         while not self._parts:
             self._open()
-        part = self._parts[0]
+        part, self.share = self._parts[0], 0.0
         assert part.key == key, f"{part.key} comes before {key}"
         try:
             yield from self._read(part)
@@ -187,6 +192,8 @@ class Pipeline(Generic[K, T]):
                 head.region.density.learn(head.window, result.count)
             self._fill()
             end_of_window = head.window.end
+            self.windows += 1
+            self.share = (end_of_window - part.span.start) / (part.span.end - part.span.start)
             del head  # or what is written would be held until the next one is taken
             if result.ready is not None:
                 yield result.ready

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pendulum
+from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.metrics import http_request_counter
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
@@ -33,7 +35,8 @@ from tap_visitor_sessions.customers import Failures
 from tap_visitor_sessions.errors import TapError, Unreadable
 from tap_visitor_sessions.output import Output, RecordLines
 from tap_visitor_sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.reader import Query, Shared, WindowReader
+from tap_visitor_sessions.progress import Progress, drawn
+from tap_visitor_sessions.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
 from tap_visitor_sessions.zones import SECOND, Zone
@@ -64,6 +67,7 @@ class VisitorSessions(Stream):
         self._source = tap
         self._is_partner = is_partner
         self._open_pipeline: Pipeline[int | None, list[Record]] | None = None
+        self._progress = Progress()
 
     # What is read
 
@@ -95,11 +99,12 @@ class VisitorSessions(Stream):
     ) -> Iterator[Pipeline[int | None, T]]:
         """Finished records of partitions, one after the other, as `prepare` makes them."""
         settings, account = self._source.settings, self._source.account
+        concurrency = 1 if self._is_test else settings.concurrency
         columns, page_size = self._columns(), self._page_size()
         asked = [name for name in columns if name not in PARTNER_PROPERTIES]
         added = [name for name in columns if name in PARTNER_PROPERTIES]
         decoder = Decoder(self._selected_schema(), Zone(timezone.utc), dict.fromkeys(added))
-        shared = Shared(page_size, concurrency=settings.concurrency, stop=self._source.stop)
+        shared = Shared(page_size, concurrency=concurrency, stop=self._source.stop)
 
         def span_of(user_id: int | None) -> Span[T]:
             user = None if user_id is None else self._users[user_id]
@@ -114,16 +119,18 @@ class VisitorSessions(Stream):
             )
 
         users = [_user_id(context) for context in contexts]
-        with closing(Pipeline(users, span_of, settings.concurrency)) as pipeline:
+        with closing(Pipeline(users, span_of, concurrency)) as pipeline:
             yield pipeline
 
     def _windows(self, pipeline: Pipeline[int | None, T], context: Context | None) -> Iterator[T]:
         """What the pipeline has of a partition: all of it, or an error; or, where a run goes
         on without a customer that fails, what came before the error."""
-        user_id = _user_id(context)
+        user_id, progress = _user_id(context), self._progress
         try:
             try:
-                yield from pipeline.read(user_id)
+                for item in pipeline.read(user_id):
+                    progress.share, progress.windows = pipeline.share, pipeline.windows
+                    yield item
             except msgspec.MsgspecError as problem:
                 raise _unreadable(problem) from None
         except TapError as problem:
@@ -132,6 +139,8 @@ class VisitorSessions(Stream):
             self._failures.note(str(self._users[user_id]), problem)
         else:
             self._failures.passed()
+        progress.windows, progress.share = pipeline.windows, 0.0
+        progress.parts_done += 1
 
     def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
         """Records as dicts, for the SDK's own path (stream maps, flattening)."""
@@ -146,12 +155,17 @@ class VisitorSessions(Stream):
     ) -> Iterator[dict[str, Any]]:
         for records in self._windows(pipeline, context):
             for record in records:
+                self._progress.sessions += 1
                 yield msgspec.to_builtins(record)
+
+    @property
+    def _is_test(self) -> bool:
+        """Whether `--test` wants a record or a few."""
+        return self.ABORT_AT_RECORD_COUNT is not None
 
     def _page_size(self) -> int:
         size = self._source.settings.page_size
-        # --test wants a record or a few, not a page.
-        return size if self.ABORT_AT_RECORD_COUNT is None else min(size, 500)
+        return min(size, 500) if self._is_test else size
 
     def _columns(self) -> list[str]:
         """Selected top-level columns, in the schema's order; key and bookmark always."""
@@ -239,7 +253,7 @@ class VisitorSessions(Stream):
             self._selected_schema(),
             self._prune if half_selected else None,
         )
-        with self._ending_with_state(), self.get_batch_counter() as counter:
+        with self._run(), self.get_batch_counter() as counter:
             contexts = self._contexts(context)
             with self._pipeline(contexts, files.prepare) as pipeline:
                 for here in contexts:
@@ -247,6 +261,7 @@ class VisitorSessions(Stream):
                     for items in in_lists_of(batch_config.batch_size, windows):
                         self._write_batch_message(batch_config.encoding, files.write(items))
                         counter.increment()
+                        self._progress.sessions += len(items)
                         self._advance(here, bookmark.spelled(items[-1][0]))
                         self._write_state_message()
 
@@ -260,11 +275,13 @@ class VisitorSessions(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        with self._ending_with_state():
+        with self._run():
             if write_messages and self._fits_typed_lane():
                 self._sync_typed(context)
-            elif self.ABORT_AT_RECORD_COUNT is not None:
-                yield from super()._sync_records(context, write_messages=write_messages)
+            elif self._is_test:
+                # Caught here, or the SDK calls its own stop an unhandled error.
+                with suppress(AbortedSyncFailedException, AbortedSyncPausedException):
+                    yield from super()._sync_records(context, write_messages=write_messages)
             else:
                 with self._pipeline(self._contexts(context), _as_they_are) as pipeline:
                     self._open_pipeline = pipeline
@@ -272,11 +289,17 @@ class VisitorSessions(Stream):
                 self._open_pipeline = None
 
     @contextmanager
-    def _ending_with_state(self) -> Iterator[None]:
-        """STATE when a sync fails: what has been emitted is complete up to the bookmark, so
-        the next run goes on there. And the end of a login session, either way."""
+    def _run(self) -> Iterator[None]:
+        """What surrounds a sync: its progress; at the end the session's logout and a summary;
+        STATE when it fails: what has been emitted is complete up to the bookmark, so the next
+        run goes on there."""
+        client = self._source.client
+        self._progress = progress = Progress()
         try:
-            yield
+            with drawn(progress, client.pacer.left):
+                if self._is_partner:
+                    progress.parts = len(self._users)
+                yield
         except Exception as problem:
             self.state_manager.is_flushed = False
             self._write_state_message()
@@ -284,8 +307,38 @@ class VisitorSessions(Stream):
             if isinstance(problem, msgspec.MsgspecError):
                 raise _unreadable(problem) from None
             raise
+        finally:
+            with http_request_counter(self.name, METHOD) as counter:
+                counter.increment(client.requests_made)
+            self._summarize()
         self._source.disconnect()
         self._failures.end()
+
+    def _summarize(self) -> None:
+        progress, client = self._progress, self._source.client
+        figures = progress.figures() | {
+            "requests": client.requests_made,
+            "retries": client.retries,
+            "seconds_waited": round(client.seconds_waited, 1),
+            "bookmark": self._reached(),
+        }
+        self.logger.info(
+            "Summary: %(sessions)d sessions in %(windows)d windows, %(requests)d requests, "
+            "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for "
+            "points, bookmark %(bookmark)s",
+            figures,
+            extra={"summary": figures},
+        )
+
+    def _reached(self) -> str | None:
+        """The bookmark; a partner's least fresh one of this run."""
+        if not self._is_partner:
+            value = self.stream_state.get("replication_key_value")
+            return str(value) if value else None
+        users = self.__dict__.get("_users", {})
+        known = bookmark.known(self.state_manager.get_state_partitions() or [])
+        values = [one.value for one in known if one.user_id in users]
+        return bookmark.spelled(min(values)) if values else None
 
     def _contexts(self, context: Context | None) -> list[Context | None]:
         """The partitions to read; None stands for the stream of a customer's account."""
@@ -297,7 +350,7 @@ class VisitorSessions(Stream):
         """Whether records go out as they are: nothing mapped, flattened or half selected."""
         maps = self.stream_maps
         return (
-            self.ABORT_AT_RECORD_COUNT is None
+            not self._is_test
             and len(maps) == 1
             and type(maps[0]) is SameRecordTransform
             and maps[0].stream_alias == self.name
@@ -328,6 +381,7 @@ class VisitorSessions(Stream):
                         self._advance(here, chunk.bookmark)
                         output.heed()
                         counter.increment(chunk.count)
+                        self._progress.sessions += chunk.count
                         self.state_manager.is_flushed = False
                         since_state += chunk.count
                         if since_state >= self.STATE_MSG_FREQUENCY:

@@ -127,6 +127,33 @@ def test_the_latency_benchmark_is_retold() -> None:
         assert outcome.seconds == pytest.approx(row["s"], rel=0.1), row
 
 
+def test_the_benchmark_of_customers_is_retold() -> None:
+    """500 customers of 200 sessions: their requests, seconds and memory as measured."""
+    figure = json.loads((ROOT / "benchmarks/results/customers.json").read_text())
+    settings, figures = figure["settings"], plan.measured()
+    each = settings["sessions each"]
+    traffic = Traffic(each / 30, 30, "daily", seed=1)
+    customers = [requests(traffic, START, START + 30 * DAY, 10_000)] * settings["customers"]
+    for row in figure["table"]:
+        setup = Setup(
+            concurrency=int(row["concurrency"].split()[0]),
+            latency=settings["seconds per request"],
+            megabits=LOOPBACK,
+        )
+        assert sum(len(customer.rows) for customer in customers) == row["requests"]
+        seconds = plan.simulated(setup, plan.Load(customers, 0)).seconds
+        assert seconds == pytest.approx(row["s"], rel=0.2), row
+        assert figures.memory(setup, each) == pytest.approx(row["peak MB"], rel=0.15), row
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 8])
+def test_the_memory_foretold_is_no_less_than_what_was_measured(concurrency: int) -> None:
+    table = json.loads((ROOT / "benchmarks/results/latency.json").read_text())["table"]
+    peaks = {int(row["concurrency"].split()[0]): row["peak MB"] for row in table}
+    memory = plan.measured().memory(Setup(concurrency=concurrency), plan.PAGE)
+    assert peaks[concurrency] <= memory <= peaks[concurrency] * 1.5
+
+
 @pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.parametrize(("minute", "latency"), [(60, 1), (400, 0.5), (None, 1)])
 def test_a_part_simulated_tells_the_whole(
