@@ -16,6 +16,7 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "tap-visitor-sessions"
+html_show_copyright = False
 myst_heading_anchors = 3
 myst_fence_as_directive = ["mermaid"]
 autodoc_typehints = "description"
