@@ -9,6 +9,8 @@ python3 dev.py audit       known vulnerabilities of the resolved dependencies (n
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
                            requests, chain, steps, plot; further arguments go to it
 python3 dev.py docs        the docs site, into docs/_build/html
+python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
+                           20 customers, into PostgreSQL; further arguments go to pytest
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -64,6 +66,9 @@ def test(*arguments: str) -> None:
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
     run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
+    dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
+    # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
+    run(python, "-m", "mypy", *(str(p) for p in sorted(dags) if p.name != "visitor_sessions.py"))
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
 
 
@@ -92,6 +97,26 @@ def bench(*arguments: str) -> None:
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
+def airflow(*arguments: str) -> None:
+    """The test of the DAGs. Airflow has an environment of its own, .venv-airflow: it and
+    Meltano want different versions of SQLAlchemy."""
+    setup("dev")
+    folder, environment = ROOT / "orchestrate" / "airflow", ROOT / ".venv-airflow"
+    python = environment / "bin" / "python"
+    lists = [folder / "requirements.txt", folder / "constraints.txt"]
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in lists)).hexdigest()
+    stamp = environment / "made-for"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("==> Making .venv-airflow (a minute)", flush=True)
+        venv.create(environment, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run(*pip, "--requirement", str(lists[0]), "--constraint", str(lists[1]))
+        stamp.write_text(wanted)
+    dag = str(folder / "dags" / "visitor_sessions.py")
+    run(str(PYTHON), "-m", "mypy", "--python-executable", str(python), dag)
+    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -107,6 +132,8 @@ def main() -> None:
             docs()
         case ["audit"]:
             audit()
+        case ["airflow", *arguments]:
+            airflow(*arguments)
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:
