@@ -12,6 +12,8 @@ python3 dev.py plan ...    what a first load costs in points, hours and memory (
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
                            alone it is looked at in a headless Chromium
 python3 dev.py docs        the docs site, into docs/_build/html
+python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
+                           20 customers, into PostgreSQL; further arguments go to pytest
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -77,6 +79,9 @@ def test(*arguments: str) -> None:
         "docs",
         "report",
     )
+    dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
+    # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
+    run(python, "-m", "mypy", *(str(p) for p in sorted(dags) if p.name != "visitor_sessions.py"))
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
 
 
@@ -121,6 +126,26 @@ def report(*arguments: str) -> None:
         run(str(PYTHON), "-m", "report", *arguments)
 
 
+def airflow(*arguments: str) -> None:
+    """The test of the DAGs. Airflow has an environment of its own, .venv-airflow: it and
+    Meltano want different versions of SQLAlchemy."""
+    setup("dev")
+    folder, environment = ROOT / "orchestrate" / "airflow", ROOT / ".venv-airflow"
+    python = environment / "bin" / "python"
+    lists = [folder / "requirements.txt", folder / "constraints.txt"]
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in lists)).hexdigest()
+    stamp = environment / "made-for"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("==> Making .venv-airflow (a minute)", flush=True)
+        venv.create(environment, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run(*pip, "--requirement", str(lists[0]), "--constraint", str(lists[1]))
+        stamp.write_text(wanted)
+    dag = str(folder / "dags" / "visitor_sessions.py")
+    run(str(PYTHON), "-m", "mypy", "--python-executable", str(python), dag)
+    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -140,6 +165,8 @@ def main() -> None:
             plan(*arguments)
         case ["report", *arguments]:
             report(*arguments)
+        case ["airflow", *arguments]:
+            airflow(*arguments)
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:
