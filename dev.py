@@ -8,6 +8,10 @@ python3 dev.py audit       known vulnerabilities of the resolved dependencies (n
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
                            requests, chain, steps, plot; further arguments go to it
+python3 dev.py package     build sdist and wheel, check them, install the wheel with pipx and with
+                           uv tool, run each; lint Dockerfile and workflows
+python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
+python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -62,7 +66,8 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    run(python, "-m", "mypy", "tap_visitor_sessions", "sandbox", "benchmarks", "dev.py", "docs")
+    typed = "tap_visitor_sessions sandbox benchmarks dev.py docs tests/packages.py"
+    run(python, "-m", "mypy", *typed.split())
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
 
 
@@ -84,6 +89,18 @@ def bench(*arguments: str) -> None:
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
+def packages(command: str) -> None:
+    """A command of tests/packages.py, in an environment with the tools and without the tap."""
+    folder = ROOT / ".venv-packaging"
+    python = folder / PYTHON.relative_to(VENV)
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run(*pip, "--upgrade", "pip>=25.1")
+    run(*pip, "--group", "packaging")
+    run(str(python), "-m", "tests.packages", command)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -97,6 +114,8 @@ def main() -> None:
             faults()
         case ["audit"]:
             audit()
+        case ["package" | "pythons" | "minimums" as command]:
+            packages(command)
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:
