@@ -89,7 +89,7 @@ def bench(*arguments: str) -> None:
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
-def packages(command: str) -> None:
+def packages(*command: str) -> None:
     """A command of tests/packages.py, in an environment with the tools and without the tap."""
     folder = ROOT / ".venv-packaging"
     python = folder / PYTHON.relative_to(VENV)
@@ -98,7 +98,7 @@ def packages(command: str) -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run(*pip, "--upgrade", "pip>=25.1")
     run(*pip, "--group", "packaging")
-    run(str(python), "-m", "tests.packages", command)
+    run(str(python), "-m", "tests.packages", *command)
 
 
 def main() -> None:
@@ -114,8 +114,8 @@ def main() -> None:
             faults()
         case ["audit"]:
             audit()
-        case ["package" | "pythons" | "minimums" as command]:
-            packages(command)
+        case ["package" | "minimums"] | ["pythons", *_]:
+            packages(*sys.argv[1:])
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:

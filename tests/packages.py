@@ -3,7 +3,8 @@
 python3 dev.py package     builds sdist and wheel, checks them, installs the wheel with pipx and
                            with uv tool, runs each against the sandbox; lints the Dockerfile and
                            the workflows
-python3 dev.py pythons     an environment per Python of 3.10 to 3.14 found here, and PART in each
+python3 dev.py pythons     an environment per Python of 3.10 to 3.14 found here, and PART in each;
+                           `pythons 3.14` only that one, which must be here
 python3 dev.py minimums    the oldest Python with the oldest versions that pyproject.toml allows of
                            what the tap needs, and PART
 
@@ -89,19 +90,24 @@ def tested(name: str, python: str, *options: str) -> str:
     return output.strip().splitlines()[-1]
 
 
-def every_python() -> None:
-    """`PART` on each Python that is here."""
-    found = pythons()
+def every_python(*wanted: str) -> None:
+    """`PART` on each Python that is here, or on those wanted.
+
+    Raises:
+        SystemExit: a test fails, or a Python that is wanted is not here.
+    """
+    found = {v: path for v, path in pythons().items() if not wanted or v in wanted}
+    if not found or set(wanted) - set(found):
+        raise SystemExit(f"not here: Python {', '.join(wanted) or '3.10 to 3.14'}")
     results = {}
     for version, path in found.items():
         results[version] = tested(version, path)
         print(f"==> Python {version}: {results[version]}", flush=True)
-    missing = [f"3.{minor}" for minor in MINORS if f"3.{minor}" not in found]
     for version, result in results.items():
         print(f"Python {version}: {result}")
-    print("Not found here, so not tested: " + (", ".join(missing) or "none"))
-    if not results:
-        raise SystemExit("no Python found")
+    missing = [f"3.{minor}" for minor in MINORS if f"3.{minor}" not in found]
+    if missing and not wanted:
+        print(f"Not here, so not tested: {', '.join(missing)}")
 
 
 def minimums() -> None:
@@ -142,9 +148,22 @@ def package() -> None:
         pipx = {"PIPX_HOME": f"{folder}/pipx", "PIPX_BIN_DIR": f"{folder}/pipx-bin"}
         run(tool("pipx"), "install", "--python", sys.executable, wheel, env=pipx)
         works(folder / "pipx-bin/tap-visitor-sessions", folder)
-    run(tool("hadolint"), "Dockerfile")
-    print(run(tool("zizmor"), "--offline", "--quiet", ".github"))
+    lint()
     print(f"All well after {time.monotonic() - began:.0f} s")
+
+
+def lint() -> None:
+    """The Dockerfile, the workflows and the issue forms."""
+    github = ROOT / ".github"
+    run(tool("hadolint"), "Dockerfile")
+    run(tool("zizmor"), "--offline", "--quiet", ".github")
+    forms = github / "ISSUE_TEMPLATE"
+    for schema, files in {
+        "github-workflows": sorted((github / "workflows").glob("*.yml")),
+        "github-issue-forms": [forms / "bug.yml", forms / "feature.yml"],
+        "github-issue-config": [forms / "config.yml"],
+    }.items():
+        run(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *files)
 
 
 def works(executable: Path, folder: Path) -> None:
@@ -170,4 +189,12 @@ def works(executable: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"package": package, "pythons": every_python, "minimums": minimums}[sys.argv[1]]()
+    match sys.argv[1:]:
+        case ["package"]:
+            package()
+        case ["pythons", *wanted]:
+            every_python(*wanted)
+        case ["minimums"]:
+            minimums()
+        case _:
+            raise SystemExit(__doc__)
