@@ -98,6 +98,9 @@ def test_the_metadata_is_complete(packages: tuple[Path, Path]) -> None:
     for minor in range(10, 15):
         assert f"Programming Language :: Python :: 3.{minor}" in classifiers
     assert not [c for c in classifiers if c.startswith("License")]  # superseded by the expression
+    description = str(found.get_payload())
+    assert description.startswith("# tap-visitor-sessions")
+    assert not re.search(r"\]\((?!https?://|#)", description)  # links that lead nowhere from there
     urls = dict(line.split(", ") for line in found.get_all("Project-URL") or [])
     assert set(urls) == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
     entry = yaml.safe_load((ROOT / "hub/tap-visitor-sessions.yml").read_text(encoding="utf-8"))
