@@ -6,12 +6,13 @@ python3 dev.py test        lint, types, tests; further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
-python3 dev.py bench NAME  a figure of benchmarks/README.md: throughput, latency, memory,
+python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
                            requests, chain, steps, plot; further arguments go to it
 python3 dev.py package     build sdist and wheel, check them, install the wheel with pipx and with
                            uv tool, run each; lint Dockerfile and workflows
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
+python3 dev.py docs        the docs site, into docs/_build/html
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -77,6 +78,13 @@ def faults() -> None:
     run(str(PYTHON), str(Path("docs", "faults.py")))
 
 
+def docs() -> None:
+    """The docs site; a warning is an error."""
+    setup("docs")
+    pages, site = str(Path("docs")), str(Path("docs", "_build", "html"))
+    run(str(PYTHON), "-m", "sphinx", "-q", "-W", "--keep-going", pages, site)
+
+
 def audit() -> None:
     """Advisories on what a fresh install of the tap brings; one not audited is a failure."""
     setup("audit")
@@ -112,6 +120,8 @@ def main() -> None:
             bench(*sys.argv[2:])
         case ["faults"]:
             faults()
+        case ["docs"]:
+            docs()
         case ["audit"]:
             audit()
         case ["package" | "minimums"] | ["pythons", *_]:

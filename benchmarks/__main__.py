@@ -10,6 +10,7 @@ FIGURES = {
     # name: (module, default sessions or None, what it shows)
     "throughput": ("throughput", 300_000, "records/s of the tap, its peers and the floor"),
     "latency": ("latency", 500_000, "wall time with 1 s per request, 1 to 8 in flight"),
+    "customers": ("customers", 200, "an agency of small customers, 1 and 8 requests in flight"),
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
     "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),
@@ -31,6 +32,9 @@ def main() -> None:
             command.add_argument("--sessions", type=int, default=sessions)
         if name in SIZES:
             command.add_argument("--sizes", type=int, nargs="+", default=SIZES[name])
+        if name == "customers":
+            command.add_argument("--customers", type=int, default=500)
+            command.add_argument("--latency", type=float, default=0.3, help="seconds per request")
         if name == "latency":
             command.add_argument("--latency", type=float, default=1.0, help="seconds per request")
     options = parser.parse_args()

@@ -22,6 +22,8 @@ KINDS = {
     "complete.",
     "Kills": "Real processes, ended from outside; the next run goes on from the last STATE that a "
     "reader of the pipe got.",
+    "Partner": "An agency's account: customers that are locked, vanish or fail, and runs killed "
+    "among many.",
     "Transport": "What networks, gateways and proxies do to an answer.",
     "Limits": "Points used up, alone and with other processes on the same account.",
     "Data in motion": "Rows that come, change and go while a window is read.",

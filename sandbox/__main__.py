@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sandbox import Faults, Limits, Sandbox
+from sandbox.data import make_sessions
 
 
 def main() -> None:
@@ -17,6 +18,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--days", type=int, default=14, help="length of the data, up to now")
+    parser.add_argument(
+        "--customers", type=int, help="a partner account of so many, each with --sessions"
+    )
     parser.add_argument("--timezone", default="Europe/Moscow")
     parser.add_argument("--token", default="sandbox-token")
     parser.add_argument("--minute-limit", type=int)
@@ -28,12 +32,25 @@ def main() -> None:
     parser.add_argument("--ready-file", type=Path, help="the URL is written here when serving")
     options = parser.parse_args()
     end = datetime.now().replace(microsecond=0) - timedelta(minutes=5)
+    start = end - timedelta(days=options.days)
+    partner = {number: [number * 10] for number in range(1, (options.customers or 0) + 1)}
     sandbox = Sandbox(
-        sessions=options.sessions,
+        sessions=0 if partner else options.sessions,
         seed=options.seed,
-        start=end - timedelta(days=options.days),
+        start=start,
         end=end,
         timezone=options.timezone,
+        partner=partner or None,
+        rows_by_user={
+            user: make_sessions(
+                options.sessions,
+                seed=options.seed + user,
+                start=start,
+                end=end,
+                first_id=user * 10**8,
+            )
+            for [user] in partner.values()
+        },
         token=options.token,
         limits=Limits(day=options.day_limit, minute=options.minute_limit),
         faults=Faults(

@@ -81,6 +81,9 @@ class Sandbox:
         rows: Sessions to hold; else `sessions` of them are made by `seed`.
         partner: Customer id -> its user ids; makes the account a partner's.
         rows_by_user: Partner: sessions of each user (default: each user sees `rows`).
+        statuses: Partner: customer id -> its status, where that is not `active`; an `archived`
+            one is left out of get.customers, though its users are still listed.
+        refusals: Partner: customer id -> mnemonic with which its reports are refused.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class Sandbox:
         session_lifetime: float = 3600.0,
         partner: Mapping[int, list[int]] | None = None,
         rows_by_user: Mapping[int, Iterable[Row]] | None = None,
+        statuses: Mapping[int, str] | None = None,
+        refusals: Mapping[int, str] | None = None,
         allowed_ips: set[str] | None = None,
         disabled_component: bool = False,
     ) -> None:
@@ -115,6 +120,8 @@ class Sandbox:
         self.meters = Meters(limits or Limits())
         self.session_lifetime = session_lifetime
         self.partner = partner
+        self.statuses = dict(statuses or {})
+        self.refusals = dict(refusals or {})
         self.allowed_ips = allowed_ips
         self.disabled_component = disabled_component
         self.calls: list[Call] = []
@@ -150,6 +157,8 @@ class Sandbox:
 
     def add(self, rows: Iterable[Row], user_id: int | None = None) -> None:
         """Add sessions while serving."""
+        if user_id is not None:
+            self._stores.setdefault(user_id, Store([]))
         self._store(user_id).add(rows)
 
     def delete(self, ids: Iterable[int], user_id: int | None = None) -> None:
@@ -383,8 +392,14 @@ class Sandbox:
     def _customers(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return self._listing(
             [
-                {"id": customer, "name": f"Customer {customer}", "status": "active"}
+                {
+                    "id": customer,
+                    "name": f"Customer {customer}",
+                    "description": None,
+                    "status": self.statuses.get(customer, "active"),
+                }
                 for customer in self.partner or {}
+                if self.statuses.get(customer) != "archived"
             ],
             params,
         )
@@ -396,6 +411,7 @@ class Sandbox:
                     "id": user,
                     "login": f"user{user}",
                     "name": f"User {user}",
+                    "description": None,
                     "customer_id": customer,
                 }
                 for customer, users in (self.partner or {}).items()
@@ -410,6 +426,16 @@ class Sandbox:
         if self.partner is None:
             raise Refused("forbidden")
         limit, offset = _paging(params)
+        if self.faults.short_pages:
+            limit = min(limit, self.faults.short_pages)
+        source = self._random if self.faults.reshuffle else random.Random(self._seed)
+        source.shuffle(rows)
+        fields = params.get("fields")
+        if fields is not None:
+            for name in fields:
+                if rows and name not in rows[0]:
+                    raise Refused("unexpected_parameters", "fields", name)
+            rows = [{name: row[name] for name in fields} for row in rows]
         return rows[offset : offset + limit], {"total_items": len(rows)}
 
     def _report(self, params: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
@@ -450,8 +476,13 @@ class Sandbox:
             return None
         if user is None:
             raise Refused("required_parameter_missed", "user_id")
-        if not any(user in users for users in self.partner.values()):
+        customer = next((c for c, users in self.partner.items() if user in users), None)
+        if customer is None:
             raise Refused("invalid_parameter_value", "user_id", user)
+        if customer in self.refusals:
+            raise Refused(self.refusals[customer])
+        if self.statuses.get(customer, "active") != "active":
+            raise Refused("account_inactive")
         return int(user)
 
 

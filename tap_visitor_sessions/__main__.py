@@ -28,5 +28,11 @@ def main() -> None:
         sys.exit(1)
 
 
+def doctor() -> None:
+    """`tap-visitor-sessions --doctor`, by a name of its own."""
+    sys.argv.insert(1, "--doctor")
+    main()
+
+
 if __name__ == "__main__":
     main()

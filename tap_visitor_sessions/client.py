@@ -42,8 +42,9 @@ BACKOFF = (0.5, 10.0)
 """First and longest pause before a retry, in seconds; the pauses grow and are jittered."""
 LONGEST_LIMIT_WAIT = 3600.0
 """Seconds after which a request rejected for the minute's points is given up."""
-LISTING_PAGE = 1000
+LISTING_PAGE = 10_000
 """Rows asked per request of a listing such as get.customer_users."""
+LISTING_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -118,24 +119,32 @@ class Client:
         return self._call(method, {**(params or {}), "access_token": self._auth.token()})
 
     def items(self, method: str, params: Mapping[str, object] | None = None) -> list[Any]:
-        """All rows of a small listing such as `get.customer_users`, page by page.
+        """All rows of a listing such as `get.customer_users`, page by page, each `id` once.
+
+        Rows come in no promised order, so pages can overlap: they are read again until the
+        ids add up to `total_items`.
 
         Raises:
-            CountMismatch: the pages end before `total_items` rows have come.
+            CountMismatch: they did not add up in any of the tries.
         """
-        rows: list[Any] = []
-        while True:
-            answer = self.call(
-                method, {**(params or {}), "limit": LISTING_PAGE, "offset": len(rows)}
-            )
-            page = msgspec.json.decode(answer.data)
-            rows += page
-            total = answer.total_items
-            # Without total_items only an empty page is the end: a short one may be any.
-            if len(rows) >= total if total is not None else not page:
-                return rows
-            if not page:
-                raise CountMismatch(f"{method} promised {total} rows and gave {len(rows)}")
+        held: dict[str, Any] = {}
+        total: int | None = None
+        for _ in range(LISTING_TRIES):
+            offset = 0
+            while True:
+                paging = {"limit": LISTING_PAGE, "offset": offset}
+                answer = self.call(method, {**(params or {}), **paging})
+                page, total = msgspec.json.decode(answer.data), answer.total_items
+                held.update((_id_of(row), row) for row in page)
+                offset += len(page)
+                # Without total_items only an empty page is the end: a short one may be any.
+                if not page or (total is not None and offset >= total):
+                    break
+            if total is None or len(held) == total:
+                return list(held.values())
+            if len(held) > total:
+                held.clear()  # some have gone meanwhile
+        raise CountMismatch(f"{method} promised {total} rows and gave {len(held)}")
 
     def close(self) -> None:
         """Log out of a login session. The client can be used again: it logs in anew."""
@@ -238,6 +247,10 @@ class Client:
                 return
             self._warned.add(message)
         logger.warning(message)
+
+
+def _id_of(row: Any) -> str:
+    return str(row["id"] if isinstance(row, dict) and "id" in row else row)
 
 
 def _wait(

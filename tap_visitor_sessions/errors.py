@@ -89,6 +89,14 @@ class SecondTooFull(TapError):
     """One second holds more sessions than the API can ever hand out."""
 
 
+class Unreadable(TapError):
+    """An answer arrived whole, and its sessions cannot be read."""
+
+
+class CustomersFailed(TapError):
+    """Partner: some customers could not be read; the others were."""
+
+
 def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
     """Turn a JSON-RPC `error` member into an exception, deciding by mnemonic, never by code."""
     data = error_member.get("data")
@@ -225,6 +233,18 @@ def _parameter(message: str, data: Mapping[str, Any], method: str) -> str:
     return f"{method} was refused for a bad parameter{where}: {message} {cure}"
 
 
+def _forbidden(_message: str, _data: Mapping[str, Any], method: str) -> str:
+    kind = {
+        "get.account": "; a partner's account needs account_type partner",
+        "get.customers": "; only a partner's account has customers: see account_type",
+        "get.customer_users": "; only a partner's account has customers: see account_type",
+    }.get(method, "")
+    return (
+        f"The user has no right to call {method}: grant it in the client area, or use the key of "
+        f"a user who has it{kind}."
+    )
+
+
 def _partner_hint(message: str, data: Mapping[str, Any], method: str) -> str:
     field = _text(data.get("field"))
     if field == "user_id":
@@ -263,6 +283,14 @@ def _fixed(text: str) -> Callable[[str, Mapping[str, Any], str], str]:
     return lambda _message, _data, method: text.format(method=method)
 
 
+_CUSTOMERS = {
+    "account_inactive",
+    "forbidden",
+    "internal_error",
+    "method_component_disabled",
+    "parameter_component_disabled",
+}
+
 _KINDS: dict[str, type[ApiError]] = {
     "limit_exceeded": LimitExceeded,
     "access_token_expired": SessionEnded,
@@ -287,10 +315,7 @@ _TEXTS: dict[str, Callable[[str, Mapping[str, Any], str], str]] = {
         "the host of the brand the account lives on."
     ),
     "ip_not_whitelisted": _ip,
-    "forbidden": _fixed(
-        "The user has no right to call {method}: grant it in the client area, or use the key of "
-        "a user who has it."
-    ),
+    "forbidden": _forbidden,
     "method_component_disabled": _component,
     "parameter_component_disabled": _component,
     "account_inactive": _fixed(

@@ -104,6 +104,12 @@ class Meter:
             return is_fresh and self.remaining > (in_flight + 1) * (1 + self.share) * SAFETY
         return self.remaining > in_flight
 
+    def left(self) -> str:
+        """What is left, for a reader; nothing when it is not known."""
+        if self.limit is None or self.remaining is None:
+            return ""
+        return f"{self.remaining} of {self.limit} per {self.kind}"
+
     def wait(self, now: float) -> float:
         """Seconds until the reset."""
         return 0.0 if self.reset_at is None else max(0.0, self.reset_at - now)
@@ -170,6 +176,11 @@ class Pacer:
                 self._rejected = None
                 self._probing = False
             self._changed.notify_all()
+
+    def left(self) -> str:
+        """The points left, as far as the answers have told."""
+        with self._changed:
+            return ", ".join(filter(None, (self.minute.left(), self.day.left())))
 
     def exceeded(self, limit: LimitExceeded) -> None:
         """Note a rejection, before its request is released: all wait for the reset it names."""

@@ -16,6 +16,7 @@ import msgspec
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
+from tap_visitor_sessions.bookmark import spelled
 from tap_visitor_sessions.records import Record
 
 # How long a last STATE may wait for a reader that has stopped reading, in seconds.
@@ -137,10 +138,5 @@ class RecordLines:
             part = records[first : first + RECORDS_PER_WRITE]
             messages = [_RecordMessage(stream, record, version, now) for record in part]
             lines = self._encoder.encode_lines(messages)
-            chunks.append(Chunk(lines, len(part), bookmark_of(part[-1].date_time)))
+            chunks.append(Chunk(lines, len(part), spelled(part[-1].date_time)))
         return chunks
-
-
-def bookmark_of(date_time: datetime) -> str:
-    """An instant in UTC, as STATE spells it."""
-    return f"{date_time:%Y-%m-%dT%H:%M:%SZ}"

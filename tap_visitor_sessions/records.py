@@ -7,6 +7,7 @@ to give something up is warned about once.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import re
@@ -18,7 +19,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from tap_visitor_sessions.errors import TapError
+from tap_visitor_sessions.errors import Unreadable
 from tap_visitor_sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.records")
@@ -127,17 +128,17 @@ class Conformer:
     def rows(self, rows: object) -> list[dict[str, Any]]:
         """Rows of an answer as dicts that the typed decoder accepts."""
         if not isinstance(rows, list):
-            raise TapError("The API's answer holds no list of sessions")
+            raise Unreadable("The API's answer holds no list of sessions")
         return [self._row(row) for row in rows]
 
     def _row(self, row: object) -> dict[str, Any]:
         if not isinstance(row, dict):
-            raise TapError("The API's answer holds a session that is not an object")
+            raise Unreadable("The API's answer holds a session that is not an object")
         named = {SPELLINGS.get(str(name), str(name)): value for name, value in row.items()}
         result = self._members("", named, self._properties)
         for name in self._required:
             if result.get(name) is None:
-                raise TapError(
+                raise Unreadable(
                     f"The API sent a session without a usable {name}: nothing can be read past it. "
                     "Run again; if it stays, report it to the vendor"
                 )
@@ -261,6 +262,16 @@ class Decoder:
             if kind_of(schema) == "array" and (members := _time_members(schema["items"]))
         ]
 
+    def of_account(self, zone: Zone, extra: Mapping[str, Any]) -> Decoder:
+        """One for another account's rows, which shares the types and what was warned about.
+
+        Args:
+            extra: Values for the same columns as this one's `extra`.
+        """
+        other = copy.copy(self)
+        other._zone, other._extra = zone, dict(extra)
+        return other
+
     def times(self, raw: Raw) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
         return [key.date_time for key in self._keys_of(raw)]
@@ -279,7 +290,7 @@ class Decoder:
         """Rows typed, in the order they came; `date_time` still naive wall clock.
 
         Raises:
-            TapError: a row has no usable `id` or `date_time`.
+            Unreadable: a row has no usable `id` or `date_time`.
         """
         if not self._looked:
             self._look(raw)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
@@ -141,11 +141,34 @@ PROPERTIES = th.PropertiesList(
         description="Partner: the users to read on behalf of. Default: one of each customer.",
     ),
     th.Property(
+        "exclude_customer_ids",
+        th.ArrayType(th.IntegerType),
+        title="Customers left out",
+        description="Partner: customers that are not read, such as those without the components "
+        "that the report needs.",
+    ),
+    th.Property(
+        "on_customer_error",
+        th.StringType,
+        allowed_values=["skip", "fail"],
+        default="skip",
+        title="On customer error",
+        description="Partner: when a customer cannot be read, `skip` goes on with the others and "
+        "ends with an error that names it, their state saved; `fail` ends at once.",
+    ),
+    th.Property(
+        "customer_timezones",
+        th.ObjectType(additional_properties=th.StringType),
+        title="Time zones of customers",
+        description="Partner: zones that differ from `timezone`, as an object customer id -> IANA "
+        "name.",
+    ),
+    th.Property(
         "timezones",
         th.ObjectType(additional_properties=th.StringType),
         title="Time zones of users",
-        description="Partner: zones that differ from `timezone`, as an object user id -> IANA "
-        "name.",
+        description="Partner: zones that differ from `timezone` and `customer_timezones`, as an "
+        "object user id -> IANA name.",
     ),
 )
 
@@ -192,6 +215,9 @@ class Settings:
     is_partner: bool
     user_ids: tuple[int, ...] | None
     timezones: Mapping[int, str]
+    exclude_customer_ids: frozenset[int] = frozenset()
+    customer_timezones: Mapping[int, str] = field(default_factory=dict)
+    skips_customers: bool = True
     access_token: str | None = None
     login: str | None = None
     password: str | None = None
@@ -224,7 +250,10 @@ class Settings:
             on_daily_limit=config.get("on_daily_limit", "fail"),
             is_partner=config.get("account_type") == "partner",
             user_ids=tuple(users) if users else None,
-            timezones={int(k): v for k, v in (config.get("timezones") or {}).items()},
+            timezones=_by_id(config.get("timezones")),
+            exclude_customer_ids=frozenset(config.get("exclude_customer_ids") or ()),
+            customer_timezones=_by_id(config.get("customer_timezones")),
+            skips_customers=config.get("on_customer_error", "skip") == "skip",
             access_token=config.get("access_token") or None,
             login=config.get("login") or None,
             password=config.get("password") or None,
@@ -235,23 +264,23 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     """What cannot work in a configuration, beyond its JSON Schema: a line per problem, each
     beginning with the setting's name."""
     found = [*_credential_problems(config), *_url_problems(config), *_date_problems(config)]
-    for setting, name in [
-        ("timezone", config.get("timezone")),
-        *((f"timezones.{user}", zone) for user, zone in (config.get("timezones") or {}).items()),
-    ]:
-        if name and not _is_zone(name):
-            found.append(f"{setting}: {name!r} is no IANA time zone such as Europe/Moscow")
+    zones = {"timezone": config.get("timezone")}
+    for setting, whose in (("timezones", "user"), ("customer_timezones", "customer")):
+        for key, zone in (config.get(setting) or {}).items():
+            zones[f"{setting}.{key}"] = zone
+            if not str(key).isdigit():
+                found.append(f"{setting}: {key!r} is no {whose} id")
     found += [
-        f"timezones: {user!r} is no user id"
-        for user in config.get("timezones") or {}
-        if not str(user).isdigit()
+        f"{setting}: {name!r} is no IANA time zone such as Europe/Moscow"
+        for setting, name in zones.items()
+        if name and not _is_zone(name)
     ]
     if config.get("account_type") == "partner" and not config.get("timezone"):
         found.append("timezone: a partner account must set it, the API does not tell a partner")
     if config.get("account_type", "customer") == "customer":
         found += [
             f"{name}: only for account_type partner"
-            for name in ("user_ids", "timezones")
+            for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones")
             if config.get(name)
         ]
     if config.get("batch_config") and (
@@ -320,6 +349,10 @@ def _duration(text: str) -> pendulum.Duration:
     if not isinstance(parsed, pendulum.Duration):
         raise ConfigError("lookback_window", f"{text!r} is no ISO 8601 duration such as P1D")
     return parsed
+
+
+def _by_id(zones: Mapping[str, str] | None) -> dict[int, str]:
+    return {int(key): zone for key, zone in (zones or {}).items()}
 
 
 def _is_zone(name: str) -> bool:

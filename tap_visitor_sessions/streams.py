@@ -11,23 +11,32 @@ bookmark must neither stop at look-back records nor be lost on a kill),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pendulum
+from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.metrics import http_request_counter
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
+from tap_visitor_sessions import bookmark
+from tap_visitor_sessions.account import User
 from tap_visitor_sessions.batches import Files, in_lists_of
-from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.output import Output, RecordLines, bookmark_of
-from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
+from tap_visitor_sessions.customers import Failures
+from tap_visitor_sessions.errors import TapError, Unreadable
+from tap_visitor_sessions.output import Output, RecordLines
+from tap_visitor_sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.progress import Progress, drawn
+from tap_visitor_sessions.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
 from tap_visitor_sessions.zones import SECOND, Zone
@@ -37,7 +46,9 @@ if TYPE_CHECKING:
 
     from tap_visitor_sessions.tap import TapVisitorSessions
 
-KEY, BOOKMARK = "id", "date_time"
+KEY, BOOKMARK = "id", bookmark.REPLICATION_KEY
+STATE_SECONDS = 5.0
+"""A partition's end is worth a STATE when the last one is so long ago."""
 Context = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -55,6 +66,8 @@ class VisitorSessions(Stream):
         self.replication_key = BOOKMARK
         self._source = tap
         self._is_partner = is_partner
+        self._open_pipeline: Pipeline[int | None, list[Record]] | None = None
+        self._progress = Progress()
 
     # What is read
 
@@ -63,47 +76,96 @@ class VisitorSessions(Stream):
         """Partner: one per user read; customer: none."""
         if not self._is_partner:
             return None
-        return [{"user_id": user.user_id} for user in self._source.account.users]
+        return [{"user_id": user_id} for user_id in self._users]
+
+    @cached_property
+    def _users(self) -> dict[int, User]:
+        """Partner: the users to read, the least fresh first: where a day's points never
+        suffice for all, it is not always the same ones that are left out."""
+        freshness = {known.user_id: bookmark.spelled(known.value) for known in self._known}
+        users, missing = self._source.account.users(freshness)
+        for who, reason in missing.items():
+            self._failures.missing(who, reason)
+        users.sort(key=lambda user: (freshness.get(user.user_id, ""), user.user_id))
+        return {user.user_id: user for user in users}
+
+    @cached_property
+    def _failures(self) -> Failures:
+        return Failures(skips=self._source.settings.skips_customers)
+
+    @contextmanager
+    def _pipeline(
+        self, contexts: Sequence[Context | None], prepare: Callable[[list[Record]], T]
+    ) -> Iterator[Pipeline[int | None, T]]:
+        """Finished records of partitions, one after the other, as `prepare` makes them."""
+        settings, account = self._source.settings, self._source.account
+        concurrency = 1 if self._is_test else settings.concurrency
+        columns, page_size = self._columns(), self._page_size()
+        asked = [name for name in columns if name not in PARTNER_PROPERTIES]
+        added = [name for name in columns if name in PARTNER_PROPERTIES]
+        decoder = Decoder(self._selected_schema(), Zone(timezone.utc), dict.fromkeys(added))
+        shared = Shared(page_size, concurrency=concurrency, stop=self._source.stop)
+
+        def span_of(user_id: int | None) -> Span[T]:
+            user = None if user_id is None else self._users[user_id]
+            zone = account.zone(user)
+            start, end = self._span(zone, user)
+            whose = f"of {user} " if user else ""
+            self.logger.info("Reading sessions %sfrom %s to %s", whose, start, end - SECOND)
+            here = decoder.of_account(zone, {name: getattr(user, name) for name in added})
+            query = Query(asked, page_size, settings.filter, user_id)
+            return Span(
+                WindowReader(self._source.client.call, here, query, prepare, shared), start, end
+            )
+
+        users = [_user_id(context) for context in contexts]
+        with closing(Pipeline(users, span_of, concurrency)) as pipeline:
+            yield pipeline
+
+    def _windows(self, pipeline: Pipeline[int | None, T], context: Context | None) -> Iterator[T]:
+        """What the pipeline has of a partition: all of it, or an error; or, where a run goes
+        on without a customer that fails, what came before the error."""
+        user_id, progress = _user_id(context), self._progress
+        try:
+            try:
+                for item in pipeline.read(user_id):
+                    progress.share, progress.windows = pipeline.share, pipeline.windows
+                    yield item
+            except msgspec.MsgspecError as problem:
+                raise _unreadable(problem) from None
+        except TapError as problem:
+            if user_id is None:
+                raise
+            self._failures.note(str(self._users[user_id]), problem)
+        else:
+            self._failures.passed()
+        progress.windows, progress.share = pipeline.windows, 0.0
+        progress.parts_done += 1
 
     def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
-        """Records as dicts, for the SDK's own path (stream maps, flattening, BATCH)."""
-        for records in self._windows(context, _as_they_are):
+        """Records as dicts, for the SDK's own path (stream maps, flattening)."""
+        if self._open_pipeline is not None:
+            yield from self._dicts(self._open_pipeline, context)
+        else:
+            with self._pipeline([context], _as_they_are) as pipeline:
+                yield from self._dicts(pipeline, context)
+
+    def _dicts(
+        self, pipeline: Pipeline[int | None, list[Record]], context: Context | None
+    ) -> Iterator[dict[str, Any]]:
+        for records in self._windows(pipeline, context):
             for record in records:
+                self._progress.sessions += 1
                 yield msgspec.to_builtins(record)
 
-    def _windows(
-        self, context: Context | None, prepare: Callable[[list[Record]], T]
-    ) -> Iterator[T]:
-        """Finished records, window by window, in order, as `prepare` makes them."""
-        settings, account = self._source.settings, self._source.account
-        user_id = context["user_id"] if context else None
-        zone = account.zone(user_id)
-        start, end = self._span(zone, context)
-        extra: dict[str, Any] = {}
-        if self._is_partner:
-            customer = next((u.customer_id for u in account.users if u.user_id == user_id), None)
-            extra = {"customer_id": customer, "user_id": user_id}
-        columns = self._columns()
-        asked = [name for name in columns if name not in PARTNER_PROPERTIES]
-        query = Query(asked, self._page_size(), settings.filter, user_id)
-        decoder = Decoder(
-            self._selected_schema(), zone, {k: v for k, v in extra.items() if k in columns}
-        )
-        reader = WindowReader(
-            self._source.client.call,
-            decoder,
-            query,
-            prepare,
-            concurrency=settings.concurrency,
-            stop=self._source.stop,
-        )
-        self.logger.info("Reading sessions of %s to %s, account time", start, end - SECOND)
-        yield from SpanReader(reader, settings.concurrency).read(start, end)
+    @property
+    def _is_test(self) -> bool:
+        """Whether `--test` wants a record or a few."""
+        return self.ABORT_AT_RECORD_COUNT is not None
 
     def _page_size(self) -> int:
         size = self._source.settings.page_size
-        # --test wants a record or a few, not a page.
-        return size if self.ABORT_AT_RECORD_COUNT is None else min(size, 500)
+        return min(size, 500) if self._is_test else size
 
     def _columns(self) -> list[str]:
         """Selected top-level columns, in the schema's order; key and bookmark always."""
@@ -118,14 +180,14 @@ class VisitorSessions(Stream):
         declared = self.schema["properties"]
         return {"properties": {name: declared[name] for name in self._columns()}}
 
-    def _span(self, zone: Zone, context: Context | None) -> tuple[datetime, datetime]:
+    def _span(self, zone: Zone, user: User | None) -> tuple[datetime, datetime]:
         """First wall-clock second to read, and the one after the last."""
         settings = self._source.settings
         start = settings.start.value
         first = zone.first_wall(start) if start.tzinfo else start
-        bookmark = self._bookmark(context)
-        if bookmark is not None:
-            since = pendulum.instance(bookmark) - settings.lookback
+        reached = self._bookmark(user)
+        if reached is not None:
+            since = pendulum.instance(reached) - settings.lookback
             first = max(first, zone.first_wall(since))
         end = settings.end.value if settings.end else settings.now
         last = zone.last_wall(end) if end.tzinfo else end
@@ -133,34 +195,35 @@ class VisitorSessions(Stream):
 
     # Bookmark
 
-    def _bookmark(self, context: Context | None) -> datetime | None:
-        """The bookmark of a former run, made to compare with this run's (UTC, `Z`)."""
+    def _bookmark(self, user: User | None) -> datetime | None:
+        """The bookmark of a former run (UTC)."""
         if self.replication_method != REPLICATION_INCREMENTAL:
             return None
-        state = self.get_context_state(context)
-        text = state.get("replication_key_value")
-        if not text:
-            return None
-        try:
-            value = pendulum.parse(text)
-            assert isinstance(value, pendulum.DateTime)
-        except (ValueError, TypeError, AssertionError):
-            raise TapError(
-                f"The state's bookmark {text!r} of {self.name} is no date and time: "
-                "correct the state file, or start without it"
-            ) from None
-        bookmark = value.in_timezone("UTC").replace(microsecond=0)
-        state["replication_key_value"] = bookmark.format("YYYY-MM-DD[T]HH:mm:ss[Z]")
-        return bookmark
+        if user is None:
+            return bookmark.take_up(self.get_context_state(None))
+        progress = self.get_context_state({"user_id": user.user_id})
+        progress["customer_id"] = user.customer_id
+        reached = bookmark.take_up(progress)
+        if reached is None and self._source.settings.user_ids is None:
+            # A customer's users see the same sessions: go on where the one before has stopped.
+            reached = next(
+                (k.value for k in self._known if k.customer_id == user.customer_id), None
+            )
+            if reached is not None:
+                bookmark.advance(progress, bookmark.spelled(reached))
+        return reached
+
+    @cached_property
+    def _known(self) -> list[bookmark.Known]:
+        """Partner: the bookmarks of a former run."""
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return []
+        return bookmark.known(self.state_manager.get_state_partitions() or [])
 
     def _advance(self, context: Context | None, date_time: str) -> None:
         """Move the bookmark on to `date_time`, never back."""
-        if self.replication_method != REPLICATION_INCREMENTAL:
-            return
-        state = self.get_context_state(context)
-        if date_time > (state.get("replication_key_value") or ""):
-            state["replication_key"] = BOOKMARK
-            state["replication_key_value"] = date_time
+        if self.replication_method == REPLICATION_INCREMENTAL:
+            bookmark.advance(self.get_context_state(context), date_time)
 
     def _increment_stream_state(
         self, latest_record: Mapping[str, Any], *, context: Context | None = None
@@ -190,14 +253,17 @@ class VisitorSessions(Stream):
             self._selected_schema(),
             self._prune if half_selected else None,
         )
-        with self._ending_with_state(), self.get_batch_counter() as counter:
-            for here in self._contexts(context):
-                windows = self._windows(here, files.prepare)
-                for items in in_lists_of(batch_config.batch_size, windows):
-                    self._write_batch_message(batch_config.encoding, files.write(items))
-                    counter.increment()
-                    self._advance(here, bookmark_of(items[-1][0]))
-                    self._write_state_message()
+        with self._run(), self.get_batch_counter() as counter:
+            contexts = self._contexts(context)
+            with self._pipeline(contexts, files.prepare) as pipeline:
+                for here in contexts:
+                    windows = self._windows(pipeline, here)
+                    for items in in_lists_of(batch_config.batch_size, windows):
+                        self._write_batch_message(batch_config.encoding, files.write(items))
+                        counter.increment()
+                        self._progress.sessions += len(items)
+                        self._advance(here, bookmark.spelled(items[-1][0]))
+                        self._write_state_message()
 
     def _prune(self, record: dict[str, Any]) -> None:
         pop_deselected_record_properties(record, self.schema, self.mask)
@@ -209,26 +275,70 @@ class VisitorSessions(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        with self._ending_with_state():
+        with self._run():
             if write_messages and self._fits_typed_lane():
                 self._sync_typed(context)
+            elif self._is_test:
+                # Caught here, or the SDK calls its own stop an unhandled error.
+                with suppress(AbortedSyncFailedException, AbortedSyncPausedException):
+                    yield from super()._sync_records(context, write_messages=write_messages)
             else:
-                yield from super()._sync_records(context, write_messages=write_messages)
+                with self._pipeline(self._contexts(context), _as_they_are) as pipeline:
+                    self._open_pipeline = pipeline
+                    yield from super()._sync_records(context, write_messages=write_messages)
+                self._open_pipeline = None
 
     @contextmanager
-    def _ending_with_state(self) -> Iterator[None]:
-        """STATE when a sync fails: what has been emitted is complete up to the bookmark, so
-        the next run goes on there. And the end of a login session, either way."""
+    def _run(self) -> Iterator[None]:
+        """What surrounds a sync: its progress; at the end the session's logout and a summary;
+        STATE when it fails: what has been emitted is complete up to the bookmark, so the next
+        run goes on there."""
+        client = self._source.client
+        self._progress = progress = Progress()
         try:
-            yield
+            with drawn(progress, client.pacer.left):
+                if self._is_partner:
+                    progress.parts = len(self._users)
+                yield
         except Exception as problem:
             self.state_manager.is_flushed = False
             self._write_state_message()
             self._source.disconnect()
             if isinstance(problem, msgspec.MsgspecError):
-                raise TapError(f"The API's answer cannot be read: {problem}") from None
+                raise _unreadable(problem) from None
             raise
+        finally:
+            with http_request_counter(self.name, METHOD) as counter:
+                counter.increment(client.requests_made)
+            self._summarize()
         self._source.disconnect()
+        self._failures.end()
+
+    def _summarize(self) -> None:
+        progress, client = self._progress, self._source.client
+        figures = progress.figures() | {
+            "requests": client.requests_made,
+            "retries": client.retries,
+            "seconds_waited": round(client.seconds_waited, 1),
+            "bookmark": self._reached(),
+        }
+        self.logger.info(
+            "Summary: %(sessions)d sessions in %(windows)d windows, %(requests)d requests, "
+            "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for "
+            "points, bookmark %(bookmark)s",
+            figures,
+            extra={"summary": figures},
+        )
+
+    def _reached(self) -> str | None:
+        """The bookmark; a partner's least fresh one of this run."""
+        if not self._is_partner:
+            value = self.stream_state.get("replication_key_value")
+            return str(value) if value else None
+        users = self.__dict__.get("_users", {})
+        known = bookmark.known(self.state_manager.get_state_partitions() or [])
+        values = [one.value for one in known if one.user_id in users]
+        return bookmark.spelled(min(values)) if values else None
 
     def _contexts(self, context: Context | None) -> list[Context | None]:
         """The partitions to read; None stands for the stream of a customer's account."""
@@ -240,7 +350,7 @@ class VisitorSessions(Stream):
         """Whether records go out as they are: nothing mapped, flattened or half selected."""
         maps = self.stream_maps
         return (
-            self.ABORT_AT_RECORD_COUNT is None
+            not self._is_test
             and len(maps) == 1
             and type(maps[0]) is SameRecordTransform
             and maps[0].stream_alias == self.name
@@ -254,26 +364,43 @@ class VisitorSessions(Stream):
         output = self._source.message_writer
         assert isinstance(output, Output)
         lines = RecordLines(self.name, self._stream_version)
-        since_state = 0
-        with self.get_record_counter() as counter, self.get_sync_timer() as timer:
-            for here in self._contexts(context):
+        contexts = self._contexts(context)
+        with (
+            self._pipeline(contexts, lines.chunks) as pipeline,
+            self.get_record_counter() as counter,
+            self.get_sync_timer() as timer,
+        ):
+            since_state, state_at = 0, time.monotonic()
+            for here in contexts:
                 counter.with_context(here)
                 timer.with_context(here)
                 self._write_starting_replication_value(here)
-                for chunks in self._windows(here, lines.chunks):
+                for chunks in self._windows(pipeline, here):
                     for chunk in chunks:
                         output.write_lines(chunk.lines)
                         self._advance(here, chunk.bookmark)
                         output.heed()
                         counter.increment(chunk.count)
+                        self._progress.sessions += chunk.count
                         self.state_manager.is_flushed = False
                         since_state += chunk.count
                         if since_state >= self.STATE_MSG_FREQUENCY:
                             self._write_state_message()
-                            since_state = 0
+                            since_state, state_at = 0, time.monotonic()
                 self._finalize_state(self.get_context_state(here))
+                if since_state and time.monotonic() - state_at > STATE_SECONDS:
+                    self._write_state_message()
+                    since_state, state_at = 0, time.monotonic()
         self._write_state_message()
 
 
 def _as_they_are(records: list[Record]) -> list[Record]:
     return records
+
+
+def _unreadable(problem: msgspec.MsgspecError) -> Unreadable:
+    return Unreadable(f"The API's answer cannot be read: {problem}")
+
+
+def _user_id(context: Context | None) -> int | None:
+    return context["user_id"] if context else None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from tap_visitor_sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.reader import Query, Shared, WindowReader
+from tap_visitor_sessions.records import Decoder, Record
 
 FORMAT = "%Y-%m-%d %H:%M:%S"
 
@@ -57,3 +61,21 @@ class FakeApi:
             limit = self.random.randint(max(1, limit // 10), limit)
         page = found[params["offset"] : params["offset"] + limit]
         return FakeAnswer(json.dumps(page).encode(), len(found))
+
+
+def read_span(
+    api: FakeApi,
+    decoder: Decoder,
+    query: Query,
+    start: datetime,
+    end: datetime,
+    concurrency: int = 1,
+) -> Iterator[list[Record]]:
+    """The sessions of one span, window by window."""
+    shared = Shared(query.page_size, concurrency=concurrency)
+    span = Span(WindowReader(api.call, decoder, query, list, shared), start, end)
+    pipeline = Pipeline([0], lambda _: span, concurrency)
+    try:
+        yield from pipeline.read(0)
+    finally:
+        pipeline.close()

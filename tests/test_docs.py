@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 from support import ROOT
 
+import dev
 from tap_visitor_sessions import errors
 
 
@@ -61,3 +64,42 @@ def test_the_readme_has_the_figures_that_were_measured() -> None:
     }
     assert f"{peaks[1_000_000]} MB at a million sessions" in readme
     assert (ROOT / "docs/benchmarks.svg").exists()
+
+
+def test_the_docs_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem for path in tmp_path.glob("*.html")}
+    assert pages >= {
+        "index",
+        "settings",
+        "how-it-works",
+        "agencies",
+        "operations",
+        "faults",
+        "benchmarks",
+        "developing",
+        "reference",
+    }
+    # Included from README, not repeated.
+    assert "lookback_window" in (tmp_path / "settings.html").read_text(encoding="utf-8")
+    assert "ip_not_whitelisted" in (tmp_path / "operations.html").read_text(encoding="utf-8")
+
+
+def test_every_command_of_dev_py_that_a_page_names_exists() -> None:
+    names = dict.fromkeys(re.findall(r"^python3 dev.py (\w+)", dev.__doc__ or "", re.MULTILINE))
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"python3 dev\.py ([a-z]+)", page.read_text(encoding="utf-8"))
+    }
+    assert named <= names.keys()
+    assert {"demo", "test", "docs"} <= named
+
+
+def test_the_reference_has_every_room() -> None:
+    page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    rooms = {path.stem for path in (ROOT / "tap_visitor_sessions").glob("[!_]*.py")}
+    assert set(re.findall(r"automodule:: tap_visitor_sessions\.(\w+)", page)) == rooms

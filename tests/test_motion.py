@@ -10,14 +10,14 @@ from datetime import timedelta
 
 import pytest
 from conftest import Tally
-from fake_api import FakeApi
+from fake_api import FakeApi, read_span
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_reader import SCHEMA, START, read, rows_at
 
 from tap_visitor_sessions import reader as reader_module
 from tap_visitor_sessions.errors import CountMismatch
-from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
+from tap_visitor_sessions.reader import Query
 from tap_visitor_sessions.records import Decoder, Record
 from tap_visitor_sessions.zones import UTC, Zone
 
@@ -149,7 +149,5 @@ def test_memory_is_bounded_by_the_windows_in_flight(tally: Tally) -> None:
 
 def read_lazily(api: FakeApi, concurrency: int, page: int) -> Iterator[list[Record]]:
     query = Query(list(SCHEMA["properties"]), page)
-    reader = WindowReader(
-        api.call, Decoder(SCHEMA, Zone(UTC)), query, list, concurrency=concurrency
-    )
-    return SpanReader(reader, concurrency).read(START, START + timedelta(days=1))
+    end = START + timedelta(days=1)
+    return read_span(api, Decoder(SCHEMA, Zone(UTC)), query, START, end, concurrency)

@@ -10,13 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from fake_api import FORMAT, FakeApi
+from fake_api import FORMAT, FakeApi, read_span
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_visitor_sessions import reader as reader_module
 from tap_visitor_sessions.errors import CountMismatch, SecondTooFull
-from tap_visitor_sessions.reader import Query, SpanReader, WindowReader
+from tap_visitor_sessions.reader import Query
 from tap_visitor_sessions.records import Decoder
 from tap_visitor_sessions.zones import Zone
 
@@ -55,14 +55,8 @@ def read(
 ) -> list[tuple[datetime, int]]:
     decoder = Decoder(SCHEMA, Zone(timezone.utc))
     query = Query(list(SCHEMA["properties"]), page_size)
-    spans = SpanReader(
-        WindowReader(api.call, decoder, query, list, concurrency=concurrency), concurrency
-    )
-    return [
-        (record.date_time, record.id)
-        for records in spans.read(START, START + length)
-        for record in records
-    ]
+    windows = read_span(api, decoder, query, START, START + length, concurrency)
+    return [(record.date_time, record.id) for records in windows for record in records]
 
 
 def expected(api: FakeApi, length: timedelta) -> list[tuple[datetime, int]]:
@@ -189,10 +183,10 @@ def test_sessions_filed_inside_a_gap_of_the_clock_stay_in_order(page_size: int) 
     for row in api.rows:  # a day that never was
         row["date_time"] = row["date_time"].replace("2024-01-31", "2011-12-30")
     decoder = Decoder(SCHEMA, Zone(ZoneInfo("Pacific/Apia")))
-    reader = WindowReader(api.call, decoder, Query(list(SCHEMA["properties"]), page_size), list)
+    query = Query(list(SCHEMA["properties"]), page_size)
     start = datetime(2011, 12, 29, 20)
-    lists = list(SpanReader(reader, 1).read(start, start + timedelta(days=2)))
-    order = [(record.date_time, record.id) for records in lists for record in records]
+    windows = read_span(api, decoder, query, start, start + timedelta(days=2))
+    order = [(record.date_time, record.id) for records in windows for record in records]
     assert len(order) == 60
     assert order == sorted(order)
 

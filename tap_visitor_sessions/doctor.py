@@ -1,0 +1,186 @@
+"""Support's first questions, asked of the API one after the other: each ok, or its cure."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tap_visitor_sessions.account import Account, User
+from tap_visitor_sessions.client import Client
+from tap_visitor_sessions.errors import ApiError, TapError
+from tap_visitor_sessions.reader import METHOD, Query
+from tap_visitor_sessions.records import Decoder
+from tap_visitor_sessions.settings import Settings
+from tap_visitor_sessions.windows import Window
+from tap_visitor_sessions.zones import SECOND
+
+LOOK_BACK = (timedelta(days=7), timedelta(days=85))
+"""How far back a sample session is looked for, first try and last."""
+SAMPLE = 5  # sessions
+
+_ADDRESS = "ip_not_whitelisted"
+_KEY = {
+    "access_token_expired",
+    "access_token_invalid",
+    "access_token_blocked",
+    "auth_error",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question and its answer.
+
+    Attributes:
+        ok: None: could not be asked, since one before it failed.
+        text: What was found, or the cure.
+    """
+
+    name: str
+    ok: bool | None
+    text: str = ""
+
+    def __str__(self) -> str:
+        mark = {True: "ok", False: "FAIL", None: "--"}[self.ok]
+        return f"{mark:5}{self.name:20}{self.text or 'not asked'}".rstrip()
+
+
+NAMES = ("host", "address", "key", "account", "time zone", "components", "sample session", "limits")
+
+
+class _Over(Exception):
+    """Nothing more can be asked."""
+
+
+def checks(
+    client: Client, account: Account, settings: Settings, schema: Mapping[str, Any]
+) -> Iterator[Check]:
+    """All checks in the order of NAMES, each as soon as it is known; after a failure those that
+    depend on it are not asked.
+
+    Args:
+        schema: The stream's JSON Schema, which a sample session must satisfy.
+    """
+    done = []
+    try:
+        for check in _asked(client, account, settings, schema):
+            done.append(check.name)
+            yield check
+    except _Over:
+        pass
+    except TapError as problem:
+        name = next(name for name in NAMES if name not in done)
+        done.append(name)
+        yield Check(name, False, str(problem))
+    for name in NAMES:
+        if name not in done:
+            points = client.pacer.left() if name == "limits" else ""
+            yield Check(name, True if points else None, points)
+
+
+def _asked(
+    client: Client, account: Account, settings: Settings, schema: Mapping[str, Any]
+) -> Iterator[Check]:
+    began = time.monotonic()
+    problem: ApiError | None = None
+    users: list[User] = []
+    try:
+        if settings.is_partner:
+            users, _ = account.users()
+        else:
+            _ = account.profile
+    except ApiError as caught:
+        problem = caught
+    seconds = time.monotonic() - began
+    yield Check("host", True, f"{settings.api_url} answered in {seconds:.2f} s")
+    if problem is not None and problem.mnemonic in (_ADDRESS, *_KEY):
+        # Which of the two the API looks at first is not known: nothing is said of the other.
+        name = "address" if problem.mnemonic == _ADDRESS else "key"
+        yield Check(name, False, str(problem))
+        raise _Over
+    yield Check("address", True, "this machine is on the white list")
+    yield Check("key", True, "valid")
+    if problem is not None:
+        raise problem
+    yield Check("account", True, account.described())
+    if settings.is_partner and not users:
+        raise TapError("None of the customers can be read: --customers says why")
+    user = users[0] if users else None
+    zone = account.zone(user)
+    yield Check("time zone", True, account.zone_name(user))
+    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in _added(user)})
+    now = zone.last_wall(settings.now)
+    query = Query(
+        [name for name in schema["properties"] if name not in _added(user)],
+        SAMPLE,
+        settings.filter,
+        user.user_id if user else None,
+    )
+    data: memoryview | bytes = b"[]"
+    total = 0
+    for back in LOOK_BACK:
+        answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
+        data, total = answer.data, answer.total_items or 0
+        if total:
+            break
+    whose = f" of {user}" if user else ""
+    yield Check("components", True, f"the report{whose} is open")
+    yield _sample(decoder, data, schema, total, back)
+    yield Check("limits", True, client.pacer.left() or "the API names none")
+
+
+def _added(user: User | None) -> list[str]:
+    return ["customer_id", "user_id"] if user else []
+
+
+def _sample(
+    decoder: Decoder,
+    data: memoryview | bytes,
+    schema: Mapping[str, Any],
+    total: int,
+    back: timedelta,
+) -> Check:
+    """Whether the first sessions are as the stream declares them."""
+    if not total:
+        return Check("sample session", True, f"none in the last {back.days} days to look at")
+    with _warnings() as said:
+        try:
+            records = decoder.finish(decoder.rows(data))
+        except msgspec.MsgspecError as problem:
+            return Check("sample session", False, f"cannot be read: {problem}. Report it")
+    validator = Draft202012Validator(dict(schema), format_checker=FormatChecker())
+    for record in records:
+        plain = msgspec.json.decode(msgspec.json.encode(record))
+        for error in validator.iter_errors(plain):
+            said.append(f"{'.'.join(map(str, error.path))}: {error.message[:100]}")
+    if said:
+        return Check("sample session", False, f"not as declared, report it: {'; '.join(said)}")
+    return Check(
+        "sample session", True, f"{len(records)} of {total} of {back.days} days as declared"
+    )
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """The warnings of reading records, while the block runs."""
+    said: list[str] = []
+    logger = logging.getLogger("tap-visitor-sessions.records")
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    keeper = Keeper(logging.WARNING)
+    logger.addHandler(keeper)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(keeper)

@@ -1,0 +1,157 @@
+"""The check command: each line ok, or its cure; and what --test tells."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeSandbox
+from support import Run, run_tap
+
+from sandbox import Faults, Limits, Sandbox
+from sandbox.data import make_sessions
+from tap_visitor_sessions.doctor import NAMES
+
+SPAN = {"start_date": "2024-05-01"}
+
+
+def lines_of(run: Run) -> dict[str, tuple[str, str]]:
+    """Mark and text by name."""
+    found = {}
+    for line in run.stdout.splitlines():
+        hit = re.fullmatch(r"(ok|FAIL|--) +(\S+(?: \S+)?) {2,}(.*)", line)
+        assert hit, line
+        found[hit[2]] = (hit[1], hit[3])
+    assert next(iter(found)) == "settings"
+    return found
+
+
+def recent(count: int = 30) -> list[dict[str, Any]]:
+    from datetime import datetime, timedelta
+
+    now = datetime.now().replace(microsecond=0)
+    return make_sessions(count, start=now - timedelta(days=2), end=now - timedelta(days=1))
+
+
+def doctor(sandbox: Sandbox, directory: Path, **more: Any) -> Run:
+    config = {"access_token": sandbox.token, "api_url": sandbox.url, **SPAN, **more}
+    run = run_tap(config, "--doctor", directory=directory)
+    assert "Traceback" not in run.stderr
+    assert sandbox.token not in run.stdout
+    return run
+
+
+def test_all_is_well(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    sandbox = make_sandbox(rows=recent(), limits=Limits(day=500, minute=50))
+    run = doctor(sandbox, tmp_path)
+    assert run.code == 0, run.stdout
+    lines = lines_of(run)
+    assert set(lines) == {"settings", *NAMES}
+    assert {mark for mark, _ in lines.values()} == {"ok"}
+    assert "Sandbox" in lines["account"][1]
+    assert lines["time zone"][1] == "Europe/Moscow"
+    assert lines["limits"][1] == "48 of 50 per minute, 498 of 500 per day"
+    assert "5 of 30" in lines["sample session"][1]
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "failing", "cure"),
+    [
+        ({"allowed_ips": {"10.1.1.1"}}, {}, "address", "127.0.0.1"),
+        ({}, {"access_token": "not-the-key"}, "key", "access_token"),
+        ({}, {"access_token": None, "login": "x@example.com", "password": "no"}, "key", "login"),
+        ({"disabled_component": True}, {}, "components", "consultant"),
+        ({"faults": Faults(errors={"get.account": ["account_inactive"]})}, {}, "account", "unpaid"),
+        ({"timezone": "Mars/Olympus"}, {}, "time zone", "timezone"),
+        ({"partner": {1: [10]}}, {}, "account", "partner"),
+        ({}, {"account_type": "partner", "timezone": "Etc/UTC"}, "account", "get.customer"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_line_that_fails_tells_the_cure(
+    options: dict[str, Any],
+    config: dict[str, Any],
+    failing: str,
+    cure: str,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+) -> None:
+    sandbox = make_sandbox(**{"rows": recent(), **options})
+    run = doctor(sandbox, tmp_path, **config)
+    lines = lines_of(run)
+    assert run.code == 1
+    assert [name for name, (mark, _) in lines.items() if mark == "FAIL"] == [failing]
+    assert cure in lines[failing][1]
+    assert set(lines) == {"settings", *NAMES}
+
+
+def test_a_host_that_is_not_there_and_settings_that_cannot_work(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox()
+    run = doctor(sandbox, tmp_path, api_url="http://127.0.0.1:9/v2.0", max_retries=0)
+    assert lines_of(run)["host"][0] == "FAIL"
+    run = doctor(sandbox, tmp_path, timezone="Nowhere")
+    assert (run.code, lines_of(run)["settings"][0]) == (1, "FAIL")
+    assert not sandbox.calls
+
+
+def test_a_session_that_is_not_as_declared_is_told(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(
+        rows=recent(), faults=Faults(mangle=lambda data: data.replace(b'"ua_', b'"UA_'))
+    )
+    sandbox.faults.mangle = lambda data: data.replace(b'{"', b'{"brand_new":1,"', 1)
+    run = doctor(sandbox, tmp_path)
+    mark, text = lines_of(run)["sample session"]
+    assert (run.code, mark) == (1, "FAIL")
+    assert "brand_new" in text
+
+
+def test_a_partners_account(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    sandbox = make_sandbox(
+        sessions=0,
+        partner={1: [10], 2: [20], 3: []},
+        rows_by_user={20: recent()},
+        statuses={1: "debt_lock"},
+    )
+    run = doctor(sandbox, tmp_path, account_type="partner", timezone="Asia/Tokyo")
+    lines = lines_of(run)
+    assert run.code == 0, run.stdout
+    assert lines["account"][1] == "a partner of 3 customers, 1 of them read"
+    assert "customer 2 (Customer 2)" in lines["components"][1]
+    assert lines["limits"][1] == "the API names none"
+
+
+def test_the_executable_of_its_own(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from tap_visitor_sessions.__main__ import doctor; sys.exit(doctor())",
+        "--config=ENV",
+    ]
+    sandbox = make_sandbox(rows=recent())
+    env = {
+        "TAP_VISITOR_SESSIONS_ACCESS_TOKEN": sandbox.token,
+        "TAP_VISITOR_SESSIONS_API_URL": sandbox.url,
+        "TAP_VISITOR_SESSIONS_START_DATE": "2024-05-01",
+    }
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   key" in done.stdout
+
+
+def test_test_says_which_account_zone_and_limits(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    sandbox = make_sandbox(sessions=50, limits=Limits(day=100))
+    config = {"access_token": sandbox.token, "api_url": sandbox.url, **SPAN}
+    run = run_tap(config, "--test", directory=tmp_path)
+    assert run.code == 0, run.stderr
+    last = run.stderr.strip().splitlines()[-1]
+    assert "Account: Sandbox (app_id 1). Time zone: Europe/Moscow. Points left: " in last
+    assert " of 100 per day" in last
+    assert "ERROR" not in run.stderr
