@@ -11,6 +11,10 @@ python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, 
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
                            alone it is looked at in a headless Chromium
+python3 dev.py package     build sdist and wheel, check them, install the wheel with pipx and with
+                           uv tool, run each; lint Dockerfile and workflows
+python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
+python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py docs        the docs site, into docs/_build/html
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
                            20 customers, into PostgreSQL; further arguments go to pytest
@@ -68,19 +72,10 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    run(
-        python,
-        "-m",
-        "mypy",
-        "tap_visitor_sessions",
-        "sandbox",
-        "benchmarks",
-        "dev.py",
-        "docs",
-        "report",
-    )
-    dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
+    typed = "tap_visitor_sessions sandbox benchmarks report docs dev.py tests/packages.py"
+    run(python, "-m", "mypy", *typed.split())
     # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
+    dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
     run(python, "-m", "mypy", *(str(p) for p in sorted(dags) if p.name != "visitor_sessions.py"))
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
 
@@ -146,6 +141,18 @@ def airflow(*arguments: str) -> None:
     run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
 
 
+def packages(*command: str) -> None:
+    """A command of tests/packages.py, in an environment with the tools and without the tap."""
+    folder = ROOT / ".venv-packaging"
+    python = folder / PYTHON.relative_to(VENV)
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run(*pip, "--upgrade", "pip>=25.1")
+    run(*pip, "--group", "packaging")
+    run(str(python), "-m", "tests.packages", *command)
+
+
 def main() -> None:
     """Dispatch."""
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
@@ -167,6 +174,8 @@ def main() -> None:
             report(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
+        case ["package" | "minimums"] | ["pythons", *_]:
+            packages(*sys.argv[1:])
         case ["setup"]:
             setup("dev")
         case ["test", *arguments]:
