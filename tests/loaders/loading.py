@@ -20,9 +20,9 @@ import psycopg
 import yaml
 from oracle import as_emitted
 from psycopg.rows import dict_row
-from support import ROOT, Run
+from support import ROOT, Run, run_tap
 
-from sandbox import make_sessions
+from sandbox import Sandbox, make_sessions
 
 HOME = ROOT / ".venv-loaders"
 HERE = Path(__file__).parent
@@ -309,7 +309,7 @@ def sessions(count: int = 400) -> list[Row]:
         "utm_medium": "'",
         "source_name": "  spaced  ",
         "visitor_id": 2**63 - 1,
-        "hits": [_hit(ODD), _hit(LONG), _hit(""), dict.fromkeys(_hit("")), *map(_hit, map(str, range(3000)))],
+        "hits": [_hit(ODD), _hit(LONG), _hit(""), dict.fromkeys(_hit("")), _hit("6")],
         "segments": [
             {"segment_name": ODD, "segment_id": 3},
             {"segment_name": None, "segment_id": None},
@@ -331,11 +331,36 @@ def sessions(count: int = 400) -> list[Row]:
     del full[CAMPAIGN]["banner_id"]
     empty: Row = {name: None for name in rows[0] if name not in ("id", "date_time")}
     empty |= {name: [] for name in NESTED}
+    many = [_hit(str(number)) for number in range(3000)]
     for at in (0, count // 2, count - 1):
         rows[at].update(full)
     for at in (1, count - 2):
         rows[at].update(empty)
+    for at in (2, count - 3):
+        rows[at].update(hits=many, hits_count=len(many))
     return rows
+
+
+def tap(
+    sandbox: Sandbox, folder: Path, state: dict[str, Any] | None = None, **settings: Any
+) -> Run:
+    """A run of the tap over May 2024."""
+    config = {
+        "access_token": "sandbox-token",
+        "api_url": sandbox.url,
+        "start_date": "2024-05-01",
+        "end_date": "2024-06-01",
+        **settings,
+    }
+    return run_tap(config, state=state, directory=folder).check()
+
+
+def change(sandbox: Sandbox) -> None:
+    """Sessions go on: two of the last day, the hostile one among them."""
+    newest = sorted(sandbox.rows(), key=lambda row: (row["date_time"], row["id"]))
+    hit = {"hit_time": "late", "hit_duration": "00:00:09", "hit_url": "https://shop.example/ы"}
+    sandbox.update(newest[-4]["id"], duration=99_999, hits=[hit], hits_count=1)
+    sandbox.update(newest[-1]["id"], hits=[*newest[-1]["hits"], hit], segments=[])
 
 
 def _hit(url: str) -> Row:
