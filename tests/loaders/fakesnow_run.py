@@ -78,7 +78,9 @@ def main() -> None:
         connection = snowflake.connector.connect(database=command[0])
         cursor = connection.cursor(snowflake.connector.DictCursor)
         rows = cursor.execute(sys.stdin.read()).fetchall()
-        json.dump([{name.lower(): row[name] for name in row} for row in rows], sys.stdout, default=str)
+        json.dump(
+            [{name.lower(): row[name] for name in row} for row in rows], sys.stdout, default=str
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""The loaders of meltano.yml, each in an environment that Meltano made, set as docs/loaders.md says;
-what they have loaded, and what they should have."""
+"""The loaders of meltano.yml, each in an environment that Meltano made, set as docs/loaders.md
+says; what they have loaded, and what they should have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,9 @@ DOCS = ROOT / "docs/loaders.md"
 ZONE = "Europe/Moscow"
 NESTED = ["hits", "communications", "segments", "visitor_custom_properties"]
 CAMPAIGN = "integrated_campaign_data"
-ODD = "q\"uo'te\\ back, comma; tab\t new\nline\r\nCRLF {} [] %s %(x)s :x $1 🚗👩‍👩‍👧 ﷺ \u2028 é \x00."
+ODD = (
+    "q\"uo'te\\ back, comma; tab\t new\nline\r\nCRLF {} [] %s %(x)s :x $1 🚗👩‍👩‍👧 ﷺ \u2028 é \x00."
+)
 LONG = "https://shop.example/" + "я" * 200_000
 
 Row = dict[str, Any]
@@ -66,7 +67,10 @@ def project() -> dict[str, Any]:
     loaders = {loader["name"]: loader for loader in found["plugins"]["loaders"]}
     for name, loader in loaders.items():
         loader["config"] = Documented(name).entry["config"]
-    variants = [("target-snowflake", "fakesnow", "fakesnow>=0.12.1,<0.13"), ("target-postgres", "parquet", "pyarrow")]
+    variants = [
+        ("target-snowflake", "fakesnow", "fakesnow>=0.12.1,<0.13"),
+        ("target-postgres", "parquet", "pyarrow"),
+    ]
     for name, variant, more in variants:
         found["plugins"]["loaders"].append(
             {
@@ -81,30 +85,42 @@ def project() -> dict[str, Any]:
     return found
 
 
-def meltano(folder: Path, *arguments: str, **env: str) -> str:
-    """Run Meltano in a project; its log."""
-    command = [str(Path(sys.executable).with_name("meltano")), *arguments]
-    return spoken(command, cwd=folder, env=env)
+def meltano(folder: Path, *arguments: str, **env: str) -> None:
+    """Run Meltano in a project."""
+    spoken([str(Path(sys.executable).with_name("meltano")), *arguments], cwd=folder, env=env)
 
 
 def spoken(
-    command: list[str], text: str = "", *, cwd: Path | None = None, env: dict[str, str] | None = None
+    command: list[str],
+    text: str = "",
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
 ) -> str:
     """What a command that must succeed writes to stdout."""
     done = subprocess.run(
-        command, input=text, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True
+        command,
+        input=text,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done.stdout
 
 
-@cache
-def environment(kind: str, plugin: str) -> Path:
-    """The folder of a plugin's programs; Meltano makes it unless it is there, up to date."""
+def install() -> None:
+    """Have Meltano make the environments of all plugins, unless they are there and up to date."""
     HOME.mkdir(exist_ok=True)
     (HOME / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
-    meltano(HOME, "install", kind, plugin)
-    return HOME / ".meltano" / f"{kind.removesuffix('y')}{'ie' * kind.endswith('y')}s" / plugin / "venv/bin"
+    for kind in ("loaders", "utilities"):
+        meltano(HOME, "install", "--plugin-type", kind)
+
+
+def programs(kind: str, plugin: str) -> Path:
+    """The folder of a plugin's programs; kind is `loaders` or `utilities`."""
+    return HOME / ".meltano" / kind / plugin / "venv/bin"
 
 
 @dataclass
@@ -123,7 +139,7 @@ class Loader:
     def __post_init__(self) -> None:
         (self.folder / "output").mkdir(parents=True, exist_ok=True)
         self.docs = Documented(self.name)
-        self.bin = environment("loader", self.plugin or self.name)
+        self.bin = programs("loaders", self.plugin or self.name)
         self.config = {**self.docs.entry["config"], **self.more}
         (self.folder / "config.json").write_text(json.dumps(self.config))
 
@@ -216,7 +232,7 @@ class DuckDB(Loader):
     database = "output/sessions.duckdb"
 
     def query(self, sql: str) -> list[Row]:
-        python = environment("utility", "duckdb") / "python"
+        python = programs("utilities", "duckdb") / "python"
         command = [str(python), str(HERE / "duckdb_run.py"), self.database]
         found: list[Row] = json.loads(spoken(command, sql, cwd=self.folder))
         return found
@@ -320,11 +336,17 @@ def sessions(count: int = 400) -> list[Row]:
         ],
         "communications": [
             {**call, "communication_date_time": rows[0]["date_time"]},
-            {**call, "communication_type": "chat", "communication_date_time": rows[-1]["date_time"]},
+            {
+                **call,
+                "communication_type": "chat",
+                "communication_date_time": rows[-1]["date_time"],
+            },
         ],
         CAMPAIGN: {
             **dict.fromkeys(MEMBERS, ODD),
-            **dict.fromkeys(["current_banner_id", "group_id", "auditory_id", "yandex_region_id"], 7),
+            **dict.fromkeys(
+                ["current_banner_id", "group_id", "auditory_id", "yandex_region_id"], 7
+            ),
             "old_banner_ids": [1, 2**53 + 1],
         },
     }

@@ -25,7 +25,11 @@ READ = [
 REFUSED = [
     ("target-postgres", PARQUET),
     ("target-snowflake", PARQUET),
-    *[(f"target-{name}", encoding) for name in ("duckdb", "jsonl", "csv") for encoding in (JSONL, PARQUET)],
+    *[
+        (f"target-{name}", encoding)
+        for name in ("duckdb", "jsonl", "csv")
+        for encoding in (JSONL, PARQUET)
+    ],
 ]
 
 
@@ -95,5 +99,7 @@ def test_a_loader_that_cannot_read_the_files_says_so_and_confirms_no_state(
     sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
     done = make_loader(name).run(batch_tap(sandbox, tmp_path, encoding).stdout)
     assert done.returncode == 1
-    assert not [line for line in done.stdout.split("\n") if line and "bookmarks" in json.loads(line)]
+    assert not [
+        line for line in done.stdout.split("\n") if line and "bookmarks" in json.loads(line)
+    ]
     assert files(tmp_path)

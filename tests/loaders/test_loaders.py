@@ -8,9 +8,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loading import ANSWERS, ROOT, ZONE, Documented, Jsonl, Loader, Row, change, meltano, project, sessions, tap, utc, without_nul
+from loading import (
+    ANSWERS,
+    ZONE,
+    Documented,
+    Jsonl,
+    Loader,
+    Row,
+    change,
+    meltano,
+    project,
+    sessions,
+    tap,
+    utc,
+    without_nul,
+)
 from oracle import as_emitted
-from support import Run, parsed
+from support import ROOT, Run, parsed
 
 from sandbox import Sandbox, make_sessions
 
@@ -19,9 +33,13 @@ FILES = ["target-jsonl", "target-csv"]
 LATER = ["channel_code", "segments"]
 """Columns that an older version of the stream is without."""
 
+
 @pytest.mark.parametrize("name", [*UPSERT, *FILES])
 def test_the_table_equals_the_api_and_a_second_run_changes_rows_and_adds_none(
-    name: str, make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
+    name: str,
+    make_sandbox: Callable[..., Sandbox],
+    make_loader: Callable[..., Loader],
+    tmp_path: Path,
 ) -> None:
     sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
     batches = {"batch_size_rows": 150} if name not in FILES else {}
@@ -43,7 +61,10 @@ def test_the_table_equals_the_api_and_a_second_run_changes_rows_and_adds_none(
 
 @pytest.mark.parametrize("name", [*UPSERT, *FILES])
 def test_the_documented_sql_gives_what_the_api_rows_give(
-    name: str, make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
+    name: str,
+    make_sandbox: Callable[..., Sandbox],
+    make_loader: Callable[..., Loader],
+    tmp_path: Path,
 ) -> None:
     sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
     loader: Loader = make_loader(name)
@@ -89,7 +110,10 @@ def older(run: Run) -> Run:
 
 @pytest.mark.parametrize("name", [*UPSERT, *FILES])
 def test_a_table_of_an_older_version_of_the_stream_gains_its_new_columns(
-    name: str, make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
+    name: str,
+    make_sandbox: Callable[..., Sandbox],
+    make_loader: Callable[..., Loader],
+    tmp_path: Path,
 ) -> None:
     sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
     loader: Loader = make_loader(name)
@@ -129,18 +153,20 @@ def test_target_duckdb_loses_no_first_row(
             assert len(loader.table()) == size, record["id"]
 
 
-@pytest.mark.parametrize("name", ["target-duckdb", *FILES])
-def test_meltano_runs_the_pair(
-    name: str, make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
+def test_meltano_runs_the_pairs_as_the_page_says(
+    make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
 ) -> None:
+    """Those that need no server; tests/test_end_to_end.py has target-postgres."""
     sandbox = make_sandbox(rows=make_sessions(50, seed=2), timezone=ZONE)
-    loader: Loader = make_loader(name)
-    (loader.folder / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
+    loaders: list[Loader] = [make_loader(name) for name in ("target-duckdb", *FILES)]
+    folder = loaders[0].folder  # of all three
+    (folder / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
     env = {"SANDBOX_URL": sandbox.url, "SANDBOX_START": "2024-05-01"}
-    meltano(loader.folder, "install", "extractor", "tap-visitor-sessions", **env)
-    meltano(loader.folder, "install", "loader", name, **env)
-    meltano(loader.folder, "run", "tap-visitor-sessions", name, **env)
-    assert loader.table() == loader.expected(sandbox.rows())
+    meltano(folder, "install", "extractor", "tap-visitor-sessions", **env)
+    for loader in loaders:
+        meltano(folder, "install", "loader", loader.name, **env)
+        meltano(folder, "run", "tap-visitor-sessions", loader.name, **env)
+        assert loader.table() == loader.expected(sandbox.rows())
 
 
 def test_the_page_sets_only_what_meltano_yml_declares() -> None:
