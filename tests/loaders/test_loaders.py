@@ -153,6 +153,21 @@ def test_target_duckdb_loses_no_first_row(
             assert len(loader.table()) == size, record["id"]
 
 
+def test_target_csv_needs_its_two_settings(
+    make_loader: Callable[..., Loader], make_sandbox: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
+    settings = {"flattening_enabled": False, "file_naming_scheme": "{stream_name}.csv"}
+    loader = make_loader("target-csv", **settings)
+    assert isinstance(loader, Jsonl)
+    first = tap(sandbox, tmp_path)
+    loader.load(first)
+    assert loader.lines()[0]["hits"].startswith("[{'hit_time':")
+    second = tap(sandbox, tmp_path, first.state)
+    loader.load(second)
+    assert len(loader.lines()) == len(second.records) < len(first.records)
+
+
 def test_meltano_runs_the_pairs_as_the_page_says(
     make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
 ) -> None:
