@@ -104,6 +104,14 @@ class Client:
         """Seconds spent waiting for points."""
         return self.pacer.seconds_waited
 
+    def figures(self) -> dict[str, float]:
+        """What it has done so far, for a summary."""
+        return {
+            "requests": self.requests_made,
+            "retries": self.retries,
+            "seconds_waited": round(self.seconds_waited, 1),
+        }
+
     def call(self, method: str, params: Mapping[str, object] | None = None) -> Answer:
         """Call a method with the account's token.
 

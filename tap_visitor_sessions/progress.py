@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REDRAWN_EVERY = 0.5  # seconds
+SUMMARY = (
+    "Summary: %(sessions)d sessions in %(windows)d windows, %(requests)d requests, "
+    "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for points, "
+    "bookmark %(bookmark)s"
+)
+"""Of the figures of Progress and Client, and the bookmark."""
 
 
 @dataclass

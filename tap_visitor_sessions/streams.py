@@ -5,8 +5,7 @@ Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no 
 ahead of the files), `_increment_stream_state` (overridden: the
 bookmark must neither stop at look-back records nor be lost on a kill),
 `_write_state_message` (overridden: it may not be silent), `_write_starting_replication_value`,
-`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read). And
-`pop_deselected_record_properties` of its catalog helpers.
+`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pendulum
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
-from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.metrics import http_request_counter
 from singer_sdk.singerlib import StateMessage
@@ -35,10 +33,11 @@ from tap_visitor_sessions.customers import Failures
 from tap_visitor_sessions.errors import TapError, Unreadable
 from tap_visitor_sessions.output import Output, RecordLines
 from tap_visitor_sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.progress import Progress, drawn
+from tap_visitor_sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.records import Decoder, Record
-from tap_visitor_sessions.schema import PARTNER_PROPERTIES, partner_schema, stream_schema
+from tap_visitor_sessions.schema import partner_schema, stream_schema
+from tap_visitor_sessions.selection import KEY, Selection
 from tap_visitor_sessions.zones import SECOND, Zone
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 
     from tap_visitor_sessions.tap import TapVisitorSessions
 
-KEY, BOOKMARK = "id", bookmark.REPLICATION_KEY
+BOOKMARK = bookmark.REPLICATION_KEY
 STATE_SECONDS = 5.0
 """A partition's end is worth a STATE when the last one is so long ago."""
 Context = Mapping[str, Any]
@@ -100,10 +99,9 @@ class VisitorSessions(Stream):
         """Finished records of partitions, one after the other, as `prepare` makes them."""
         settings, account = self._source.settings, self._source.account
         concurrency = 1 if self._is_test else settings.concurrency
-        columns, page_size = self._columns(), self._page_size()
-        asked = [name for name in columns if name not in PARTNER_PROPERTIES]
-        added = [name for name in columns if name in PARTNER_PROPERTIES]
-        decoder = Decoder(self._selected_schema(), Zone(timezone.utc), dict.fromkeys(added))
+        selection, page_size = self._selection, self._page_size()
+        added = selection.added
+        decoder = Decoder(selection.schema, Zone(timezone.utc), dict.fromkeys(added))
         shared = Shared(page_size, concurrency=concurrency, stop=self._source.stop)
 
         def span_of(user_id: int | None) -> Span[T]:
@@ -113,7 +111,7 @@ class VisitorSessions(Stream):
             whose = f"of {user} " if user else ""
             self.logger.info("Reading sessions %sfrom %s to %s", whose, start, end - SECOND)
             here = decoder.of_account(zone, {name: getattr(user, name) for name in added})
-            query = Query(asked, page_size, settings.filter, user_id)
+            query = Query(selection.asked, page_size, settings.filter, user_id)
             return Span(
                 WindowReader(self._source.client.call, here, query, prepare, shared), start, end
             )
@@ -167,18 +165,9 @@ class VisitorSessions(Stream):
         size = self._source.settings.page_size
         return min(size, 500) if self._is_test else size
 
-    def _columns(self) -> list[str]:
-        """Selected top-level columns, in the schema's order; key and bookmark always."""
-        return [
-            name
-            for name in self.schema["properties"]
-            if name in (KEY, BOOKMARK) or self.mask.get(("properties", name), True)
-        ]
-
-    def _selected_schema(self) -> dict[str, Any]:
-        """The stream's schema with the selected top-level columns."""
-        declared = self.schema["properties"]
-        return {"properties": {name: declared[name] for name in self._columns()}}
+    @property
+    def _selection(self) -> Selection:
+        return Selection(self.schema, self.mask)
 
     def _span(self, zone: Zone, user: User | None) -> tuple[datetime, datetime]:
         """First wall-clock second to read, and the one after the last."""
@@ -246,12 +235,12 @@ class VisitorSessions(Stream):
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """The SDK's, but the bookmark follows a file once its BATCH message is out: records
         of a file that a failure or a signal keeps back must be read again."""
-        half_selected = self._is_half_selected()
+        selection = self._selection
         files = Files(
             batch_config,
             f"{self.tap_name}--{self.name}",
-            self._selected_schema(),
-            self._prune if half_selected else None,
+            selection.schema,
+            selection.prune if selection.is_half else None,
         )
         with self._run(), self.get_batch_counter() as counter:
             contexts = self._contexts(context)
@@ -264,13 +253,6 @@ class VisitorSessions(Stream):
                         self._progress.sessions += len(items)
                         self._advance(here, bookmark.spelled(items[-1][0]))
                         self._write_state_message()
-
-    def _prune(self, record: dict[str, Any]) -> None:
-        pop_deselected_record_properties(record, self.schema, self.mask)
-
-    def _is_half_selected(self) -> bool:
-        """Whether members within a column are deselected."""
-        return any(len(path) > 2 and not chosen for path, chosen in self.mask.items())
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
@@ -315,20 +297,9 @@ class VisitorSessions(Stream):
         self._failures.end()
 
     def _summarize(self) -> None:
-        progress, client = self._progress, self._source.client
-        figures = progress.figures() | {
-            "requests": client.requests_made,
-            "retries": client.retries,
-            "seconds_waited": round(client.seconds_waited, 1),
-            "bookmark": self._reached(),
-        }
-        self.logger.info(
-            "Summary: %(sessions)d sessions in %(windows)d windows, %(requests)d requests, "
-            "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for "
-            "points, bookmark %(bookmark)s",
-            figures,
-            extra={"summary": figures},
-        )
+        client = self._source.client
+        figures = self._progress.figures() | client.figures() | {"bookmark": self._reached()}
+        self.logger.info(SUMMARY, figures, extra={"summary": figures})
 
     def _reached(self) -> str | None:
         """The bookmark; a partner's least fresh one of this run."""
@@ -355,7 +326,7 @@ class VisitorSessions(Stream):
             and type(maps[0]) is SameRecordTransform
             and maps[0].stream_alias == self.name
             and not self.config.get("flattening_enabled")
-            and not self._is_half_selected()
+            and not self._selection.is_half
             and isinstance(self._source.message_writer, Output)
         )
 
