@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.harness import Figure, Goal, Run, interleaved, middle, pipeline, ratio, tap
+from benchmarks.harness import Run, interleaved, pipeline, show_in_flight, tap
 from sandbox import Faults, Sandbox
 from sandbox.data import make_sessions
 
@@ -42,26 +42,13 @@ def main(options: argparse.Namespace) -> None:
             for count in IN_FLIGHT
         }
         rounds = interleaved(options.rounds, runs)
-    one, eight = names.values()
-    table = [
-        [
-            name,
-            middle(rounds, name),
-            ratio(rounds, one, name),
-            int(middle(rounds, name, "requests")),
-            round(middle(rounds, name, "peak_mb")),
-        ]
-        for name in names.values()
-    ]
-    goals = [Goal("speed with 8 in flight against 1", ratio(rounds, one, eight), least=5)]
     settings = {
         "customers": options.customers,
         "sessions each": options.sessions,
         "rounds": options.rounds,
         "seconds per request": options.latency,
     }
-    head = ["concurrency", "s", "x faster", "requests", "peak MB"]
-    Figure("customers", head, table, goals, settings, rounds).show()
+    show_in_flight("customers", names, settings, rounds)
 
 
 def measured(

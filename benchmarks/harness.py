@@ -244,6 +244,30 @@ class Figure:
         (RESULTS / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def show_in_flight(
+    figure: str,
+    names: Mapping[int, str],
+    settings: dict[str, Any],
+    rounds: Sequence[Mapping[str, Run]],
+) -> None:
+    """A figure of wall time by requests in flight: contenders by their number, 1 and 8 among
+    them."""
+    one, eight = names[1], names[8]
+    rows = [
+        [
+            name,
+            middle(rounds, name),
+            ratio(rounds, one, name),
+            int(middle(rounds, name, "requests")),
+            round(middle(rounds, name, "peak_mb")),
+        ]
+        for name in names.values()
+    ]
+    goals = [Goal("speed with 8 in flight against 1", ratio(rounds, one, eight), least=5)]
+    head = ["concurrency", "s", "x faster", "requests", "peak MB"]
+    Figure(figure, head, rows, goals, settings, rounds).show()
+
+
 def table(rows: Sequence[Sequence[Any]]) -> str:
     """Plain text, numbers to the right."""
     cells = [[_cell(value) for value in row] for row in rows]

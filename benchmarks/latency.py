@@ -7,7 +7,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Figure, Goal, interleaved, measured, middle, ratio, serving, tap
+from benchmarks.harness import interleaved, measured, serving, show_in_flight, tap
 
 IN_FLIGHT = (1, 2, 4, 8)
 
@@ -26,22 +26,9 @@ def main(options: argparse.Namespace) -> None:
         }
         runs[names[8]]()  # the server renders each page once, before the clock starts
         rounds = interleaved(options.rounds, runs)
-    one = names[1]
-    rows = [
-        [
-            name,
-            middle(rounds, name),
-            ratio(rounds, one, name),
-            int(middle(rounds, name, "requests")),
-            round(middle(rounds, name, "peak_mb")),
-        ]
-        for name in names.values()
-    ]
-    goals = [Goal("speed with 8 in flight against 1", ratio(rounds, one, names[8]), least=5)]
     settings = {
         "sessions": options.sessions,
         "rounds": options.rounds,
         "seconds per request": options.latency,
     }
-    head = ["concurrency", "s", "x faster", "requests", "peak MB"]
-    Figure("latency", head, rows, goals, settings, rounds).show()
+    show_in_flight("latency", names, settings, rounds)
