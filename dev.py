@@ -2,7 +2,8 @@
 """The project's commands. Needs nothing but Python 3.10 or later with venv, and git.
 
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
-python3 dev.py test        lint, types, tests; further arguments go to pytest
+python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
+                           arguments, which go to pytest, only lint, types and those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
@@ -80,6 +81,10 @@ def test(*arguments: str) -> None:
     dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
     run(python, "-m", "mypy", *(str(p) for p in sorted(dags) if p.name != "visitor_sessions.py"))
     run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
+    if not arguments:
+        packages("package")
+        packages("minimums")
+        loaders()
 
 
 def loaders(*arguments: str) -> None:
