@@ -33,7 +33,7 @@ def test_the_readme_names_every_mnemonic_and_both_commands() -> None:
 def test_meltano_yml_declares_the_loaders_and_environments() -> None:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     loaders = {loader["name"] for loader in project["plugins"]["loaders"]}
-    assert loaders >= {"target-postgres", "target-snowflake", "target-jsonl"}
+    assert loaders >= {f"target-{n}" for n in ("postgres", "snowflake", "jsonl", "csv", "duckdb")}
     assert {e["name"] for e in project["environments"]} == {"sandbox", "production"}
     assert project["jobs"]
     assert project["schedules"]
