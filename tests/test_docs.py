@@ -66,6 +66,14 @@ def test_the_readme_has_the_figures_that_were_measured() -> None:
     assert (ROOT / "docs/benchmarks.svg").exists()
 
 
+def test_the_readme_has_what_an_agency_was_measured_to_take() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    kept = json.loads((ROOT / "benchmarks/results/customers.json").read_text())
+    one, eight = kept["table"]
+    assert f"{one['s']:.0f} s one request at a time, {eight['s']:.0f} s with 8" in readme
+    assert f"({eight['x faster']:.1f} times faster), {eight['peak MB']} MB" in readme
+
+
 def test_the_docs_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
