@@ -121,6 +121,14 @@ class Chunk:
     bookmark: str
 
 
+def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """The chunks in order, each forgotten once it is written: the wait for the next window is
+    not the time to hold 25 MB of the last one."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
+
+
 class RecordLines:
     """Encodes typed records as RECORD lines. Safe to use from several threads."""
 

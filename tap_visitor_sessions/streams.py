@@ -31,7 +31,7 @@ from tap_visitor_sessions.account import User
 from tap_visitor_sessions.batches import Files, in_lists_of
 from tap_visitor_sessions.customers import Failures
 from tap_visitor_sessions.errors import TapError, Unreadable
-from tap_visitor_sessions.output import Output, RecordLines
+from tap_visitor_sessions.output import Output, RecordLines, drained
 from tap_visitor_sessions.pipeline import Pipeline, Span
 from tap_visitor_sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.reader import METHOD, Query, Shared, WindowReader
@@ -347,7 +347,7 @@ class VisitorSessions(Stream):
                 timer.with_context(here)
                 self._write_starting_replication_value(here)
                 for chunks in self._windows(pipeline, here):
-                    for chunk in chunks:
+                    for chunk in drained(chunks):
                         output.write_lines(chunk.lines)
                         self._advance(here, chunk.bookmark)
                         output.heed()

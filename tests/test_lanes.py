@@ -24,6 +24,7 @@ from test_records import json_values
 from test_tap import config_of
 
 from sandbox import Faults, Sandbox, make_sessions
+from tap_visitor_sessions.output import Chunk, drained
 from tap_visitor_sessions.schema import stream_schema
 from tap_visitor_sessions.streams import VisitorSessions
 from tap_visitor_sessions.tap import TapVisitorSessions
@@ -173,3 +174,12 @@ def test_parquet_files_hold_the_same_records_with_the_types_of_the_schema(
             row["integrated_campaign_data"] = {}
     assert rows == plain.records
     assert run.bookmark == plain.bookmark
+
+
+def test_what_is_written_is_not_held_any_longer() -> None:
+    chunks = [Chunk(b"%d\n" % number, 1, "") for number in range(3)]
+    written = []
+    for chunk in drained(chunks):
+        written.append(chunk.lines)
+        assert len(chunks) == 3 - len(written)
+    assert written == [b"0\n", b"1\n", b"2\n"]
