@@ -33,6 +33,15 @@ def rows_of(users: list[int], count: int = 60) -> dict[int, list[dict[str, Any]]
     }
 
 
+def agency(rows: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Options of a sandbox with a customer for each user: user 10 is the one of customer 1."""
+    return {
+        "sessions": 0,
+        "partner": {user // 10: [user] for user in rows},
+        "rows_by_user": rows,
+    }
+
+
 def config_of(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
     return {
         "access_token": sandbox.token,
@@ -104,9 +113,7 @@ def test_small_and_large_customers_are_emitted_one_after_the_other(
 ) -> None:
     counts = {10: 3, 20: 900, 30: 0, 40: 5, 50: 400, 60: 1}
     rows = {user: rows_of([user], count)[user] for user, count in counts.items()}
-    sandbox = make_sandbox(
-        sessions=0, partner={user // 10: [user] for user in counts}, rows_by_user=rows
-    )
+    sandbox = make_sandbox(**agency(rows))
     run = run_tap(config_of(sandbox, concurrency=6, page_size=50), directory=tmp_path)
     assert run.code == 0, run.stderr
     check(run, rows, {})
@@ -119,9 +126,7 @@ def test_requests_of_different_customers_are_in_flight_together(
 ) -> None:
     users = [number * 10 for number in range(1, 25)]
     sandbox = make_sandbox(
-        sessions=0,
-        partner={user // 10: [user] for user in users},
-        rows_by_user=rows_of(users, 5),
+        **agency(rows_of(users, 5)),
         faults=Faults(latency=0.1),
     )
     run = run_tap(config_of(sandbox, concurrency=6), directory=tmp_path)
@@ -206,9 +211,7 @@ def test_an_error_of_the_account_ends_the_run_whatever_is_skipped(
 ) -> None:
     users = [n * 10 for n in range(1, 9)]
     sandbox = make_sandbox(
-        sessions=0,
-        partner={n // 10: [n] for n in users},
-        rows_by_user=rows_of(users),
+        **agency(rows_of(users)),
         refusals=dict.fromkeys(range(3, 9), "internal_error"),
     )
     run = run_tap(config_of(sandbox, max_retries=0, concurrency=1), directory=tmp_path)
@@ -296,9 +299,7 @@ def test_a_days_points_that_never_suffice_go_to_the_least_fresh_first(
     users = [n * 10 for n in range(1, 11)]
     rows = rows_of(users)
     sandbox = make_sandbox(
-        sessions=0,
-        partner={n // 10: [n] for n in users},
-        rows_by_user=rows,
+        **agency(rows),
         limits=Limits(day=7),  # two listings, five customers
     )
     state: dict[str, Any] | None = None
@@ -359,9 +360,7 @@ def test_every_lane_reads_customers_together_and_goes_on_without_one(
     users = [n * 10 for n in range(1, 13)]
     rows = rows_of(users, 120)
     sandbox = make_sandbox(
-        sessions=0,
-        partner={n // 10: [n] for n in users},
-        rows_by_user=rows,
+        **agency(rows),
         refusals={4: "method_component_disabled"},
         faults=Faults(latency=0.05),
     )
@@ -414,9 +413,7 @@ def test_killed_anywhere_and_resumed_is_complete(
     users = [n * 10 for n in range(1, 41)]
     rows = rows_of(users, 100)
     sandbox = make_sandbox(
-        sessions=0,
-        partner={n // 10: [n] for n in users},
-        rows_by_user=rows,
+        **agency(rows),
         faults=Faults(latency=0.02, reshuffle=True, internal_error_rate=0.05),
     )
     config = tmp_path / "config.json"
@@ -470,9 +467,7 @@ def test_hundreds_of_small_customers_cost_a_request_each(
     users = [n * 10 for n in range(1, 61)]
     rows = rows_of(users, 50)
     sandbox = make_sandbox(
-        sessions=0,
-        partner={n // 10: [n] for n in users},
-        rows_by_user=rows,
+        **agency(rows),
         faults=Faults(latency=0.15),
     )
     seconds = {}

@@ -17,20 +17,11 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox
 from support import run_tap
+from test_tap import config_of
 
-from sandbox import Faults, Limits, Sandbox
+from sandbox import Faults, Limits
 from sandbox.data import make_sessions
 from tap_visitor_sessions.progress import Progress
-
-
-def config_of(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
-    return {
-        "access_token": sandbox.token,
-        "api_url": sandbox.url,
-        "start_date": "2024-05-01",
-        "end_date": "2024-06-01",
-        **more,
-    }
 
 
 def on_a_terminal(config: dict[str, Any], directory: Path) -> tuple[int, str, bytes]:
