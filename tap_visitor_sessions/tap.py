@@ -139,11 +139,13 @@ class TapVisitorSessions(Tap):
         ctx.exit()
 
     def _tell_account(self) -> None:
-        user = next(iter(self.account.users()[0]), None) if self.settings.is_partner else None
+        # Not by the users read: to choose them again would say again who is skipped.
+        rows = self.account.listing() if self.settings.is_partner else []
+        zones = (row["timezone"] for row in rows if row["read"])
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.account.described(),
-            self.account.zone_name(user),
+            next(zones, None) or self.account.zone_name(),
             self.client.pacer.left() or "no limit is named",
         )
 

@@ -155,3 +155,22 @@ def test_test_says_which_account_zone_and_limits(make_sandbox: MakeSandbox, tmp_
     assert "Account: Sandbox (app_id 1). Time zone: Europe/Moscow. Points left: " in last
     assert " of 100 per day" in last
     assert "ERROR" not in run.stderr
+
+
+def test_test_of_a_partner_says_once_who_is_skipped(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(
+        sessions=0,
+        partner={1: [10], 2: [20]},
+        rows_by_user={20: recent()},
+        statuses={1: "debt_lock"},
+    )
+    config = {"access_token": sandbox.token, "api_url": sandbox.url, **SPAN}
+    config |= {"account_type": "partner", "timezone": "Etc/UTC"}
+    config |= {"customer_timezones": {"2": "Asia/Tokyo"}}
+    run = run_tap(config, "--test", directory=tmp_path)
+    assert run.code == 0, run.stderr
+    assert run.stderr.count("Skipped customer 1") == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert "a partner of 2 customers, 1 of them read. Time zone: Asia/Tokyo." in last
