@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from benchmarks.harness import PAGE, Figure, serving
-from tap_visitor_sessions.envelope import opened
-from tap_visitor_sessions.output import RecordLines
-from tap_visitor_sessions.reader import METHOD
-from tap_visitor_sessions.records import Decoder
-from tap_visitor_sessions.schema import stream_schema
-from tap_visitor_sessions.transport import Transport
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.envelope import opened
+from tap_visitor_sessions.api.transport import Transport
+from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.sessions.reader import METHOD
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.singer.output import RecordLines
 
 PAGES = 20
 

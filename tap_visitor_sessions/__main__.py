@@ -15,16 +15,16 @@ def main() -> None:
         # Until the tap takes over nothing has been written, so there is nothing to say.
         signal.signal(number, lambda n, _: os._exit(128 + n))
 
-    from tap_visitor_sessions.errors import TapError
-    from tap_visitor_sessions.tap import TapVisitorSessions
+    from tap_visitor_sessions.api.errors import TapError
+    from tap_visitor_sessions.singer.cli import Command
 
     # Records hold no cycles: the collector finds nothing, and looking costs a tenth of a run.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        TapVisitorSessions.cli()
+        Command.cli()
     except TapError as problem:
-        logging.getLogger(TapVisitorSessions.name).error("%s", problem)
+        logging.getLogger(Command.name).error("%s", problem)
         sys.exit(1)
 
 

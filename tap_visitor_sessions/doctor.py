@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.account import Account, User
-from tap_visitor_sessions.client import Client
-from tap_visitor_sessions.errors import ApiError, TapError
-from tap_visitor_sessions.reader import METHOD, Query
-from tap_visitor_sessions.records import Decoder
-from tap_visitor_sessions.settings import Settings
-from tap_visitor_sessions.windows import Window
-from tap_visitor_sessions.zones import SECOND
+from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.errors import ApiError, TapError
+from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.sessions.account import Account, User
+from tap_visitor_sessions.sessions.reader import METHOD, Query
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.windows import Window
+from tap_visitor_sessions.sessions.zones import SECOND
 
 LOOK_BACK = (timedelta(days=7), timedelta(days=85))
 """How far back a sample session is looked for, first try and last."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tap_visitor_sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
+from tap_visitor_sessions.sessions.records import Decoder, Record
 
 FORMAT = "%Y-%m-%d %H:%M:%S"
 

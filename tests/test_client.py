@@ -11,9 +11,9 @@ import pytest
 from conftest import MakeSandbox
 
 from sandbox import Faults, Limits, Sandbox
-from tap_visitor_sessions import client as client_module
-from tap_visitor_sessions.client import Client
-from tap_visitor_sessions.errors import (
+from tap_visitor_sessions.api import client as client_module
+from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.errors import (
     ApiError,
     DailyLimitReached,
     SessionEnded,

@@ -12,7 +12,7 @@ import yaml
 from support import ROOT
 
 import dev
-from tap_visitor_sessions import errors
+from tap_visitor_sessions.api import errors
 
 
 def test_readme_and_meltano_yml_equal_about() -> None:
@@ -107,7 +107,10 @@ def test_every_command_of_dev_py_that_a_page_names_exists() -> None:
     assert {"demo", "test", "docs"} <= named
 
 
-def test_the_reference_has_every_room() -> None:
+def test_the_reference_has_every_module() -> None:
     page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
-    rooms = {path.stem for path in (ROOT / "tap_visitor_sessions").glob("[!_]*.py")}
-    assert set(re.findall(r"automodule:: tap_visitor_sessions\.(\w+)", page)) == rooms
+    package = ROOT / "tap_visitor_sessions"
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in package.rglob("[!_]*.py")
+    }
+    assert set(re.findall(r"automodule:: ([\w.]+)", page)) == modules

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.filters import MAX_DEPTH, filter_problems
-from tap_visitor_sessions.schema import columns
+from tap_visitor_sessions.config.filters import MAX_DEPTH, filter_problems
+from tap_visitor_sessions.config.schema import columns
 
 # The operators of the API's documentation, said again so that a slip in the code shows.
 FITTING = {

@@ -24,10 +24,10 @@ from test_records import json_values
 from test_tap import config_of
 
 from sandbox import Faults, Sandbox, make_sessions
-from tap_visitor_sessions.output import Chunk, drained
-from tap_visitor_sessions.schema import stream_schema
-from tap_visitor_sessions.streams import VisitorSessions
-from tap_visitor_sessions.tap import TapVisitorSessions
+from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.singer.output import Chunk, drained
+from tap_visitor_sessions.singer.stream import VisitorSessions
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 COLUMNS = stream_schema()["properties"]
 FREE = [name for name in COLUMNS if name not in ("id", "date_time")]

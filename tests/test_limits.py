@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.errors import LimitExceeded, TapError
-from tap_visitor_sessions.limits import Pacer
+from tap_visitor_sessions.api.errors import LimitExceeded, TapError
+from tap_visitor_sessions.api.limits import Pacer
 
 
 class Clock:

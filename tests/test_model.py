@@ -37,10 +37,10 @@ from oracle import FORMAT, UTC, as_emitted, first_instant, utc_text
 from singer_sdk.plugin_base import PluginBase
 
 from sandbox import Faults, Sandbox, make_sessions
-from tap_visitor_sessions import client as client_module
-from tap_visitor_sessions import reader as reader_module
-from tap_visitor_sessions.errors import CountMismatch, TransientError
-from tap_visitor_sessions.tap import TapVisitorSessions
+from tap_visitor_sessions.api import client as client_module
+from tap_visitor_sessions.api.errors import CountMismatch, TransientError
+from tap_visitor_sessions.sessions import reader as reader_module
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 # Zone, and a wall-clock moment near a change of its clock.
 PLACES = [

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_reader import SCHEMA, START, read, rows_at
 
-from tap_visitor_sessions import reader as reader_module
-from tap_visitor_sessions.errors import CountMismatch
-from tap_visitor_sessions.reader import Query
-from tap_visitor_sessions.records import Decoder, Record
-from tap_visitor_sessions.zones import UTC, Zone
+from tap_visitor_sessions.api.errors import CountMismatch
+from tap_visitor_sessions.sessions import reader as reader_module
+from tap_visitor_sessions.sessions.reader import Query
+from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 SECOND = 500  # the full one, after the start of the span
 

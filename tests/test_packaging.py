@@ -62,9 +62,8 @@ def test_the_wheel_holds_the_tap_its_schemas_and_nothing_else(packages: tuple[Pa
         "tap_visitor_sessions/py.typed",
         "tap_visitor_sessions/schemas/visitor_sessions.json",
     } <= {*names}
-    modules = {
-        f"tap_visitor_sessions/{p.name}" for p in (ROOT / "tap_visitor_sessions").glob("*.py")
-    }
+    package = ROOT / "tap_visitor_sessions"
+    modules = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")}
     assert modules <= {*names}
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tap_visitor_sessions"}

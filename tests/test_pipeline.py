@@ -15,11 +15,11 @@ from fake_api import FORMAT, FakeAnswer, FakeApi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.errors import ApiError, TapError
-from tap_visitor_sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.records import Decoder, Record
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.errors import ApiError, TapError
+from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
+from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.zones import Zone
 
 SCHEMA = {
     "properties": {

@@ -21,7 +21,7 @@ from test_tap import config_of
 
 from sandbox import Faults, Limits
 from sandbox.data import make_sessions
-from tap_visitor_sessions.progress import Progress
+from tap_visitor_sessions.sessions.progress import Progress
 
 
 def on_a_terminal(config: dict[str, Any], directory: Path) -> tuple[int, str, bytes]:

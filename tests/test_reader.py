@@ -14,11 +14,11 @@ from fake_api import FORMAT, FakeApi, read_span
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_visitor_sessions import reader as reader_module
-from tap_visitor_sessions.errors import CountMismatch, SecondTooFull
-from tap_visitor_sessions.reader import Query
-from tap_visitor_sessions.records import Decoder
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.errors import CountMismatch, SecondTooFull
+from tap_visitor_sessions.sessions import reader as reader_module
+from tap_visitor_sessions.sessions.reader import Query
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.zones import Zone
 
 START = datetime(2024, 1, 31)
 SCHEMA = {

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.errors import TapError
-from tap_visitor_sessions.records import Decoder
-from tap_visitor_sessions.schema import stream_schema
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.zones import Zone
 
 SCHEMA = stream_schema()
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())

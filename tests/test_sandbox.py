@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox import Faults, Limits, Sandbox, make_sessions
 from sandbox.columns import COLUMNS, DEFAULT
 from sandbox.filters import compiled
-from tap_visitor_sessions.schema import columns
+from tap_visitor_sessions.config.schema import columns
 
 REPORT = "get.visitor_sessions_report"
 SPAN = {"date_from": "2024-05-01 00:00:00", "date_till": "2024-06-01 00:00:00"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tap_visitor_sessions.schema import (
+from tap_visitor_sessions.config.schema import (
     PARTNER_PROPERTIES,
     Column,
     columns,
@@ -184,7 +184,7 @@ def test_records(record: dict[str, Any], valid: bool) -> None:
 
 def test_import_needs_no_jsonschema() -> None:
     code = (
-        "import sys; from tap_visitor_sessions import schema, filters; schema.columns(); "
+        "import sys; from tap_visitor_sessions.config import schema, filters; schema.columns(); "
         "sys.exit('jsonschema' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

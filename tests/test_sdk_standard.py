@@ -6,7 +6,7 @@ import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import Sandbox
-from tap_visitor_sessions.tap import TapVisitorSessions
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 _SANDBOX = Sandbox(sessions=200)
 _RUNNING = _SANDBOX.running()

@@ -18,9 +18,9 @@ from test_tap import config_of
 
 from sandbox import Faults, Limits, Sandbox
 from sandbox.wire import Proxy
-from tap_visitor_sessions import client as client_module
-from tap_visitor_sessions.client import Client
-from tap_visitor_sessions.errors import TapError, redacted
+from tap_visitor_sessions.api import client as client_module
+from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.errors import TapError, redacted
 
 TOKEN = "tök3n/with+odd=chars&more"
 LOGIN = "anna.müller+api@example.com"

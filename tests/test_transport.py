@@ -39,9 +39,9 @@ from sandbox.wire import (
     status,
 )
 from tap_visitor_sessions import __main__ as command_line
-from tap_visitor_sessions import client as client_module
-from tap_visitor_sessions.client import Answer, Client
-from tap_visitor_sessions.errors import TapError, TransientError, Unreachable
+from tap_visitor_sessions.api import client as client_module
+from tap_visitor_sessions.api.client import Answer, Client
+from tap_visitor_sessions.api.errors import TapError, TransientError, Unreachable
 
 ZONE = "Europe/Moscow"
 METHOD = "get.visitor_sessions_report"
@@ -441,9 +441,9 @@ def test_a_wrong_total_items_never_means_fewer_records(
     run_here: Callable[[dict[str, Any]], Run],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_visitor_sessions.reader.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("tap_visitor_sessions.reader.LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr("tap_visitor_sessions.reader.TRIES", 3)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.TRIES", 3)
     with Wire(sandbox.url, {"total": total(value)}).running() as wire:
         run = run_here(config_of(wire.url, timezone=ZONE, page_size=1000, max_retries=1))
     check_error(run)

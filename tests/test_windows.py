@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.windows import Density, PageCap, Region, Window, furthest_end, split
+from tap_visitor_sessions.sessions.windows import (
+    Density,
+    PageCap,
+    Region,
+    Window,
+    furthest_end,
+    split,
+)
 
 walls = st.datetimes(datetime(2015, 1, 1), datetime(2034, 12, 31)).map(
     lambda at: at.replace(microsecond=0)

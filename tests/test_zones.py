@@ -10,7 +10,7 @@ from conftest import Tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.zones import SECOND, Zone
+from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
 UTC = timezone.utc

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from tap_visitor_sessions.errors import CountMismatch, SecondTooFull, TapError
-from tap_visitor_sessions.records import ORDER, Decoder, Raw, Record
-from tap_visitor_sessions.windows import SECOND, PageCap, Window
+from tap_visitor_sessions.api.errors import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
+from tap_visitor_sessions.sessions.windows import SECOND, PageCap, Window
 
 logger = logging.getLogger("tap-visitor-sessions.reader")
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pendulum
 from singer_sdk import typing as th
 
-from tap_visitor_sessions.errors import ConfigError
-from tap_visitor_sessions.filters import filter_problems
+from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.config.filters import filter_problems
 
 DEFAULT_API_URL = "https://dataapi.callgear.com/v2.0"
 SECRETS = ("access_token", "login", "password")

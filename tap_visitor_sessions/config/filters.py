@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tap_visitor_sessions.schema import columns
+from tap_visitor_sessions.config.schema import columns
 
 MAX_DEPTH = 200
 """How many conditions may be nested in each other, the innermost counted in."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pendulum
 
-from tap_visitor_sessions.errors import TapError
+from tap_visitor_sessions.api.errors import TapError
 
 REPLICATION_KEY = "date_time"
 _VALUE = "replication_key_value"

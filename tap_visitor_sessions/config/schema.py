@@ -46,7 +46,7 @@ def _document() -> dict[str, Any]:
     if packaged.is_file():
         text = packaged.read_text(encoding="utf-8")
     else:
-        checkout = Path(__file__).parent.parent / "schemas" / _FILE
+        checkout = Path(__file__).parent.parent.parent / "schemas" / _FILE
         text = checkout.read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document

@@ -16,8 +16,8 @@ import msgspec
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
-from tap_visitor_sessions.bookmark import spelled
-from tap_visitor_sessions.records import Record
+from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.singer.bookmark import spelled
 
 # How long a last STATE may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5

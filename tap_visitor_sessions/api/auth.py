@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tap_visitor_sessions.errors import ApiError, TapError, TransientError, number
+from tap_visitor_sessions.api.errors import ApiError, TapError, TransientError, number
 
 LOGGER = logging.getLogger(__name__)
 RENEW_BEFORE = 60.0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tap_visitor_sessions.errors import DailyLimitReached, LimitExceeded, TapError, number
+from tap_visitor_sessions.api.errors import DailyLimitReached, LimitExceeded, TapError, number
 
 LOGGER = logging.getLogger(__name__)
 MINUTE_RESET = 60.0

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.client import Client
-from tap_visitor_sessions.envelope import count
-from tap_visitor_sessions.errors import ApiError, ConfigError, TapError
-from tap_visitor_sessions.settings import Settings
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.envelope import count
+from tap_visitor_sessions.api.errors import ApiError, ConfigError, TapError
+from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 

@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema, InvalidURL, ProxyError, SSLError
 from urllib3.exceptions import ReadTimeoutError
 
-from tap_visitor_sessions.errors import TapError, TransientError, Unreachable, number
+from tap_visitor_sessions.api.errors import TapError, TransientError, Unreachable, number
 
 CONNECT_TIMEOUT = 10.0
 """Seconds at most to wait for a connection."""

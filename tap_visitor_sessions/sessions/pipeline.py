@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from tap_visitor_sessions.reader import Overfull, Whole, WindowReader
-from tap_visitor_sessions.records import Record
-from tap_visitor_sessions.windows import Region, Window, split
+from tap_visitor_sessions.sessions.reader import Overfull, Whole, WindowReader
+from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.windows import Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.pipeline")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.errors import TransientError, number
+from tap_visitor_sessions.api.errors import TransientError, number
 
 _PIECE = 1 << 20
 

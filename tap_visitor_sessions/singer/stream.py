@@ -26,24 +26,24 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
-from tap_visitor_sessions import bookmark
-from tap_visitor_sessions.account import User
-from tap_visitor_sessions.batches import Files, in_lists_of
-from tap_visitor_sessions.customers import Failures
-from tap_visitor_sessions.errors import TapError, Unreadable
-from tap_visitor_sessions.output import Output, RecordLines, drained
-from tap_visitor_sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.progress import SUMMARY, Progress, drawn
-from tap_visitor_sessions.reader import METHOD, Query, Shared, WindowReader
-from tap_visitor_sessions.records import Decoder, Record
-from tap_visitor_sessions.schema import partner_schema, stream_schema
-from tap_visitor_sessions.selection import KEY, Selection
-from tap_visitor_sessions.zones import SECOND, Zone
+from tap_visitor_sessions.api.errors import TapError, Unreadable
+from tap_visitor_sessions.config.schema import partner_schema, stream_schema
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.customers import Failures
+from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
+from tap_visitor_sessions.sessions.reader import METHOD, Query, Shared, WindowReader
+from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.zones import SECOND, Zone
+from tap_visitor_sessions.singer import bookmark
+from tap_visitor_sessions.singer.batches import Files, in_lists_of
+from tap_visitor_sessions.singer.output import Output, RecordLines, drained
+from tap_visitor_sessions.singer.selection import KEY, Selection
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
 
-    from tap_visitor_sessions.tap import TapVisitorSessions
+    from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 BOOKMARK = bookmark.REPLICATION_KEY
 STATE_SECONDS = 5.0

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import tenacity
 
-from tap_visitor_sessions.auth import Auth, LoginAuth, TokenAuth
-from tap_visitor_sessions.envelope import Reply, count, opened
-from tap_visitor_sessions.errors import (
+from tap_visitor_sessions.api.auth import Auth, LoginAuth, TokenAuth
+from tap_visitor_sessions.api.envelope import Reply, count, opened
+from tap_visitor_sessions.api.errors import (
     CountMismatch,
     DailyLimitReached,
     LimitExceeded,
@@ -31,8 +31,8 @@ from tap_visitor_sessions.errors import (
     limits_of,
     redacted,
 )
-from tap_visitor_sessions.limits import Pacer
-from tap_visitor_sessions.transport import CONNECT_TIMEOUT, Transport
+from tap_visitor_sessions.api.limits import Pacer
+from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Transport
 
 logger = logging.getLogger("tap-visitor-sessions.client")
 

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import msgspec
 
-from tap_visitor_sessions.errors import ConfigError
-from tap_visitor_sessions.records import Record, kind_of
+from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.sessions.records import Record, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,8 +19,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from tap_visitor_sessions.errors import Unreadable
-from tap_visitor_sessions.zones import Zone
+from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 

@@ -1,0 +1,3 @@
+"""Sessions complete and in order: account and customers, zones, windows, reader, pipeline,
+records. Knows no host.
+"""

@@ -1,0 +1,1 @@
+"""The Singer tap: command line, discovery, stream, selection, state, messages, batches."""
