@@ -73,9 +73,11 @@ def read_span(
 ) -> Iterator[list[Record]]:
     """The sessions of one span, window by window."""
     shared = Shared(query.page_size, concurrency=concurrency)
-    span = Span(WindowReader(api.call, decoder, query, list, shared), start, end)
+    span = Span(WindowReader(api.call, decoder, query, list, shared), [(start, end)])
     pipeline = Pipeline([0], lambda _: span, concurrency)
     try:
-        yield from pipeline.read(0)
+        for taken in pipeline.read(0):
+            if taken.ready is not None:
+                yield taken.ready
     finally:
         pipeline.close()

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from oracle import FORMAT, UTC, as_emitted, first_instant, utc_text
+from oracle import FORMAT, as_emitted, first_instant, utc_text
 from singer_sdk.plugin_base import PluginBase
 
 from sandbox import Faults, Sandbox, make_sessions
@@ -204,12 +204,20 @@ class Promise(RuleBasedStateMachine):
         marks = self.state.get("bookmarks", {}).get("visitor_sessions", {})
         return str(marks.get("replication_key_value") or "")
 
-    def is_seen_again(self, wall: str) -> bool:
-        """Whether the next run reads a session filed under a wall-clock time."""
-        if not self.bookmark:
-            return True
-        since = datetime.strptime(self.bookmark, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        return first_instant(datetime.strptime(wall, FORMAT), self.zone) >= since - self.look_back
+    def is_seen_again(self, wall: str, reads: Reads | None = None) -> bool:
+        """Whether the next run reads a session filed under a wall-clock time.
+
+        Args:
+            reads: What has been read by then; else what the state says.
+        """
+        at = first_instant(datetime.strptime(wall, FORMAT), self.zone)
+        earlier = [end for start, end in (self.reads if reads is None else reads) if start <= at]
+        return not earlier or at >= max(earlier) - self.look_back
+
+    @property
+    def reads(self) -> Reads:
+        """The spans that the state says have been read."""
+        return _reads(self.state)
 
     def move(self, what: str, number: int) -> None:
         """Something happens to the account's data."""
@@ -236,6 +244,19 @@ class Promise(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["add", "change", "delete", "swap"]), number=st.integers(0, 2**16))
     def between_runs(self, what: str, number: int) -> None:
         self.move(what, number)
+
+    @rule(days=st.integers(-60, 60))
+    def start_date_moves(self, days: int) -> None:
+        """The user wants more, or less, of the past: what is earlier than all read is read too."""
+        if self.tiny and days < 0:
+            days = -1  # a row a page: years of windows would take minutes
+        moved = self.start + timedelta(days=days)
+        if moved < self.end:
+            self.start = moved
+            text = moved.isoformat()
+            with_offset = self.config["start_date"].endswith("Z")
+            self.config["start_date"] = utc_text(str(moved), self.zone) if with_offset else text
+            INJECTED["start_date"] += 1
 
     @rule(faults=moods)
     def another_mood(self, faults: Faults) -> None:
@@ -303,17 +324,13 @@ class Promise(RuleBasedStateMachine):
         lines = out.getvalue().splitlines(keepends=True)
         self.check(lines, calm=not moved)
         # What arrived or changed during a run, behind where the next will look, may be missed.
-        mark = max([self.bookmark, *(m for m in _marks(lines) if m)])
+        states = [m["value"] for m in map(json.loads, lines) if m["type"] == "STATE"]
+        reads = _reads(states[-1]) if states else self.reads
         for id_ in changed:
             row = next((r for r in sandbox.rows() if r["id"] == id_), None)
-            since = (
-                datetime.strptime(mark, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) - self.look_back
-                if mark
-                else None
-            )
-            if row is None or since is None:
+            if row is None:
                 continue
-            if first_instant(datetime.strptime(row["date_time"], FORMAT), self.zone) < since:
+            if not self.is_seen_again(row["date_time"], reads):
                 (self.stale if id_ in began else self.missable).add(id_)
                 self.stale.add(id_)
         assert not failed or moved or sandbox.faults.duplicate_rate, "failed on data at rest"
@@ -367,6 +384,14 @@ class Promise(RuleBasedStateMachine):
                 self.state = message["value"]
 
 
+Reads = list[tuple[datetime, datetime]]
+
+
+def _reads(state: dict[str, Any]) -> Reads:
+    spans = state.get("bookmarks", {}).get("visitor_sessions", {}).get("read", [])
+    return [tuple(datetime.fromisoformat(at.replace("Z", "+00:00")) for at in s) for s in spans]
+
+
 def _marks(lines: list[str]) -> list[str]:
     messages = (json.loads(line) for line in lines)
     states = (m["value"] for m in messages if m["type"] == "STATE")
@@ -407,6 +432,7 @@ def test_whatever_happens_the_union_of_runs_is_complete(account: None, tally: Ta
         "delete": "sessions deleted between and during runs",
         "swap": "one session deleted as another is added",
         "kill": "a run cut short at a random byte",
+        "start_date": "start_date moved to an earlier or a later day between runs",
     }
     for what, count in sorted(INJECTED.items()):
         tally("Model", names.get(what, f"{what} (random runs)"), injected=count)

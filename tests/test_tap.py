@@ -117,13 +117,14 @@ def test_a_second_of_110_500_is_an_error_that_names_it(
 
 def test_a_second_run_reads_only_the_look_back(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(sessions=2000, seed=5)
-    first = run_tap(config_of(sandbox), directory=tmp_path).check()
     last = max(row["date_time"] for row in sandbox.rows())
-    since = str(datetime.fromisoformat(last) - timedelta(days=1))
+    config = config_of(sandbox, end_date=last.replace(" ", "T"))
+    first = run_tap(config, directory=tmp_path).check()
+    since = str(datetime.fromisoformat(last) - timedelta(days=1))  # of the second after it
     changed = next(r for r in sandbox.rows() if r["date_time"] > since)
     sandbox.update(changed["id"], duration=4321)
-    second = run_tap(config_of(sandbox), state=first.state, directory=tmp_path).check()
-    want = {r["id"] for r in sandbox.rows() if r["date_time"] >= since}
+    second = run_tap(config, state=first.state, directory=tmp_path).check()
+    want = {r["id"] for r in sandbox.rows() if r["date_time"] > since}
     assert {r["id"] for r in second.records} == want
     # Found by the model: with the bookmark where it was, the SDK says no last STATE.
     assert second.messages[-1]["type"] == "STATE"
@@ -239,7 +240,8 @@ def test_partner_accounts_have_a_partition_and_a_bookmark_per_user(
     sandbox = make_sandbox(
         sessions=0, partner={1: [11, 12], 2: [21]}, rows_by_user=rows, timezone=ZONE
     )
-    config = config_of(sandbox, account_type="partner", timezone=ZONE)
+    end = max(row["date_time"] for user in rows for row in rows[user]).replace(" ", "T")
+    config = config_of(sandbox, account_type="partner", timezone=ZONE, end_date=end)
     run = run_tap(config, directory=tmp_path)
     assert run.code == 0, run.stderr
     got = {(r["customer_id"], r["user_id"], r["id"]) for r in run.records}

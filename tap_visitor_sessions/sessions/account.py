@@ -97,7 +97,12 @@ class Account:
 
     @cached_property
     def _asked_zone(self) -> str:
-        name = self.profile.get("timezone")
+        try:
+            name = self.profile.get("timezone")
+        except ApiError as problem:
+            if problem.mnemonic in ("forbidden", "method_component_disabled"):
+                problem.args = (f"{problem} Or set `timezone`: then get.account is not asked.",)
+            raise
         try:
             pendulum.timezone(str(name))
         except Exception:
@@ -110,6 +115,8 @@ class Account:
 
     def described(self) -> str:
         """Which account it is, for a reader."""
+        if not self._settings.is_partner and self._settings.timezone:
+            return "not asked, since timezone is set"
         if not self._settings.is_partner:
             return f"{self.profile.get('name')} (app_id {self.profile.get('app_id')})"
         listing = self.listing()

@@ -11,20 +11,22 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from tap_visitor_sessions.sessions.reader import Overfull, Whole, WindowReader
 from tap_visitor_sessions.sessions.records import Record
-from tap_visitor_sessions.sessions.windows import Region, Window, split
+from tap_visitor_sessions.sessions.windows import SECOND, Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.pipeline")
 
 IN_FLIGHT_PER_SPARE = 4
 """Beside those in flight, a window in so many is decoded or waits for its turn."""
+
+ZERO = timedelta(0)
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -35,13 +37,32 @@ class Span(Generic[T]):
     """What is to be read of one account.
 
     Attributes:
-        start: First wall-clock second wanted.
-        end: The wall-clock second after the last one wanted.
+        stretches: Wall-clock spans `[start, end)`, in order and apart from each other.
     """
 
     reader: WindowReader[T]
-    start: datetime
-    end: datetime
+    stretches: Sequence[tuple[datetime, datetime]]
+
+    def share(self, wall: datetime) -> float:
+        """How much of it lies before a wall-clock time, 0..1."""
+        done = sum(
+            ((min(end, wall) - start) for start, end in self.stretches if start < wall), ZERO
+        )
+        return done / max(sum(((end - start) for start, end in self.stretches), ZERO), SECOND)
+
+
+@dataclass(frozen=True)
+class Taken(Generic[T]):
+    """A window whose turn has come.
+
+    Attributes:
+        ready: Its sessions as the reader's `prepare` made them; None where it has none.
+        until: All sessions of the part filed before this wall-clock second have been taken,
+            with these.
+    """
+
+    ready: T | None
+    until: datetime
 
 
 @dataclass
@@ -61,7 +82,9 @@ class _Part(Generic[K, T]):
         self.key = key
         self.reader = span.reader
         self.span = span
-        self.agenda: deque[Region | _Slot[T]] = deque([Region(span.start, span.end)])
+        self.agenda: deque[Region | _Slot[T]] = deque(
+            Region(start, end) for start, end in span.stretches
+        )
 
     def slots(self) -> list[_Slot[T]]:
         """Its windows in flight, or waiting for their turn."""
@@ -149,6 +172,8 @@ class Pipeline(Generic[K, T]):
         """How much of the span of the part being read has been taken, 0..1."""
         self.windows = 0
         """Windows taken so far."""
+        self.answered = False
+        """Whether the part being read has cost anything: a window of it has been answered."""
 
     def close(self) -> None:
         """Forget what is in flight."""
@@ -157,16 +182,15 @@ class Pipeline(Generic[K, T]):
             part.drop()
         self._parts.clear()
 
-    def read(self, key: K) -> Iterator[T]:
-        """The sessions of the next part, which is `key`, window by window, as the reader's
-        `prepare` made them ready.
+    def read(self, key: K) -> Iterator[Taken[T]]:
+        """The windows of the next part, which is `key`, those without sessions too.
 
         Raises:
             TapError: of this part; the others can still be read.
         """
         while not self._parts:
             self._open()
-        part, self.share = self._parts[0], 0.0
+        part, self.share, self.answered = self._parts[0], 0.0, False
         assert part.key == key, f"{part.key} comes before {key}"
         try:
             yield from self._read(part)
@@ -175,36 +199,42 @@ class Pipeline(Generic[K, T]):
             if part in self._parts:
                 self._parts.remove(part)
 
-    def _read(self, part: _Part[K, T]) -> Iterator[T]:
+    def _read(self, part: _Part[K, T]) -> Iterator[Taken[T]]:
         reader = part.reader
         # In a gap of the clock many seconds, so several windows, are read as one instant.
         carried: list[Record] = []
+        end_of_window: datetime | None = None
         while part.agenda:
             self._fill()
             head = part.agenda.popleft()
             if isinstance(head, Region):
                 continue  # used up
             result = head.result.result()
+            self.answered = True
             if isinstance(result, Overfull):
                 part.agenda.appendleft(part.split(head, result))
                 continue
             if head.region.density is not None:
                 head.region.density.learn(head.window, result.count)
             self._fill()
+            if carried and end_of_window is not None and head.window.start > end_of_window:
+                yield Taken(reader.prepare(carried), end_of_window)
+                carried = []
             end_of_window = head.window.end
             self.windows += 1
-            self.share = (end_of_window - part.span.start) / (part.span.end - part.span.start)
+            self.share = part.span.share(end_of_window)
             del head  # or what is written would be held until the next one is taken
             if result.ready is not None:
-                yield result.ready
+                yield Taken(result.ready, end_of_window)
                 del result  # the next wait need not hold what has been written
                 continue
             carried = reader.merged(carried, result.records)
-            if carried and not reader.shares_instant(carried[-1], end_of_window):
-                yield reader.prepare(carried)
-                carried = []
-        if carried:
-            yield reader.prepare(carried)
+            if carried and reader.shares_instant(carried[-1], end_of_window):
+                continue
+            yield Taken(reader.prepare(carried) if carried else None, end_of_window)
+            carried = []
+        if carried and end_of_window is not None:
+            yield Taken(reader.prepare(carried), end_of_window)
 
     def _fill(self) -> None:
         """Cut and submit windows, front first, until enough are in flight."""

@@ -8,7 +8,7 @@ of the stream's schema.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -102,18 +102,6 @@ class Files:
         with storage.open(name, "wb") as file:
             pq.write_table(table, file, compression=self._config.encoding.compression or "none")
         return storage.get_url(name)
-
-
-def in_lists_of(size: int, lists: Iterable[list[Item]]) -> Iterator[list[Item]]:
-    """The same items in lists of `size`, the last one perhaps shorter."""
-    held: list[Item] = []
-    for items in lists:
-        held += items
-        while len(held) >= size:
-            yield held[:size]
-            del held[:size]
-    if held:
-        yield held
 
 
 def _arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:

@@ -1,13 +1,38 @@
-"""The command line: the SDK's options, and what we add to them."""
+"""The command line: the SDK's options, and what we add to them.
+
+Whatever is wrong with what it is handed (a file that is not there, or is no JSON) ends in a
+TapError: one line, which `__main__` prints.
+"""
 
 from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api.errors import ConfigError, TapError
+from tap_visitor_sessions.singer.failure import told
+from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
+
+logger = logging.getLogger(TapVisitorSessions.name)
+
+
+class _Command(SingerCommand):
+    """The SDK's, without its hook for errors: `__main__` has the last word."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; deprecations of libraries are no business of the user's."""
+        logging.captureWarnings(capture=True)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+        return click.Command.invoke(self, ctx)
 
 
 class Command(TapVisitorSessions):
@@ -16,8 +41,19 @@ class Command(TapVisitorSessions):
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The SDK's command line, and what we add to it."""
-        command = super().get_singer_command()
-        for name, callback, text in (
+        made = super().get_singer_command()
+        command = _Command(
+            name=made.name,
+            callback=made.callback,
+            context_settings=made.context_settings,
+            params=made.params,
+            help=made.help,
+            logger=cls.logger,
+        )
+        for option in command.params:
+            if option.name in ("state", "catalog"):
+                option.type = click.STRING  # a path: what is wrong with the file we say ourselves
+        added = (
             (
                 "--customers",
                 cls._customers,
@@ -29,12 +65,56 @@ class Command(TapVisitorSessions):
                 "Check host, key, address, account, zone, components, "
                 "a sample session and limits: each ok, or its cure.",
             ),
-        ):
+        )
+        for name, callback, text in added:
             option = click.Option(
                 [name], is_flag=True, expose_value=False, callback=callback, help=text
             )
             command.params.append(option)
         return command
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: str | None = None,
+        catalog: str | None = None,
+    ) -> None:
+        """Run the tap.
+
+        Args:
+            state: Path of a state file.
+            catalog: Path of a catalog file.
+
+        Raises:
+            TapError: with what went wrong and the cure.
+        """
+        if about:
+            cls.print_about(about_format)
+            sys.exit(0)
+        cls.print_version(print_fn=logger.info)
+        config = config or _ConfigInput()
+        tap = cls(
+            config=config.config,
+            state=None if state is None else _state(state),
+            catalog=None if catalog is None else _json_object(catalog, "catalog"),
+            parse_env_config=config.parse_env,
+        )
+        tap.sync_all()
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """The config files, the later over the earlier, and whether `ENV` is among them."""
+        config: dict[str, Any] = {}
+        for path in value:
+            if path != "ENV":
+                config |= _json_object(path, "config")
+        return _ConfigInput(config=config, parse_env="ENV" in value)
 
     @classmethod
     def _customers(cls, ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -58,9 +138,8 @@ class Command(TapVisitorSessions):
 
         try:
             tap = cls._configured(ctx)
-        except ConfigValidationError as problem:
-            for error in problem.errors:
-                click.echo(Check("settings", False, error))
+        except (TapError, ConfigValidationError) as problem:
+            click.echo(Check("settings", False, told(problem)))
             ctx.exit(1)
         click.echo(Check("settings", True, "valid"))
         all_ok = True
@@ -106,3 +185,41 @@ class Command(TapVisitorSessions):
             config=config.config if config else None,
             parse_env_config=config.parse_env if config else False,
         )
+
+
+def _text(path: str, kind: str) -> str:
+    """The text of a file that the command line names.
+
+    Raises:
+        TapError: it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise TapError(f"The {kind} file {path} is no text in UTF-8") from None
+    except OSError as problem:
+        raise TapError(f"The {kind} file {path} cannot be read: {problem.strerror}") from None
+
+
+def _json_object(path: str, kind: str) -> dict[str, Any]:
+    """What a config or catalog file holds. A fraction comes as a float."""
+    try:
+        value = json.loads(_text(path, kind))
+    except ValueError as problem:
+        # Not the text around it: it may be a secret's.
+        where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
+        raise TapError(f"The {kind} file {path} is no JSON{where}: correct it") from None
+    except RecursionError:
+        raise TapError(f"The {kind} file {path} is nested too deep: correct it") from None
+    if not isinstance(value, dict):
+        raise TapError(f"The {kind} file {path} holds no JSON object: correct it")
+    return value
+
+
+def _state(path: str) -> dict[str, Any]:
+    state, notes, warnings = read_state(_text(path, "state"), f"The state file {path}")
+    for note in notes:
+        logger.info("%s", note)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return state

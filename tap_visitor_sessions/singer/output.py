@@ -17,7 +17,6 @@ from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from tap_visitor_sessions.sessions.records import Record
-from tap_visitor_sessions.singer.bookmark import spelled
 
 # How long a last STATE may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5
@@ -113,12 +112,12 @@ class Chunk:
     Attributes:
         lines: RECORD messages, a line each.
         count: How many.
-        bookmark: `date_time` of the last one, as STATE spells it.
+        bookmark: `date_time` of the last one.
     """
 
     lines: bytes
     count: int
-    bookmark: str
+    bookmark: datetime
 
 
 def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
@@ -146,5 +145,5 @@ class RecordLines:
             part = records[first : first + RECORDS_PER_WRITE]
             messages = [_RecordMessage(stream, record, version, now) for record in part]
             lines = self._encoder.encode_lines(messages)
-            chunks.append(Chunk(lines, len(part), spelled(part[-1].date_time)))
+            chunks.append(Chunk(lines, len(part), part[-1].date_time))
         return chunks

@@ -8,7 +8,7 @@ from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.singerlib import SelectionMask
 
 from tap_visitor_sessions.config.schema import PARTNER_PROPERTIES
-from tap_visitor_sessions.singer.bookmark import REPLICATION_KEY
+from tap_visitor_sessions.singer.state import REPLICATION_KEY
 
 KEY = "id"
 

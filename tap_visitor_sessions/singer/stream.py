@@ -2,23 +2,25 @@
 
 Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no public way:
 `_sync_records` (overridden: the typed lane), `_sync_batches` (overridden: STATE must not run
-ahead of the files), `_increment_stream_state` (overridden: the
-bookmark must neither stop at look-back records nor be lost on a kill),
-`_write_state_message` (overridden: it may not be silent), `_write_starting_replication_value`,
-`_write_batch_message`, `_finalize_state` and `_stream_version` (called or read).
+ahead of the files), `_increment_stream_state` (overridden: the bookmark must neither stop at
+look-back records nor be lost on a kill), `_write_state_message` (overridden: it may not be
+silent), `_write_starting_replication_value` (overridden: it reads start_date and bookmark in its
+own way, and nobody reads what it writes), `_write_batch_message`,
+`_write_activate_version_message`, `_finalize_state` and `_stream_version` (called or set).
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import pendulum
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.metrics import http_request_counter
@@ -30,13 +32,14 @@ from tap_visitor_sessions.api.errors import TapError, Unreadable
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.customers import Failures
-from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
+from tap_visitor_sessions.sessions.marks import Marks, Reading
+from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.sessions.records import Decoder, Record
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
-from tap_visitor_sessions.singer import bookmark
-from tap_visitor_sessions.singer.batches import Files, in_lists_of
+from tap_visitor_sessions.singer import state
+from tap_visitor_sessions.singer.batches import Files, Item
 from tap_visitor_sessions.singer.output import Output, RecordLines, drained
 from tap_visitor_sessions.singer.selection import KEY, Selection
 
@@ -45,9 +48,9 @@ if TYPE_CHECKING:
 
     from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
-BOOKMARK = bookmark.REPLICATION_KEY
+BOOKMARK = state.REPLICATION_KEY
 STATE_SECONDS = 5.0
-"""A partition's end is worth a STATE when the last one is so long ago."""
+"""The end of a window is worth a STATE when the last one is so long ago."""
 Context = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -67,6 +70,15 @@ class VisitorSessions(Stream):
         self._is_partner = is_partner
         self._open_pipeline: Pipeline[int | None, list[Record]] | None = None
         self._progress = Progress()
+        self._readings: dict[int | None, Reading] = {}
+        self._turn = ""
+        self._said: set[str] = set()
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Log a message. What the SDK says of an error that it passes on is no second error."""
+        if message.startswith("An unhandled error occurred"):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **kwargs)
 
     # What is read
 
@@ -79,14 +91,19 @@ class VisitorSessions(Stream):
 
     @cached_property
     def _users(self) -> dict[int, User]:
-        """Partner: the users to read, the least fresh first: where a day's points never
-        suffice for all, it is not always the same ones that are left out."""
-        freshness = {known.user_id: bookmark.spelled(known.value) for known in self._known}
-        users, missing = self._source.account.users(freshness)
+        """Partner: the users to read, in turn: who was read the longest ago comes first, so that
+        with whatever points a day has each has its turn."""
+        users, missing = self._source.account.users([known.user_id for known in self._known])
         for who, reason in missing.items():
             self._failures.missing(who, reason)
-        users.sort(key=lambda user: (freshness.get(user.user_id, ""), user.user_id))
-        return {user.user_id: user for user in users}
+
+        def place(user: User) -> tuple[str, datetime, int]:
+            marks = self._former(user)
+            # An older version kept no turns: those that it has read come after the never read.
+            never = datetime.min.replace(tzinfo=timezone.utc)
+            return marks.turn, marks.until or never, user.user_id
+
+        return {user.user_id: user for user in sorted(users, key=place)}
 
     @cached_property
     def _failures(self) -> Failures:
@@ -107,36 +124,43 @@ class VisitorSessions(Stream):
         def span_of(user_id: int | None) -> Span[T]:
             user = None if user_id is None else self._users[user_id]
             zone = account.zone(user)
-            start, end = self._span(zone, user)
-            whose = f"of {user} " if user else ""
-            self.logger.info("Reading sessions %sfrom %s to %s", whose, start, end - SECOND)
+            reading = self._opened(user, zone)
             here = decoder.of_account(zone, {name: getattr(user, name) for name in added})
             query = Query(selection.asked, page_size, settings.filter, user_id)
-            return Span(
-                WindowReader(self._source.client.call, here, query, prepare, shared), start, end
-            )
+            reader = WindowReader(self._source.client.call, here, query, prepare, shared)
+            return Span(reader, reading.stretches)
 
         users = [_user_id(context) for context in contexts]
         with closing(Pipeline(users, span_of, concurrency)) as pipeline:
             yield pipeline
 
-    def _windows(self, pipeline: Pipeline[int | None, T], context: Context | None) -> Iterator[T]:
+    def _windows(
+        self, pipeline: Pipeline[int | None, T], context: Context | None
+    ) -> Iterator[Taken[T]]:
         """What the pipeline has of a partition: all of it, or an error; or, where a run goes
         on without a customer that fails, what came before the error."""
         user_id, progress = _user_id(context), self._progress
+        had_turn = False
         try:
             try:
-                for item in pipeline.read(user_id):
+                for taken in pipeline.read(user_id):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
-                    yield item
+                    if not had_turn:
+                        self._take_turn(user_id)
+                        had_turn = True
+                    yield taken
             except msgspec.MsgspecError as problem:
                 raise _unreadable(problem) from None
         except TapError as problem:
+            if pipeline.answered:
+                self._take_turn(user_id)
             if user_id is None:
                 raise
             self._failures.note(str(self._users[user_id]), problem)
+            self._take_turn(user_id)
         else:
             self._failures.passed()
+            self._take_turn(user_id)
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
@@ -151,10 +175,11 @@ class VisitorSessions(Stream):
     def _dicts(
         self, pipeline: Pipeline[int | None, list[Record]], context: Context | None
     ) -> Iterator[dict[str, Any]]:
-        for records in self._windows(pipeline, context):
-            for record in records:
+        for taken in self._windows(pipeline, context):
+            for record in taken.ready or []:
                 self._progress.sessions += 1
                 yield msgspec.to_builtins(record)
+            self._finished(context, taken.until)
 
     @property
     def _is_test(self) -> bool:
@@ -169,55 +194,127 @@ class VisitorSessions(Stream):
     def _selection(self) -> Selection:
         return Selection(self.schema, self.mask)
 
-    def _span(self, zone: Zone, user: User | None) -> tuple[datetime, datetime]:
-        """First wall-clock second to read, and the one after the last."""
-        settings = self._source.settings
-        start = settings.start.value
-        first = zone.first_wall(start) if start.tzinfo else start
-        reached = self._bookmark(user)
-        if reached is not None:
-            since = pendulum.instance(reached) - settings.lookback
-            first = max(first, zone.first_wall(since))
-        end = settings.end.value if settings.end else settings.now
-        last = zone.last_wall(end) if end.tzinfo else end
-        return first, max(last + SECOND, first)
+    # How far it has been read
 
-    # Bookmark
-
-    def _bookmark(self, user: User | None) -> datetime | None:
-        """The bookmark of a former run (UTC)."""
-        if self.replication_method != REPLICATION_INCREMENTAL:
-            return None
-        if user is None:
-            return bookmark.take_up(self.get_context_state(None))
-        progress = self.get_context_state({"user_id": user.user_id})
-        progress["customer_id"] = user.customer_id
-        reached = bookmark.take_up(progress)
-        if reached is None and self._source.settings.user_ids is None:
-            # A customer's users see the same sessions: go on where the one before has stopped.
-            reached = next(
-                (k.value for k in self._known if k.customer_id == user.customer_id), None
-            )
-            if reached is not None:
-                bookmark.advance(progress, bookmark.spelled(reached))
-        return reached
+    @property
+    def _is_incremental(self) -> bool:
+        return self.replication_method == REPLICATION_INCREMENTAL
 
     @cached_property
-    def _known(self) -> list[bookmark.Known]:
-        """Partner: the bookmarks of a former run."""
-        if self.replication_method != REPLICATION_INCREMENTAL:
-            return []
-        return bookmark.known(self.state_manager.get_state_partitions() or [])
+    def _known(self) -> list[state.Known]:
+        """Partner: what former runs say of its users, those first that were read the furthest."""
+        return state.partitions_of(self.stream_state)
 
-    def _advance(self, context: Context | None, date_time: str) -> None:
-        """Move the bookmark on to `date_time`, never back."""
-        if self.replication_method == REPLICATION_INCREMENTAL:
-            bookmark.advance(self.get_context_state(context), date_time)
+    @cached_property
+    def _marks_by_user(self) -> dict[int, Marks]:
+        return {known.user_id: known.marks for known in self._known}
+
+    @cached_property
+    def _marks_by_customer(self) -> dict[int, Marks]:
+        whose = {known.customer_id: known.marks for known in reversed(self._known)}
+        return {customer: marks for customer, marks in whose.items() if customer is not None}
+
+    def _former(self, user: User | None) -> Marks:
+        """The marks of former runs."""
+        if user is None:
+            return state.marks_of(self.stream_state)
+        own = self._marks_by_user.get(user.user_id)
+        if own is None and self._source.settings.user_ids is None:
+            # A customer's users see the same sessions: go on where the one before has stopped.
+            own = self._marks_by_customer.get(user.customer_id)
+        return own or Marks()
+
+    def _opened(self, user: User | None, zone: Zone) -> Reading:
+        """What is to be read of an account, and its marks from here on."""
+        settings = self._source.settings
+        start, end = settings.start.value, settings.end.value if settings.end else settings.now
+        first = zone.first_wall(start) if start.tzinfo else start
+        last = zone.last_wall(end) if end.tzinfo else end
+        former = self._former(user)
+        marks = former.taken_over(zone.to_utc(first), settings.now)
+        reading = Reading(
+            marks,
+            first,
+            last + SECOND,
+            zone,
+            settings.now,
+            settings.lookback,
+            afresh=not self._is_incremental,
+        )
+        user_id = user.user_id if user else None
+        self._readings[user_id] = reading
+        if user is not None:
+            state.name_customer(self._progress_of(user_id), user.customer_id)
+        self._keep(user_id)
+        whose = f" of {user}" if user else ""
+        spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
+        self.logger.info("Reading sessions%s %s", whose, spans or "of no time")
+        self._tell_of_span(reading, whose)
+        return reading
+
+    def _tell_of_span(self, reading: Reading, whose: str) -> None:
+        """Warn where the span wanted and the one read before do not go together."""
+        settings, marks = self._source.settings, reading.marks
+        start, end = reading.span
+        if start > settings.now:
+            self._warn_once("start_date lies in the future: there are no sessions to read yet")
+        elif self._is_incremental and settings.end and marks.until and end < marks.until:
+            self._warn_once(
+                f"end_date lies before {state.spelled(marks.until)}, up to which the sessions"
+                f"{whose} have been read: those are not read again. To read a span again, "
+                "run with a state of its own, or a full refresh"
+            )
+        if self._announces_version and any(a < start or b > end for a, b in marks.read):
+            self._warn_once(
+                f"ACTIVATE_VERSION follows, and sessions{whose} from "
+                f"{state.spelled(marks.read[0][0])} to {state.spelled(marks.read[-1][1])} have "
+                "been loaded before: the loader drops those outside of start_date and end_date"
+            )
+
+    def _warn_once(self, message: str) -> None:
+        kind = message[:20]
+        if kind not in self._said:
+            self._said.add(kind)
+            self.logger.warning("%s", message)
+
+    def _progress_of(self, user_id: int | None) -> dict[str, Any]:
+        """The part of the state that holds the marks."""
+        return self.get_context_state(None if user_id is None else {"user_id": user_id})
+
+    def _keep(self, user_id: int | None) -> None:
+        """Put the marks of a reading into the state. It is said when the next STATE is."""
+        marks = self._readings[user_id].marks
+        state.write_marks(self._progress_of(user_id), marks, with_bookmark=self._is_incremental)
+        self.state_manager.is_flushed = False
+
+    def _advance(self, context: Context | None, date_time: datetime) -> None:
+        """All sessions up to this one have been written."""
+        user_id = _user_id(context)
+        self._readings[user_id].emitted(date_time)
+        self._keep(user_id)
+
+    def _finished(self, context: Context | None, wall: datetime) -> None:
+        """All sessions filed before a wall-clock second have been written."""
+        user_id = _user_id(context)
+        self._readings[user_id].finished(wall)
+        self._keep(user_id)
+
+    def _take_turn(self, user_id: int | None) -> None:
+        """A partner's customer has had its turn in this run."""
+        if user_id is not None and user_id in self._readings:
+            self._turn = state.next_turn(self._turn or state.latest_turn(self._known))
+            reading = self._readings[user_id]
+            reading.marks = replace(reading.marks, turn=self._turn)
+            self._keep(user_id)
 
     def _increment_stream_state(
         self, latest_record: Mapping[str, Any], *, context: Context | None = None
     ) -> None:
-        self._advance(context, latest_record[BOOKMARK])
+        at = datetime.strptime(latest_record[BOOKMARK], "%Y-%m-%dT%H:%M:%SZ")
+        self._advance(context, at.replace(tzinfo=timezone.utc))
+
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Not: the marks say it."""
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: the records are sorted, a bookmark never overtakes them."""
@@ -244,15 +341,31 @@ class VisitorSessions(Stream):
         )
         with self._run(), self.get_batch_counter() as counter:
             contexts = self._contexts(context)
+
+            def announce(here: Context | None, items: list[Item]) -> None:
+                self._write_batch_message(batch_config.encoding, files.write(items))
+                counter.increment()
+                self._progress.sessions += len(items)
+                self._advance(here, items[-1][0])
+                self._write_state_message()
+
             with self._pipeline(contexts, files.prepare) as pipeline:
                 for here in contexts:
-                    windows = self._windows(pipeline, here)
-                    for items in in_lists_of(batch_config.batch_size, windows):
-                        self._write_batch_message(batch_config.encoding, files.write(items))
-                        counter.increment()
-                        self._progress.sessions += len(items)
-                        self._advance(here, bookmark.spelled(items[-1][0]))
-                        self._write_state_message()
+                    held: list[Item] = []
+                    until = None
+                    for taken in self._windows(pipeline, here):
+                        held += taken.ready or []
+                        until = taken.until
+                        while len(held) >= batch_config.batch_size:
+                            announce(here, held[: batch_config.batch_size])
+                            del held[: batch_config.batch_size]
+                        if not held:
+                            self._finished(here, until)
+                    if held:
+                        announce(here, held)
+                    if until is not None:
+                        self._finished(here, until)
+            self._write_state_message()
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
@@ -277,6 +390,9 @@ class VisitorSessions(Stream):
         run goes on there."""
         client = self._source.client
         self._progress = progress = Progress()
+        state.name_account(self.stream_state, self._account)
+        if self._announces_version:
+            self._stream_version = self._initialized_at // 1000
         try:
             with drawn(progress, client.pacer.left):
                 if self._is_partner:
@@ -295,21 +411,49 @@ class VisitorSessions(Stream):
             self._summarize()
         self._source.disconnect()
         self._failures.end()
+        self._announce_version()
+
+    @property
+    def _account(self) -> str | None:
+        return self.config.get("account") or None
+
+    @property
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would say ACTIVATE_VERSION before the first record, and a loader drops
+        the rows of the old version at once. It is said after a complete read."""
+        return False
+
+    @property
+    def _announces_version(self) -> bool:
+        wanted = self.config.get("emit_activate_version_messages", False)
+        return bool(wanted) and not self._is_incremental and not self._is_test
+
+    def _announce_version(self) -> None:
+        """Everything has been read: the loader may drop what is not of this version."""
+        if not self._announces_version or self._stream_version is None:
+            return
+        self._write_activate_version_message(self._stream_version)
+        for user_id, reading in self._readings.items():
+            # The loader holds no more than the span of this run.
+            reading.marks = replace(reading.marks, read=()).with_read([reading.span])
+            reading.marks = reading.marks.taken_over(reading.span[0], self._source.settings.now)
+            self._keep(user_id)
+        self._write_state_message()
 
     def _summarize(self) -> None:
         client = self._source.client
-        figures = self._progress.figures() | client.figures() | {"bookmark": self._reached()}
+        figures = self._progress.figures() | client.figures() | self._reached()
         self.logger.info(SUMMARY, figures, extra={"summary": figures})
 
-    def _reached(self) -> str | None:
-        """The bookmark; a partner's least fresh one of this run."""
-        if not self._is_partner:
-            value = self.stream_state.get("replication_key_value")
-            return str(value) if value else None
-        users = self.__dict__.get("_users", {})
-        known = bookmark.known(self.state_manager.get_state_partitions() or [])
-        values = [one.value for one in known if one.user_id in users]
-        return bookmark.spelled(min(values)) if values else None
+    def _reached(self) -> dict[str, str | None]:
+        """How far the run came: a partner's, where the customer stands that is furthest behind."""
+        marks = [reading.marks for reading in self._readings.values()]
+        bookmarks = [one.bookmark for one in marks if one.bookmark]
+        untils = [one.until for one in marks if one.until]
+        return {
+            "bookmark": state.spelled(min(bookmarks)) if bookmarks else None,
+            "read_until": state.spelled(min(untils)) if untils else None,
+        }
 
     def _contexts(self, context: Context | None) -> list[Context | None]:
         """The partitions to read; None stands for the stream of a customer's account."""
@@ -345,23 +489,22 @@ class VisitorSessions(Stream):
             for here in contexts:
                 counter.with_context(here)
                 timer.with_context(here)
-                self._write_starting_replication_value(here)
-                for chunks in self._windows(pipeline, here):
-                    for chunk in drained(chunks):
+                for taken in self._windows(pipeline, here):
+                    for chunk in drained(taken.ready or []):
                         output.write_lines(chunk.lines)
                         self._advance(here, chunk.bookmark)
                         output.heed()
                         counter.increment(chunk.count)
                         self._progress.sessions += chunk.count
-                        self.state_manager.is_flushed = False
                         since_state += chunk.count
                         if since_state >= self.STATE_MSG_FREQUENCY:
                             self._write_state_message()
                             since_state, state_at = 0, time.monotonic()
+                    self._finished(here, taken.until)
+                    if time.monotonic() - state_at > STATE_SECONDS:
+                        self._write_state_message()
+                        since_state, state_at = 0, time.monotonic()
                 self._finalize_state(self.get_context_state(here))
-                if since_state and time.monotonic() - state_at > STATE_SECONDS:
-                    self._write_state_message()
-                    since_state, state_at = 0, time.monotonic()
         self._write_state_message()
 
 

@@ -15,6 +15,7 @@ from tap_visitor_sessions.api.client import Client
 from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
 from tap_visitor_sessions.sessions.account import Account
 from tap_visitor_sessions.singer.output import Output, exit_soon
+from tap_visitor_sessions.singer.state import check_state
 from tap_visitor_sessions.singer.stream import VisitorSessions
 
 
@@ -62,7 +63,15 @@ class TapVisitorSessions(Tap):
         return Account(self.client, self.settings)
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over a state; from here on a signal ends the run with a last STATE."""
+        """Take over a state; from here on a signal ends the run with a last STATE.
+
+        Raises:
+            StateError: it cannot be what a former run has said.
+        """
+        account = self.config.get("account") or None
+        partner = self.config.get("account_type") == "partner"
+        for warning in check_state(state, is_partner=partner, account=account):
+            self.logger.warning("%s", warning)
         super().load_state(state)
         super()._setup_signal_handlers()
 
