@@ -12,8 +12,11 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.errors import ConfigError
 from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
 from tap_visitor_sessions.sessions.account import Account
+from tap_visitor_sessions.singer import maps
+from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.stream import VisitorSessions
 
@@ -26,9 +29,25 @@ class TapVisitorSessions(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = PROPERTIES.to_dict()
     message_writer_class = Output
 
+    def __init__(self, *, catalog: object = None, **more: Any) -> None:
+        # The SDK would take from it what the stream alone decides, for SCHEMA but not for RECORD.
+        self.handed_catalog = handed(catalog)
+        super().__init__(**more)
+
     def discover_streams(self) -> list[VisitorSessions]:
         """The one stream. No network."""
         return [VisitorSessions(self)]
+
+    def setup_mapper(self) -> None:
+        """The SDK's maps; one that names what is not there is an error."""
+        [stream] = self.streams.values()
+        assert isinstance(stream, VisitorSessions)
+        about = (self.config, stream.name, stream.declared)
+        if found := maps.problems(*about):
+            raise ConfigError("stream_maps", "; ".join(found))
+        for slip in maps.slips(*about):
+            self.logger.warning("stream_maps: %s", slip)
+        super().setup_mapper()
 
     @cached_property
     def settings(self) -> Settings:
