@@ -286,6 +286,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         catalog_of(metadata=[item([], **{"table-key-properties": ["visitor_id"]})]),
         "table-key-properties.*visitor_id",
     ),
+    "another key of a view": (
+        catalog_of(metadata=[item([], **{"view-key-properties": "visitor_id"})]),
+        "view-key-properties.*visitor_id",
+    ),
     "account in the key without the setting": (
         catalog_of(key_properties=["id", "account"]),
         "key_properties.*account",
@@ -677,3 +681,41 @@ def test_account_stands_in_every_record_and_in_the_key(
 @pytest.mark.parametrize("account", [None, ""])
 def test_without_the_setting_nothing_changes(account: str | None) -> None:
     assert discovered(account=account) == discovered()
+
+
+@pytest.mark.parametrize("encoding", ["jsonl", "parquet"])
+def test_account_stands_in_files_and_beside_a_partners_columns(
+    make_sandbox: Any, tmp_path: Path, encoding: str
+) -> None:
+    rows = {10: make_sessions(8, seed=1), 20: make_sessions(5, seed=2, first_id=5)}
+    sandbox = make_sandbox(sessions=0, partner={1: [10], 2: [20]}, rows_by_user=rows)
+    batch = {
+        "encoding": {"format": encoding, "compression": "gzip"},
+        "storage": {"root": tmp_path.as_uri()},
+    }
+    more = {"account_type": "partner", "timezone": ZONE, "account": "agency"}
+    plain = run_tap(config_of(sandbox, **more), directory=tmp_path).check()
+    run = run_tap(config_of(sandbox, **more, batch_config=batch), directory=tmp_path)
+    assert run.code == 0, run.stderr
+    for records in (plain.records, batch_records(run.messages)):
+        found = sorted((r["account"], r["customer_id"], r["user_id"]) for r in records)
+        assert found == [("agency", 1, 10)] * 8 + [("agency", 2, 20)] * 5
+    assert [message["key_properties"] for message in run.of("SCHEMA")] == [["id", "account"]]
+
+
+@pytest.mark.parametrize("maps", [None, {"visitor_sessions": {"added": "str(id)"}}])
+def test_a_partners_columns_can_be_taken_out(make_sandbox: Any, tmp_path: Path, maps: Any) -> None:
+    rows = {10: make_sessions(8, seed=1)}
+    sandbox = make_sandbox(sessions=0, partner={1: [10]}, rows_by_user=rows)
+    config = config_of(sandbox, account_type="partner", timezone=ZONE)
+    if maps:
+        config["stream_maps"] = maps
+    catalog = discovered(account_type="partner", timezone=ZONE)
+    rule = item(["properties", "user_id"], selected=False)
+    catalog["streams"][0]["metadata"].append(rule)
+    run = run_tap(config, catalog=catalog, directory=tmp_path).check()
+    [schema] = run.of("SCHEMA")
+    assert "user_id" not in schema["schema"]["properties"]
+    assert len(run.records) == 8
+    assert all("user_id" not in record and record["customer_id"] == 1 for record in run.records)
+    assert "WARNING" not in run.stderr

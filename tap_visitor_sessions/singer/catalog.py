@@ -493,7 +493,11 @@ def _key_problems(
     own = ", ".join(declaration.key)
     # A catalog made before the setting `account` was: the setting is what counts.
     fit = {frozenset(declaration.key), frozenset(declaration.key) - {ACCOUNT}}
-    for place, word in ((entry, "key_properties"), (root, "table-key-properties")):
+    for place, word in (
+        (entry, "key_properties"),
+        (root, "table-key-properties"),
+        (root, "view-key-properties"),
+    ):
         names = place.get(word) or []
         names = [names] if isinstance(names, str) else names
         if names and (

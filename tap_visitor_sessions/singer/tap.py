@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from functools import cached_property
 from types import FrameType
@@ -47,7 +48,11 @@ class TapVisitorSessions(Tap):
             raise ConfigError("stream_maps", "; ".join(found))
         for slip in maps.slips(*about):
             self.logger.warning("stream_maps: %s", slip)
-        super().setup_mapper()
+        super(Tap, self).setup_mapper()
+        # The SDK's own registers no column of a stream that is not selected: maps then fail.
+        # A copy: maps change the schema that they are given.
+        schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
+        self.mapper.register_raw_stream_schema(stream.name, schema, key)
 
     @cached_property
     def settings(self) -> Settings:
