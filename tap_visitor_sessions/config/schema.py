@@ -28,6 +28,18 @@ PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
 )
 
 
+ACCOUNT = "account"
+"""The column that the setting of the same name adds."""
+ACCOUNT_PROPERTY: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "string",
+        "description": "Name of the account whose session this is, from the setting account.",
+    }
+)
+ADDED = frozenset({*PARTNER_PROPERTIES, ACCOUNT})
+"""The columns that the API is not asked for."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the report and what the API allows on it."""
@@ -73,6 +85,12 @@ def partner_schema() -> dict[str, Any]:
     schema = stream_schema()
     schema["properties"].update(copy.deepcopy(dict(PARTNER_PROPERTIES)))
     return schema
+
+
+def with_account(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a record that says whose it is; never null, as it is part of the key."""
+    properties = {**schema["properties"], ACCOUNT: dict(ACCOUNT_PROPERTY)}
+    return {**schema, "required": [*schema["required"], ACCOUNT], "properties": properties}
 
 
 @cache

@@ -18,6 +18,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api.errors import ConfigError, TapError
+from tap_visitor_sessions.config.schema import partner_schema, stream_schema
 from tap_visitor_sessions.singer.failure import told
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
@@ -143,7 +144,7 @@ class Command(TapVisitorSessions):
             ctx.exit(1)
         click.echo(Check("settings", True, "valid"))
         all_ok = True
-        schema = tap.streams["visitor_sessions"].schema
+        schema = partner_schema() if tap.settings.is_partner else stream_schema()
         try:
             for check in checks(tap.client, tap.account, tap.settings, schema):
                 click.echo(check)

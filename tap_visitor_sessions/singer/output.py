@@ -129,9 +129,19 @@ def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
 
 
 class RecordLines:
-    """Encodes typed records as RECORD lines. Safe to use from several threads."""
+    """Encodes typed records as RECORD lines. Safe to use from several threads.
 
-    def __init__(self, stream: str, version: int | None) -> None:
+    Args:
+        changed: What to emit in a record's stead; None: the record as it is.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        version: int | None,
+        changed: Callable[[Record], dict[str, Any]] | None = None,
+    ) -> None:
+        self._changed = changed
         self._stream = stream
         self._version = version
         self._encoder = msgspec.json.Encoder()
@@ -143,7 +153,8 @@ class RecordLines:
         chunks = []
         for first in range(0, len(records), RECORDS_PER_WRITE):
             part = records[first : first + RECORDS_PER_WRITE]
-            messages = [_RecordMessage(stream, record, version, now) for record in part]
+            emitted = part if self._changed is None else map(self._changed, part)
+            messages = [_RecordMessage(stream, record, version, now) for record in emitted]
             lines = self._encoder.encode_lines(messages)
             chunks.append(Chunk(lines, len(part), part[-1].date_time))
         return chunks

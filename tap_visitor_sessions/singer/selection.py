@@ -1,46 +1,110 @@
-"""What of a record the catalog selects: columns to ask for, and members to take out."""
+"""What of a record goes out: columns to ask for, members to take out, values to cast."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from singer_sdk.helpers._catalog import pop_deselected_record_properties
-from singer_sdk.singerlib import SelectionMask
+import msgspec
 
-from tap_visitor_sessions.config.schema import PARTNER_PROPERTIES
-from tap_visitor_sessions.singer.state import REPLICATION_KEY
+from tap_visitor_sessions.config.schema import ADDED
+from tap_visitor_sessions.sessions.records import Record
 
-KEY = "id"
+Change = Callable[[Any], Any]
+"""Makes the value that is emitted of a value as it is declared, as Python's JSON types."""
 
 
-class Selection:
-    """The selected columns of the stream; the key and the bookmark always are.
+@dataclass(frozen=True)
+class Piece:
+    """What is emitted of a column, of a member, or of an array's items.
 
-    Args:
-        schema: The stream's JSON Schema.
-        mask: The SDK's: whether a path of the schema is selected.
+    Attributes:
+        schema: Its JSON Schema as SCHEMA has it.
+        values: A JSON Schema with the one type that its values have, for Parquet.
+        change: How to make its values; None: they go out as they are decoded.
     """
 
-    def __init__(self, schema: dict[str, Any], mask: SelectionMask) -> None:
-        self._schema = schema
-        self._mask = mask
-        columns = [
-            name
-            for name in schema["properties"]
-            if name in (KEY, REPLICATION_KEY) or mask.get(("properties", name), True)
-        ]
-        self.schema = {"properties": {name: schema["properties"][name] for name in columns}}
-        """The JSON Schema with the selected top-level columns."""
-        self.asked = [name for name in columns if name not in PARTNER_PROPERTIES]
-        """The columns that the API is asked for, in the schema's order."""
-        self.added = [name for name in columns if name in PARTNER_PROPERTIES]
-        """The columns that the tap adds itself."""
+    schema: dict[str, Any]
+    values: dict[str, Any]
+    change: Change | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The columns of the stream that are emitted.
+
+    Args:
+        declared: The stream's own JSON Schema.
+        pieces: What is emitted of each column, in the schema's order.
+    """
+
+    declared: Mapping[str, Any]
+    pieces: Mapping[str, Piece]
+    asked: list[str] = field(init=False)
+    """The columns that the API is asked for."""
+    added: list[str] = field(init=False)
+    """The columns that the tap adds itself."""
+    changes: dict[str, Change] = field(init=False)
+    """The columns whose values do not go out as they are decoded."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("asked", [name for name in self.pieces if name not in ADDED]),
+            ("added", [name for name in self.pieces if name in ADDED]),
+            ("changes", {n: p.change for n, p in self.pieces.items() if p.change is not None}),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
-    def is_half(self) -> bool:
-        """Whether members within a column are deselected."""
-        return any(len(path) > 2 and not chosen for path, chosen in self._mask.items())
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the columns as they are decoded: whole, of the declared types."""
+        return {"properties": {name: self.declared["properties"][name] for name in self.pieces}}
 
-    def prune(self, record: dict[str, Any]) -> None:
-        """Take the deselected members out of a record."""
-        pop_deselected_record_properties(record, self._schema, self._mask)
+    @property
+    def values(self) -> dict[str, Any]:
+        """The JSON Schema of the values that are emitted, one type for each."""
+        return {"properties": {name: piece.values for name, piece in self.pieces.items()}}
+
+    def change(self, record: dict[str, Any]) -> None:
+        """Take deselected members out of a record, and cast its values."""
+        for name, change in self.changes.items():
+            record[name] = change(record[name])
+
+    def changed(self, record: Record) -> dict[str, Any]:
+        """A typed record as the dict that is emitted."""
+        result: dict[str, Any] = msgspec.to_builtins(record)
+        self.change(result)
+        return result
+
+
+def only(kept: Mapping[str, Piece]) -> Change:
+    """Of an object the members `kept`; null stays, as does what an object lacks."""
+    changes = [(name, piece.change) for name, piece in kept.items()]
+
+    def change(value: Any) -> Any:
+        if value is None:
+            return None
+        return {
+            name: value[name] if inner is None else inner(value[name])
+            for name, inner in changes
+            if name in value
+        }
+
+    return change
+
+
+def each(inner: Change) -> Change:
+    """The same for each item of an array; null stays."""
+    return lambda value: None if value is None else [inner(item) for item in value]
+
+
+def as_text(inner: Change | None) -> Change:
+    """A number as its digits, an array or an object as JSON; null stays."""
+
+    def change(value: Any) -> Any:
+        if value is None:
+            return None
+        return msgspec.json.encode(value if inner is None else inner(value)).decode()
+
+    return change

@@ -25,11 +25,16 @@ from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedE
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.metrics import http_request_counter
 from singer_sdk.singerlib import StateMessage
-from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_visitor_sessions.api.errors import TapError, Unreadable
-from tap_visitor_sessions.config.schema import partner_schema, stream_schema
+from tap_visitor_sessions.config.schema import (
+    ACCOUNT,
+    partner_schema,
+    stream_schema,
+    with_account,
+)
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.customers import Failures
 from tap_visitor_sessions.sessions.marks import Marks, Reading
@@ -40,14 +45,17 @@ from tap_visitor_sessions.sessions.records import Decoder, Record
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
 from tap_visitor_sessions.singer import state
 from tap_visitor_sessions.singer.batches import Files, Item
+from tap_visitor_sessions.singer.catalog import Declaration, handed, wanted
 from tap_visitor_sessions.singer.output import Output, RecordLines, drained
-from tap_visitor_sessions.singer.selection import KEY, Selection
+from tap_visitor_sessions.singer.selection import Selection
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.singerlib import Catalog
 
     from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
+KEY = "id"
 BOOKMARK = state.REPLICATION_KEY
 STATE_SECONDS = 5.0
 """The end of a window is worth a STATE when the last one is so long ago."""
@@ -63,9 +71,15 @@ class VisitorSessions(Stream):
 
     def __init__(self, tap: TapVisitorSessions) -> None:
         is_partner = tap.config.get("account_type") == "partner"
-        super().__init__(tap, schema=partner_schema() if is_partner else stream_schema())
-        self.primary_keys = (KEY,)
+        self._account_name = tap.config.get("account") or None
+        schema = partner_schema() if is_partner else stream_schema()
+        if self._account_name is not None:
+            schema = with_account(schema)
+        super().__init__(tap, schema=schema)
+        self.primary_keys = (KEY,) if self._account_name is None else (KEY, ACCOUNT)
         self.replication_key = BOOKMARK
+        self._declaration = Declaration(self.name, schema, self.primary_keys, BOOKMARK)
+        self._take(tap.handed_catalog)
         self._source = tap
         self._is_partner = is_partner
         self._open_pipeline: Pipeline[int | None, list[Record]] | None = None
@@ -79,6 +93,26 @@ class VisitorSessions(Stream):
         if message.startswith("An unhandled error occurred"):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
+
+    # What is selected
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take from a catalog what it can choose; refuse the rest."""
+        self._take(handed(catalog))
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The JSON Schema of a record with all columns, whatever is selected."""
+        return self._declaration.schema
+
+    def _take(self, catalog: Mapping[str, Any] | None) -> None:
+        chosen = wanted(self._declaration, catalog)
+        for level, note in chosen.notes:
+            self.logger.log(level, note)
+        # SCHEMA is made of these too, by way of the tap's catalog.
+        self._schema, self._metadata, self._mask = chosen.schema, chosen.metadata, None
+        self.forced_replication_method = REPLICATION_FULL_TABLE if chosen.full_table else None
+        self._selection = Selection(self.declared, chosen.pieces)
 
     # What is read
 
@@ -125,7 +159,8 @@ class VisitorSessions(Stream):
             user = None if user_id is None else self._users[user_id]
             zone = account.zone(user)
             reading = self._opened(user, zone)
-            here = decoder.of_account(zone, {name: getattr(user, name) for name in added})
+            values = {n: self._account_name if n == ACCOUNT else getattr(user, n) for n in added}
+            here = decoder.of_account(zone, values)
             query = Query(selection.asked, page_size, settings.filter, user_id)
             reader = WindowReader(self._source.client.call, here, query, prepare, shared)
             return Span(reader, reading.stretches)
@@ -178,7 +213,7 @@ class VisitorSessions(Stream):
         for taken in self._windows(pipeline, context):
             for record in taken.ready or []:
                 self._progress.sessions += 1
-                yield msgspec.to_builtins(record)
+                yield self._selection.changed(record)
             self._finished(context, taken.until)
 
     @property
@@ -189,10 +224,6 @@ class VisitorSessions(Stream):
     def _page_size(self) -> int:
         size = self._source.settings.page_size
         return min(size, 500) if self._is_test else size
-
-    @property
-    def _selection(self) -> Selection:
-        return Selection(self.schema, self.mask)
 
     # How far it has been read
 
@@ -336,8 +367,8 @@ class VisitorSessions(Stream):
         files = Files(
             batch_config,
             f"{self.tap_name}--{self.name}",
-            selection.schema,
-            selection.prune if selection.is_half else None,
+            selection.values,
+            selection.change if selection.changes else None,
         )
         with self._run(), self.get_batch_counter() as counter:
             contexts = self._contexts(context)
@@ -390,7 +421,7 @@ class VisitorSessions(Stream):
         run goes on there."""
         client = self._source.client
         self._progress = progress = Progress()
-        state.name_account(self.stream_state, self._account)
+        state.name_account(self.stream_state, self._account_name)
         if self._announces_version:
             self._stream_version = self._initialized_at // 1000
         try:
@@ -412,10 +443,6 @@ class VisitorSessions(Stream):
         self._source.disconnect()
         self._failures.end()
         self._announce_version()
-
-    @property
-    def _account(self) -> str | None:
-        return self.config.get("account") or None
 
     @property
     def emit_activate_version_messages(self) -> bool:
@@ -462,7 +489,7 @@ class VisitorSessions(Stream):
         return [None] if self.partitions is None else list(self.partitions)
 
     def _fits_typed_lane(self) -> bool:
-        """Whether records go out as they are: nothing mapped, flattened or half selected."""
+        """Whether records go out as they are: nothing mapped or flattened."""
         maps = self.stream_maps
         return (
             not self._is_test
@@ -470,7 +497,6 @@ class VisitorSessions(Stream):
             and type(maps[0]) is SameRecordTransform
             and maps[0].stream_alias == self.name
             and not self.config.get("flattening_enabled")
-            and not self._selection.is_half
             and isinstance(self._source.message_writer, Output)
         )
 
@@ -478,7 +504,9 @@ class VisitorSessions(Stream):
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
         output = self._source.message_writer
         assert isinstance(output, Output)
-        lines = RecordLines(self.name, self._stream_version)
+        selection = self._selection
+        changed = selection.changed if selection.changes else None
+        lines = RecordLines(self.name, self._stream_version, changed)
         contexts = self._contexts(context)
         with (
             self._pipeline(contexts, lines.chunks) as pipeline,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from functools import cached_property
 from types import FrameType
@@ -12,8 +13,11 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.errors import ConfigError
 from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
 from tap_visitor_sessions.sessions.account import Account
+from tap_visitor_sessions.singer import maps
+from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.state import check_state
 from tap_visitor_sessions.singer.stream import VisitorSessions
@@ -27,9 +31,29 @@ class TapVisitorSessions(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = PROPERTIES.to_dict()
     message_writer_class = Output
 
+    def __init__(self, *, catalog: object = None, **more: Any) -> None:
+        # The SDK would take from it what the stream alone decides, for SCHEMA but not for RECORD.
+        self.handed_catalog = handed(catalog)
+        super().__init__(**more)
+
     def discover_streams(self) -> list[VisitorSessions]:
         """The one stream. No network."""
         return [VisitorSessions(self)]
+
+    def setup_mapper(self) -> None:
+        """The SDK's maps; one that names what is not there is an error."""
+        [stream] = self.streams.values()
+        assert isinstance(stream, VisitorSessions)
+        about = (self.config, stream.name, stream.declared)
+        if found := maps.problems(*about):
+            raise ConfigError("stream_maps", "; ".join(found))
+        for slip in maps.slips(*about):
+            self.logger.warning("stream_maps: %s", slip)
+        super(Tap, self).setup_mapper()
+        # The SDK's own registers no column of a stream that is not selected: maps then fail.
+        # A copy: maps change the schema that they are given.
+        schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
+        self.mapper.register_raw_stream_schema(stream.name, schema, key)
 
     @cached_property
     def settings(self) -> Settings:
