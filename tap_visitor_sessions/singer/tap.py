@@ -16,7 +16,6 @@ from tap_visitor_sessions.api.client import Client
 from tap_visitor_sessions.api.errors import ConfigError
 from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
 from tap_visitor_sessions.sessions.account import Account
-from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.state import check_state
@@ -45,9 +44,9 @@ class TapVisitorSessions(Tap):
         [stream] = self.streams.values()
         assert isinstance(stream, VisitorSessions)
         about = (self.config, stream.name, stream.declared)
-        if found := maps.problems(*about):
+        if found := map_names.problems(*about):
             raise ConfigError("stream_maps", "; ".join(found))
-        for slip in maps.slips(*about):
+        for slip in map_names.slips(*about):
             self.logger.warning("stream_maps: %s", slip)
         super(Tap, self).setup_mapper()
         # The SDK's own registers no column of a stream that is not selected: maps then fail.

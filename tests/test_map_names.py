@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from support import run_tap
 
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.singer import maps
 
 STREAM, SCHEMA = "visitor_sessions", stream_schema()
 COLUMNS = list(SCHEMA["properties"])
@@ -19,11 +18,11 @@ CONFIG = {"access_token": "x", "start_date": "2024-05-01", "api_url": "http://12
 
 
 def problems(stream_maps: Any) -> list[str]:
-    return maps.problems({"stream_maps": stream_maps}, STREAM, SCHEMA)
+    return map_names.problems({"stream_maps": stream_maps}, STREAM, SCHEMA)
 
 
 def slips(stream_maps: Any) -> list[str]:
-    return maps.slips({"stream_maps": stream_maps}, STREAM, SCHEMA)
+    return map_names.slips({"stream_maps": stream_maps}, STREAM, SCHEMA)
 
 
 @pytest.mark.parametrize(
