@@ -42,8 +42,7 @@ def _kind(schema: dict[str, Any]) -> str:
         return "password"
     if schema.get("enum"):
         return "options"
-    if schema.get("format") == "date-time":
-        return "date_iso8601"
+    # Dates too: under `date_iso8601` Meltano makes of `3 days ago` what it likes.
     return {"number": "decimal", **KINDS}.get(_type(schema), "string")
 
 
@@ -57,7 +56,7 @@ def settings() -> list[dict[str, Any]]:
             "kind": _kind(schema),
             "description": schema.get("description", ""),
         }
-        if schema.get("secret") or name == "login":
+        if schema.get("secret") or schema.get("sensitive"):
             setting["sensitive"] = True
         if schema.get("default") is not None:
             setting["value"] = schema["default"]
@@ -76,7 +75,8 @@ def table() -> str:
     for setting in settings():
         default = "required" if setting["name"] in required else ""
         if "value" in setting:
-            default = f"`{setting['value']}`"
+            value = setting["value"]
+            default = f"`{value if isinstance(value, str) else json.dumps(value)}`"
         text = setting["description"].replace("|", "\\|").replace("\n", " ")
         lines.append(f"| `{setting['name']}` | {setting['kind']} | {default} | {text} |")
     return "\n".join(lines)

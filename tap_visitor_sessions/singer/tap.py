@@ -8,11 +8,19 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
+from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.settings import (
+    SCHEMA,
+    Settings,
+    SettingsError,
+    normalized,
+    problems,
+    unknown,
+)
 from tap_visitor_sessions.sessions.account import Account
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.stream import VisitorSessions
@@ -23,7 +31,7 @@ class TapVisitorSessions(Tap):
 
     name = "tap-visitor-sessions"
     package_name = "tap-visitor-sessions"
-    config_jsonschema: ClassVar[dict[str, Any]] = PROPERTIES.to_dict()
+    config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
     message_writer_class = Output
 
     def discover_streams(self) -> list[VisitorSessions]:
@@ -70,24 +78,24 @@ class TapVisitorSessions(Tap):
         """Log out of a login session, if there is one."""
         self.client.close()
 
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:
+        """Texts as they are: `normalized` reads them, wherever a setting comes from."""
+        return dict(environment.texts(cls._env_var_prefix, SCHEMA["properties"]))
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """The SDK's check by JSON Schema, without values of secrets, and our own."""
-        found = []
-        try:
-            found = super()._validate_config(raise_errors=raise_errors)
-        except ConfigValidationError as problem:
-            found = problem.errors
-        for name in SECRETS:
-            value = self._config.get(name)
-            if value not in (None, ""):
-                hidden = (line.replace(repr(value), "***") for line in found)
-                found = [line.replace(str(value), "***") for line in hidden]
-        if not found:
-            found = problems(self._config)
+        """Our own check instead of the SDK's, which shows values of secrets and takes a text for
+        no number. From here on the SDK sees the configuration as it is declared.
+
+        Raises:
+            SettingsError: what cannot work, in one line; for a discovery nothing is needed.
+        """
+        found = problems(self._config)
+        for line in unknown(self._config):
+            self.logger.warning("Setting %s", line)
+        self._config, _ = normalized(self._config)
         if found and raise_errors:
-            raise ConfigValidationError(
-                "Config validation failed", errors=found, schema=self.config_jsonschema
-            )
+            raise SettingsError(found)
         return found
 
     def _setup_signal_handlers(self) -> None:
