@@ -21,7 +21,9 @@ from tap_visitor_sessions.config.settings import (
     problems,
     unknown,
 )
+from tap_visitor_sessions.config.storage import storage_problems
 from tap_visitor_sessions.sessions.account import Account
+from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.stream import VisitorSessions
 
@@ -91,12 +93,29 @@ class TapVisitorSessions(Tap):
             SettingsError: what cannot work, in one line; for a discovery nothing is needed.
         """
         found = problems(self._config)
+        batch = (
+            None if found or not raise_errors else normalized(self._config)[0].get("batch_config")
+        )
+        if batch:
+            found = storage_problems(batch)
         for line in unknown(self._config):
             self.logger.warning("Setting %s", line)
         self._config, _ = normalized(self._config)
         if found and raise_errors:
             raise SettingsError(found)
         return found
+
+    def setup_mapper(self) -> None:
+        """The SDK's; a map that cannot work ends the run before it begins.
+
+        Raises:
+            ConfigError: names `stream_maps`, map and column.
+        """
+        maps.check_config(self.config)
+        with maps.told():
+            super().setup_mapper()
+        maps.check_expressions(self.config, self.mapper)
+        maps.name_failures(self.mapper)
 
     def _setup_signal_handlers(self) -> None:
         """Not yet: until the state is loaded, a last STATE would be an empty one."""
