@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -131,12 +132,16 @@ def _array(value: Any, schema: Schema) -> list[Any]:
     return [spelled_out(item, schema["items"]) for item in value if not is_unset(item)]
 
 
-def _object(value: Any, _: Schema) -> dict[str, Any]:
+def _object(value: Any, schema: Schema) -> dict[str, Any]:
     if isinstance(value, str):
         value = msgspec.json.decode(value)
     if not isinstance(value, Mapping):
         raise Misspelled
     found: dict[str, Any] = plain(value)
+    for name, member in schema.get("properties", {}).items():
+        if found.get(name) is not None and "type" in member:
+            with suppress(Misspelled):  # whoever checks the whole can say where it lies
+                found[name] = spelled_out(found[name], member)
     return found
 
 

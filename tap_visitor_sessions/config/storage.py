@@ -68,9 +68,9 @@ def _has_pyarrow() -> bool:
 
 
 def _local(root: str) -> Path:
-    from urllib.parse import unquote, urlsplit
+    from fsspec.core import strip_protocol
 
-    return Path(unquote(urlsplit(root).path)) if "://" in root else Path(root)
+    return Path(strip_protocol(root))
 
 
 def _folder_problems(folder: Path) -> Iterator[str]:
