@@ -13,8 +13,8 @@ from tap_visitor_sessions.api.errors import ConfigError
 LONGEST = timedelta(days=3660)
 """Of a look-back: ten years."""
 EARLIEST = 1970
-# A day is kept free at the calendar's end, so that every zone can read the last second.
-LATEST = datetime(9999, 12, 30, 23, 59, 59)
+# Days are kept free at the calendar's end, for an offset and for the account's zone.
+LATEST = datetime(9999, 12, 29, 23, 59, 59)
 _DATE_TIME = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)"
     r"([Tt ](?P<clock>\d\d:\d\d(:\d\d)?)([.,]\d{1,9})?(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?)?",
@@ -54,12 +54,12 @@ class Moment:
             )
         try:
             value = datetime.fromisoformat(f"{found['day']}T{found['clock'] or '00:00'}")
+            value = min(value, LATEST)
+            if found["offset"] and value.year >= EARLIEST:
+                value = value.replace(tzinfo=_zone(found["offset"])).astimezone(timezone.utc)
             if value.year < EARLIEST:
                 raise ValueError(f"the year must lie from {EARLIEST} to {LATEST.year}")
-            value = min(value, LATEST)
-            if found["offset"]:
-                value = value.replace(tzinfo=_zone(found["offset"])).astimezone(timezone.utc)
-        except (ValueError, OverflowError) as problem:
+        except ValueError as problem:
             raise ConfigError(setting, f"{shortened(text)} is no date: {problem}") from None
         return cls(value, is_day=found["clock"] is None)
 
@@ -67,7 +67,7 @@ class Moment:
         """The last second of it: of a day 23:59:59, of a second itself."""
         if not self.is_day:
             return self
-        return replace(self, value=min(self.value.replace(hour=23, minute=59, second=59), LATEST))
+        return replace(self, value=self.value.replace(hour=23, minute=59, second=59))
 
 
 def parse_duration(setting: str, text: str) -> pendulum.Duration:

@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["0a1b2c3d4e5f"],
                 title="Access token",
                 description="Permanent or temporary API key from the client area. "
                 "Either this, or login and password.",
@@ -104,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["reports@example.com"],
                 title="Login",
                 description="Login of a user with the right to the API, instead of a key. The "
                 "session is renewed when it ends and logged out at the end.",
@@ -115,13 +117,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     password: (
         Annotated[
             str,
-            Meta(title="Password", description="Password of `login`.", extra_json_schema=_SECRET),
+            Meta(
+                examples=["correct horse"],
+                title="Password",
+                description="Password of `login`.",
+                extra_json_schema=_SECRET,
+            ),
         ]
         | None
     ) = None
     api_url: Annotated[
         str,
         Meta(
+            examples=["https://dataapi.comagic.ru/v2.0"],
             title="API URL",
             description="Base URL of the account's brand: CallGear "
             "https://dataapi.callgear.com/v2.0, CoMagic https://dataapi.comagic.ru/v2.0, "
@@ -131,6 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     start_date: Annotated[
         str,
         Meta(
+            examples=["2024-01-31", "2024-01-31T08:00:00", "2024-01-31T08:00:00+03:00"],
             title="Start date",
             description="First session wanted: a date such as 2024-01-31, or a date and time "
             "such as 2024-01-31T08:00:00. Without an offset (Z, +03:00) it is read in the "
@@ -142,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["2024-05-31", "2024-05-31T20:00:00Z"],
                 title="End date",
                 description="Last session wanted, spelled like `start_date`. A date alone is the "
                 "whole of that day. Default: now.",
@@ -154,6 +164,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["Europe/Moscow"],
                 title="Time zone",
                 description="The account's time zone, an IANA name such as Europe/Moscow. "
                 "Default: asked from the API. Required for a partner account, which the API does "
@@ -165,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     lookback_window: Annotated[
         str,
         Meta(
+            examples=["P3D", "PT6H"],
             title="Look-back window",
             description="How far before the bookmark a run re-reads, as an ISO 8601 duration of "
             "at most ten years, since sessions go on changing after they are first seen.",
@@ -174,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             dict[str, Any],
             Meta(
+                examples=[{"field": "site_id", "operator": "in", "value": [101, 102]}],
                 title="Filter",
                 description="The API's own filter: a condition {field, operator, value} or a "
                 "tree {filters: [...], condition: and|or}.",
@@ -217,6 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["north"],
                 max_length=255,
                 title="Account",
                 description="A name of yours for the account: adds a column `account` with it to "
@@ -259,6 +273,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     customer_timezones: Annotated[
         dict[int, str],
         Meta(
+            examples=[{"7": "Asia/Omsk"}],
             title="Time zones of customers",
             description="Partner: zones that differ from `timezone`, as an object customer id -> "
             "IANA name.",
@@ -267,6 +282,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     timezones: Annotated[
         dict[int, str],
         Meta(
+            examples=[{"11": "Asia/Omsk"}],
             title="Time zones of users",
             description="Partner: zones that differ from `timezone` and `customer_timezones`, as "
             "an object user id -> IANA name.",
@@ -284,6 +300,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             dict[str, Any],
             Meta(
+                examples=[
+                    {"visitor_sessions": {"visitor_ip_address": None, "city": "visitor_city"}}
+                ],
                 title="Stream maps",
                 description="The SDK's [stream maps]"
                 "(https://sdk.meltano.com/en/latest/stream_maps.html): columns hashed, removed, "
@@ -296,6 +315,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             dict[str, Any],
             Meta(
+                examples=[{"salt": "of my own"}],
                 title="Values for stream maps",
                 description="Values that expressions of `stream_maps` find in `config`.",
                 extra_json_schema=_SENSITIVE,
@@ -307,6 +327,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             dict[str, Any],
             Meta(
+                examples=[{"seed": 1, "locale": "en_US"}],
                 title="Faker",
                 description="`seed` and `locale` of the [Faker]"
                 "(https://faker.readthedocs.io/en/master/) that expressions of `stream_maps` find "
@@ -341,6 +362,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             str,
             Meta(
+                examples=["."],
                 title="Flattening: separator",
                 description="What stands between the names of which a flattened column's is made.",
             ),
@@ -351,6 +373,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Annotated[
             dict[str, Any],
             Meta(
+                examples=[
+                    {
+                        "encoding": {"format": "jsonl"},
+                        "storage": {"root": "output"},
+                        "batch_size": 5,
+                    }
+                ],
                 title="BATCH files",
                 description="Write files for BATCH messages: `encoding` (`format` jsonl or "
                 "parquet, `compression` gzip or none), `storage` (`root`, `prefix`, `params`), "
@@ -456,7 +485,7 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     """What cannot work in a configuration: a line per problem, each beginning with the setting's
     name, and none with the value of a secret."""
     clean, found = normalized(config)
-    return found or list(_contradictions(clean))
+    return [" ".join(line.split()) for line in found or _contradictions(clean)]
 
 
 def unknown(names: Iterable[str]) -> list[str]:
@@ -465,7 +494,7 @@ def unknown(names: Iterable[str]) -> list[str]:
     for name in names:
         if name not in PROPERTIES:
             close = get_close_matches(name.lower().replace("-", "_"), PROPERTIES, n=1)
-            found.append(f"{name}: unknown" + (f": did you mean {close[0]}?" if close else ""))
+            found.append(f"{' '.join(name.split())}: unknown" + (f": did you mean {close[0]}?" if close else ""))
     return found
 
 
