@@ -494,7 +494,10 @@ def unknown(names: Iterable[str]) -> list[str]:
     for name in names:
         if name not in PROPERTIES:
             close = get_close_matches(name.lower().replace("-", "_"), PROPERTIES, n=1)
-            found.append(f"{' '.join(name.split())}: unknown" + (f": did you mean {close[0]}?" if close else ""))
+            found.append(
+                f"{' '.join(name.split())}: unknown"
+                + (f": did you mean {close[0]}?" if close else "")
+            )
     return found
 
 

@@ -16,7 +16,9 @@ from importlib.util import find_spec
 from math import isfinite
 from typing import Any
 
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.mapper import CustomStreamMap, PluginMapper, StreamMap
+from singer_sdk.singerlib import Catalog
 
 from tap_visitor_sessions.api.errors import ConfigError
 
@@ -63,7 +65,7 @@ def check_config(config: Mapping[str, Any]) -> None:
                 _check_kind(name, column, expression)
 
 
-def check_expressions(config: Mapping[str, Any], mapper: PluginMapper) -> None:
+def check_expressions(config: Mapping[str, Any], mapper: PluginMapper, catalog: Catalog) -> None:
     """Check the expressions of maps against the streams that they map.
 
     Raises:
@@ -75,9 +77,10 @@ def check_expressions(config: Mapping[str, Any], mapper: PluginMapper) -> None:
         source = definition.get("__source__", name)
         for stream, maps in mapper.stream_maps.items():
             if fnmatch(stream, source):
+                columns = _columns(stream, catalog)
                 for column, expression in definition.items():
                     if isinstance(expression, str) and _is_expression(column, expression):
-                        _check_names(name, column, expression, maps, config)
+                        _check_names(name, column, expression, maps, columns, config)
 
 
 def name_failures(mapper: PluginMapper) -> None:
@@ -118,6 +121,14 @@ def _naming(one: CustomStreamMap) -> Callable[..., Any]:
 
 def _fits(result: object) -> bool:
     return isinstance(result, _KEPT) and (not isinstance(result, float) or isfinite(result))
+
+
+def _columns(stream: str, catalog: Catalog) -> Collection[str]:
+    """The selected columns. Not a map's `raw_schema`: the SDK writes what is mapped into it."""
+    entry = catalog[stream]
+    mask = entry.metadata.resolve_selection()
+    selected = get_selected_schema(stream, entry.schema.to_dict(), mask)
+    return list(selected["properties"])
 
 
 def _check_faker(faker_config: Mapping[str, Any]) -> None:
@@ -171,12 +182,12 @@ def _check_names(
     column: str,
     expression: str,
     maps: list[StreamMap],
+    columns: Collection[str],
     config: Mapping[str, Any],
 ) -> None:
     custom = next((one for one in maps if isinstance(one, CustomStreamMap)), None)
     if custom is None:
         return
-    columns = custom.raw_schema["properties"]
     functions = {*custom.functions, "list", "tuple", "dict", "set"}
     tree = _parsed(name, column, expression)
     own = {"self"} if column in columns else set()

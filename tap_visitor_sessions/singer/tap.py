@@ -114,7 +114,7 @@ class TapVisitorSessions(Tap):
         maps.check_config(self.config)
         with maps.told():
             super().setup_mapper()
-        maps.check_expressions(self.config, self.mapper)
+        maps.check_expressions(self.config, self.mapper, self.catalog)
         maps.name_failures(self.mapper)
 
     def _setup_signal_handlers(self) -> None:
