@@ -74,6 +74,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
         {"flattening_enabled": True, "flattening_max_depth": None},
         ["flattening_max_depth"],
     ),
+    (
+        {"flattening_enabled": True, "flattening_max_depth": 2, "flattening_max_key_length": 1},
+        ["flattening_enabled", "Duplicate column"],
+    ),
     ({"faker_config": {"sed": 1}}, ["faker_config", "sed"]),
     ({"faker_config": {"locale": 1}}, ["faker_config", "locale"]),
 ]
@@ -167,14 +171,20 @@ def test_maps_that_work(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
         assert record["day"] == record["date_time"][:10]
 
 
-def test_the_value_of_stream_map_config_is_not_shown(
-    make_sandbox: MakeSandbox, tmp_path: Path
+@pytest.mark.parametrize(
+    "expression", ["md5(config['salt'])", "int(config['salt'][0])", "int(visitor_ip_address)"]
+)
+def test_an_exception_shows_no_value_that_is_to_be_hidden(
+    expression: str, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=5)
-    more = mapped("city", "md5(config['salt'])", stream_map_config={"salt": ["s3cr3t"]})
+    more = mapped("city", expression, stream_map_config={"salt": ["s3cr3t"]})
     run = run_tap(config_of(sandbox, **more), directory=tmp_path)
     assert run.code == 1
-    assert "s3cr3t" not in run.stderr
+    # The traceback that follows is the command line's to leave out.
+    [line, *_] = [line for line in run.stderr.splitlines() if "Setting stream_maps: " in line]
+    for hidden in ("s3cr3t", *(row["visitor_ip_address"] for row in sandbox.rows())):
+        assert hidden not in line
 
 
 @given(st.text(max_size=30))

@@ -387,6 +387,12 @@ def test_several_problems_are_one_line_and_discovery_minds_none(
     assert run_tap(config, "--discover", directory=tmp_path).code == 0
 
 
+def test_the_sdk_adds_no_setting_of_its_own() -> None:
+    schema: dict[str, Any] = {}
+    TapVisitorSessions.append_builtin_config(schema)
+    assert schema["properties"].keys() < PROPERTIES.keys()
+
+
 def test_the_schema_says_what_the_struct_says() -> None:
     assert SCHEMA["required"] == ["start_date"]
     for name, schema in PROPERTIES.items():

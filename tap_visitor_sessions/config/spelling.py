@@ -84,6 +84,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def texts_in(value: object) -> list[str]:
+    """All texts in a value of JSON, as deep as they lie: what a message must not show."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in texts_in(item)]
+    return [text for item in value for text in texts_in(item)] if isinstance(value, list) else []
+
+
 def _string(value: Any, _: Schema) -> str:
     if isinstance(value, date):  # and datetime: YAML has dates of its own
         return value.isoformat()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_visitor_sessions.api.errors import ConfigError, TapError, redacted
+from tap_visitor_sessions.config.spelling import texts_in
 
 EXTRAS = {
     "s3": "s3",
@@ -57,7 +58,7 @@ def storing(root: str, params: Mapping[str, Any]) -> Iterator[None]:
         said = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise TapError(
             f"Setting batch_config: cannot write to {_shown(root)}: "
-            f"{redacted(said, _texts(params))}"
+            f"{redacted(said, texts_in(params))}"
         ) from None
 
 
@@ -107,12 +108,3 @@ def _remote_problems(scheme: str, storage: Mapping[str, Any]) -> Iterator[str]:
 def _shown(root: str) -> str:
     """A URL without a user and password."""
     return re.sub(r"//[^/@]*@", "//", root)
-
-
-def _texts(value: object) -> list[str]:
-    """All texts in a value, as deep as they lie."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
-    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []

@@ -20,7 +20,8 @@ from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.mapper import CustomStreamMap, PluginMapper, StreamMap
 from singer_sdk.singerlib import Catalog
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api.errors import ConfigError, TapError, redacted
+from tap_visitor_sessions.config.spelling import texts_in
 
 NULLS = (None, "__NULL__")
 _SPECIAL = frozenset({"_", "record", "config", "__stream_name__", "__original_stream_name__"})
@@ -30,7 +31,7 @@ _EXTRA = "install tap-visitor-sessions[faker]"
 
 
 @contextmanager
-def told(setting: str = "stream_maps") -> Iterator[None]:
+def told(setting: str) -> Iterator[None]:
     """What the SDK says of a map that it does not take, as one line.
 
     Raises:
@@ -38,7 +39,7 @@ def told(setting: str = "stream_maps") -> Iterator[None]:
     """
     try:
         yield
-    except ConfigError:
+    except TapError:
         raise
     except Exception as problem:  # StreamMapConfigError, TypeError, NotImplementedError ...
         raise ConfigError(setting, _words(problem)) from None
@@ -103,10 +104,12 @@ def _naming(one: CustomStreamMap) -> Callable[..., Any]:
         except Exception as problem:
             # The SDK's own error only repeats the expression.
             cause = problem.__cause__ or problem
+            # Exceptions show values: of `stream_map_config`, or of a column that is to be hashed.
+            words = redacted(_words(cause), [*texts_in(record), *texts_in(one.map_config)])
             raise _problem(
                 one.stream_alias,
                 column,
-                f"{_words(cause)} in {_short(expr)} on the session with id {record.get('id')}",
+                f"{words} in {_short(expr)} on the session with id {record.get('id')}",
             ) from None
         if property_name and not _fits(result):
             raise _problem(
@@ -125,10 +128,10 @@ def _fits(result: object) -> bool:
 
 def _columns(stream: str, catalog: Catalog) -> Collection[str]:
     """The selected columns. Not a map's `raw_schema`: the SDK writes what is mapped into it."""
-    entry = catalog[stream]
+    entry = next(e for e in catalog.streams if stream in (e.stream, e.tap_stream_id))
     mask = entry.metadata.resolve_selection()
     selected = get_selected_schema(stream, entry.schema.to_dict(), mask)
-    return list(selected["properties"])
+    return list(selected.get("properties", ()))
 
 
 def _check_faker(faker_config: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from functools import cached_property
 from types import FrameType
@@ -33,7 +34,7 @@ class TapVisitorSessions(Tap):
 
     name = "tap-visitor-sessions"
     package_name = "tap-visitor-sessions"
-    config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SCHEMA)
     message_writer_class = Output
 
     def discover_streams(self) -> list[VisitorSessions]:
@@ -93,15 +94,14 @@ class TapVisitorSessions(Tap):
             SettingsError: what cannot work, in one line; for a discovery nothing is needed.
         """
         found = problems(self._config)
-        batch = (
-            None if found or not raise_errors else normalized(self._config)[0].get("batch_config")
-        )
-        if batch:
-            found = storage_problems(batch)
+        self._config, _ = normalized(self._config)
         for line in unknown(self._config):
             self.logger.warning("Setting %s", line)
-        self._config, _ = normalized(self._config)
-        if found and raise_errors:
+        if not raise_errors:
+            return found
+        if not found and self._config.get("batch_config"):
+            found = storage_problems(self._config["batch_config"])
+        if found:
             raise SettingsError(found)
         return found
 
@@ -111,10 +111,11 @@ class TapVisitorSessions(Tap):
         Raises:
             ConfigError: names `stream_maps`, map and column.
         """
+        catalog = self.catalog  # its errors are not a map's
         maps.check_config(self.config)
-        with maps.told():
+        with maps.told("stream_maps" if self.config.get("stream_maps") else "flattening_enabled"):
             super().setup_mapper()
-        maps.check_expressions(self.config, self.mapper, self.catalog)
+        maps.check_expressions(self.config, self.mapper, catalog)
         maps.name_failures(self.mapper)
 
     def _setup_signal_handlers(self) -> None:
