@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support import run_tap
 
 from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.singer import map_names
 
 STREAM, SCHEMA = "visitor_sessions", stream_schema()
 COLUMNS = list(SCHEMA["properties"])

@@ -55,6 +55,11 @@ def by_login(sandbox: Sandbox) -> dict[str, Any]:
     return {"login": sandbox.login, "password": sandbox.password}
 
 
+def storage_of(root: str, secret: str) -> dict[str, Any]:
+    storage = {"root": root, "params": {"secret": secret}}
+    return {"encoding": {"format": "jsonl"}, "storage": storage}
+
+
 METHOD = "get.visitor_sessions_report"
 SCENARIOS: dict[str, tuple[dict[str, Any], Callable[[Sandbox], dict[str, Any]], list[str]]] = {
     "a good run": ({}, plain, []),
@@ -97,6 +102,21 @@ SCENARIOS: dict[str, tuple[dict[str, Any], Callable[[Sandbox], dict[str, Any]], 
     "a secret in api_url": (
         {},
         lambda s: {**plain(s), "api_url": f"https://u:{PROXY_PASSWORD}@127.0.0.1/"},
+        [],
+    ),
+    "a key of a storage that is not known": (
+        {},
+        lambda s: {**plain(s), "batch_config": storage_of("nope://x", PASSWORD)},
+        [],
+    ),
+    "a key of a storage beside what cannot work": (
+        {},
+        lambda s: {**plain(s), "batch_config": {**storage_of("x", PASSWORD), "batch_size": 0}},
+        [],
+    ),
+    "settings with secrets that are no objects": (
+        {},
+        lambda s: {**plain(s), "batch_config": PASSWORD, "stream_map_config": PROXY_PASSWORD},
         [],
     ),
     "discovery": ({}, plain, ["--discover"]),

@@ -1,230 +1,429 @@
-"""What a user can turn: the settings, their checks, and their typed form.
+"""What a user can turn: the settings, each declared once, their checks, and their typed form.
 
 Nothing else reads the configuration.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import msgspec
 import pendulum
-from singer_sdk import typing as th
+from msgspec import Meta
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api.errors import ConfigError, TapError
+from tap_visitor_sessions.config.declaration import json_schema
 from tap_visitor_sessions.config.filters import filter_problems
-
-DEFAULT_API_URL = "https://dataapi.callgear.com/v2.0"
-SECRETS = ("access_token", "login", "password")
-_OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$", re.IGNORECASE)
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-PROPERTIES = th.PropertiesList(
-    th.Property(
-        "access_token",
-        th.StringType,
-        secret=True,
-        title="Access token",
-        description="Permanent or temporary API key from the client area. "
-        "Either this, or login and password.",
-    ),
-    th.Property(
-        "login",
-        th.StringType,
-        title="Login",
-        description="Login of a user with the right to the API, instead of a key. The session is "
-        "renewed when it ends and logged out at the end.",
-    ),
-    th.Property(
-        "password", th.StringType, secret=True, title="Password", description="Password of `login`."
-    ),
-    th.Property(
-        "api_url",
-        th.StringType,
-        default=DEFAULT_API_URL,
-        title="API URL",
-        description="Base URL of the account's brand: CallGear https://dataapi.callgear.com/v2.0, "
-        "CoMagic https://dataapi.comagic.ru/v2.0, UIS https://dataapi.uiscom.ru/v2.0.",
-    ),
-    th.Property(
-        "start_date",
-        th.DateTimeType,
-        required=True,
-        title="Start date",
-        description="First session wanted. Without an offset it is read in the account's "
-        "time zone.",
-    ),
-    th.Property(
-        "end_date",
-        th.DateTimeType,
-        title="End date",
-        description="Last session wanted. Without an offset it is read in the account's time "
-        "zone. Default: now.",
-    ),
-    th.Property(
-        "timezone",
-        th.StringType,
-        title="Time zone",
-        description="The account's time zone, an IANA name such as Europe/Moscow. Default: asked "
-        "from the API. Required for a partner account, which the API does not tell its zone.",
-    ),
-    th.Property(
-        "lookback_window",
-        th.StringType,
-        default="P1D",
-        title="Look-back window",
-        description="How far before the bookmark a run re-reads, as an ISO 8601 duration, since "
-        "sessions go on changing after they are first seen.",
-    ),
-    th.Property(
-        "filter",
-        th.ObjectType(additional_properties=True),
-        title="Filter",
-        description="The API's own filter: a condition {field, operator, value} or a tree "
-        "{filters: [...], condition: and|or}.",
-    ),
-    th.Property(
-        "page_size",
-        th.IntegerType(minimum=1, maximum=10_000),
-        default=10_000,
-        title="Page size",
-        description="Rows asked per request, 1 to 10000.",
-    ),
-    th.Property(
-        "concurrency",
-        th.IntegerType(minimum=1, maximum=64),
-        default=4,
-        title="Concurrency",
-        description="Requests in flight at once, 1 to 64.",
-    ),
-    th.Property(
-        "request_timeout",
-        th.NumberType(exclusive_minimum=0),
-        default=300,
-        title="Request timeout",
-        description="Seconds to wait for an answer.",
-    ),
-    th.Property(
-        "max_retries",
-        th.IntegerType(minimum=0),
-        default=8,
-        title="Retries",
-        description="How often one request is repeated after a passing fault, with exponential "
-        "back-off and jitter.",
-    ),
-    th.Property(
-        "on_daily_limit",
-        th.StringType,
-        allowed_values=["fail", "wait"],
-        default="fail",
-        title="On daily limit",
-        description="When the day's points are used up: `fail` writes STATE and ends with an "
-        "error, so that the next run goes on from there; `wait` waits for the reset.",
-    ),
-    th.Property(
-        "account_type",
-        th.StringType,
-        allowed_values=["customer", "partner"],
-        default="customer",
-        title="Account type",
-        description="`customer`, or `partner` for an agency's account.",
-    ),
-    th.Property(
-        "user_ids",
-        th.ArrayType(th.IntegerType),
-        title="User ids",
-        description="Partner: the users to read on behalf of. Default: one of each customer.",
-    ),
-    th.Property(
-        "exclude_customer_ids",
-        th.ArrayType(th.IntegerType),
-        title="Customers left out",
-        description="Partner: customers that are not read, such as those without the components "
-        "that the report needs.",
-    ),
-    th.Property(
-        "on_customer_error",
-        th.StringType,
-        allowed_values=["skip", "fail"],
-        default="skip",
-        title="On customer error",
-        description="Partner: when a customer cannot be read, `skip` goes on with the others and "
-        "ends with an error that names it, their state saved; `fail` ends at once.",
-    ),
-    th.Property(
-        "customer_timezones",
-        th.ObjectType(additional_properties=th.StringType),
-        title="Time zones of customers",
-        description="Partner: zones that differ from `timezone`, as an object customer id -> IANA "
-        "name.",
-    ),
-    th.Property(
-        "timezones",
-        th.ObjectType(additional_properties=th.StringType),
-        title="Time zones of users",
-        description="Partner: zones that differ from `timezone` and `customer_timezones`, as an "
-        "object user id -> IANA name.",
-    ),
+from tap_visitor_sessions.config.moments import DATE_PATTERN, Moment, parse_duration, shortened
+from tap_visitor_sessions.config.spelling import (
+    Misspelled,
+    is_unset,
+    kind_of,
+    plain,
+    spelled_out,
+    wanted,
 )
 
-
-@dataclass(frozen=True)
-class Moment:
-    """A configured date and time: an instant, or a wall-clock time without an offset."""
-
-    value: datetime
-
-    @classmethod
-    def parse(cls, setting: str, text: str) -> Moment:
-        """Read an ISO 8601 date or date-time.
-
-        Raises:
-            ConfigError: it is none; names the setting.
-        """
-        try:
-            parsed = pendulum.parse(text)
-        except (ValueError, TypeError):
-            parsed = None
-        if not isinstance(parsed, pendulum.DateTime):
-            raise ConfigError(setting, f"{text!r} is no date and time such as 2024-01-31T00:00:00Z")
-        moment = datetime.fromtimestamp(parsed.timestamp(), timezone.utc).replace(microsecond=0)
-        has_offset = "T" in text.upper().replace(" ", "T") and _OFFSET.search(text.strip())
-        return cls(moment if has_offset else moment.replace(tzinfo=None))
+_SECRET = {"secret": True, "writeOnly": True}
+_SENSITIVE = {"sensitive": True}
+"""Holds what should not be shown, beside or among other things."""
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-@dataclass(frozen=True)
-class Settings:
+class SettingsError(TapError):
+    """Settings that cannot work; `errors` has a line for each, its setting's name first."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__(f"Setting {'; '.join(errors)}")
+        self.errors = errors
+
+
+class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the files of BATCH messages are written."""
+
+    format: Annotated[Literal["jsonl", "parquet"], Meta(title="Format of the files")]
+    compression: Annotated[Literal["gzip", "none"], Meta(title="Compression")] | None = None
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the files of BATCH messages are written to."""
+
+    root: Annotated[str, Meta(min_length=1, title="URL or path of the folder")]
+    prefix: Annotated[str, Meta(title="What the files' names begin with")] | None = None
+    params: (
+        Annotated[
+            dict[str, Any],
+            Meta(title="Options of the storage: keys, endpoint", extra_json_schema=_SECRET),
+        ]
+        | None
+    ) = None
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The setting `batch_config`."""
+
+    encoding: Encoding
+    storage: Storage
+    batch_size: Annotated[int, Meta(ge=1, title="Records of a file at most")] | None = None
+
+
+class FakerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The setting `faker_config`."""
+
+    seed: int | float | str | bool | None = None
+    locale: str | list[str] | None = None
+
+
+def _members(struct: type[msgspec.Struct], **more: Any) -> dict[str, Any]:
+    schema = json_schema(struct)
+    kept = {name: schema[name] for name in ("properties", "required") if schema[name]}
+    return {**kept, "additionalProperties": False, **more}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The settings, checked and typed. Build with `from_config`."""
 
-    api_url: str
-    start: Moment
-    end: Moment | None
-    timezone: str | None
-    lookback: pendulum.Duration
-    filter: Mapping[str, Any] | None
-    page_size: int
-    concurrency: int
-    request_timeout: float
-    max_retries: int
-    on_daily_limit: str
-    is_partner: bool
-    user_ids: tuple[int, ...] | None
-    timezones: Mapping[int, str]
-    exclude_customer_ids: frozenset[int] = frozenset()
-    customer_timezones: Mapping[int, str] = field(default_factory=dict)
-    skips_customers: bool = True
-    access_token: str | None = None
-    login: str | None = None
-    password: str | None = None
+    access_token: (
+        Annotated[
+            str,
+            Meta(
+                examples=["0a1b2c3d4e5f"],
+                title="Access token",
+                description="Permanent or temporary API key from the client area. "
+                "Either this, or login and password.",
+                extra_json_schema=_SECRET,
+            ),
+        ]
+        | None
+    ) = None
+    login: (
+        Annotated[
+            str,
+            Meta(
+                examples=["reports@example.com"],
+                title="Login",
+                description="Login of a user with the right to the API, instead of a key. The "
+                "session is renewed when it ends and logged out at the end.",
+                extra_json_schema=_SENSITIVE,
+            ),
+        ]
+        | None
+    ) = None
+    password: (
+        Annotated[
+            str,
+            Meta(
+                examples=["correct horse"],
+                title="Password",
+                description="Password of `login`.",
+                extra_json_schema=_SECRET,
+            ),
+        ]
+        | None
+    ) = None
+    api_url: Annotated[
+        str,
+        Meta(
+            examples=["https://dataapi.comagic.ru/v2.0"],
+            title="API URL",
+            description="Base URL of the account's brand: CallGear "
+            "https://dataapi.callgear.com/v2.0, CoMagic https://dataapi.comagic.ru/v2.0, "
+            "UIS https://dataapi.uiscom.ru/v2.0.",
+        ),
+    ] = "https://dataapi.callgear.com/v2.0"
+    start_date: Annotated[
+        str,
+        Meta(
+            examples=["2024-01-31", "2024-01-31T08:00:00", "2024-01-31T08:00:00+03:00"],
+            title="Start date",
+            description="First session wanted: a date such as 2024-01-31, or a date and time "
+            "such as 2024-01-31T08:00:00. Without an offset (Z, +03:00) it is read in the "
+            "account's time zone.",
+            extra_json_schema={"pattern": DATE_PATTERN},
+        ),
+    ]
+    end_date: (
+        Annotated[
+            str,
+            Meta(
+                examples=["2024-05-31", "2024-05-31T20:00:00Z"],
+                title="End date",
+                description="Last session wanted, spelled like `start_date`. A date alone is the "
+                "whole of that day. Default: now.",
+                extra_json_schema={"pattern": DATE_PATTERN},
+            ),
+        ]
+        | None
+    ) = None
+    timezone: (
+        Annotated[
+            str,
+            Meta(
+                examples=["Europe/Moscow"],
+                title="Time zone",
+                description="The account's time zone, an IANA name such as Europe/Moscow. "
+                "Default: asked from the API. Required for a partner account, which the API does "
+                "not tell its zone.",
+            ),
+        ]
+        | None
+    ) = None
+    lookback_window: Annotated[
+        str,
+        Meta(
+            examples=["P3D", "PT6H"],
+            title="Look-back window",
+            description="How far before the bookmark a run re-reads, as an ISO 8601 duration of "
+            "at most ten years, since sessions go on changing after they are first seen.",
+        ),
+    ] = "P1D"
+    filter: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                examples=[{"field": "site_id", "operator": "in", "value": [101, 102]}],
+                title="Filter",
+                description="The API's own filter: a condition {field, operator, value} or a "
+                "tree {filters: [...], condition: and|or}.",
+            ),
+        ]
+        | None
+    ) = None
+    page_size: Annotated[
+        int,
+        Meta(ge=1, le=10_000, title="Page size", description="Rows asked per request, 1 to 10000."),
+    ] = 10_000
+    concurrency: Annotated[
+        int,
+        Meta(ge=1, le=64, title="Concurrency", description="Requests in flight at once, 1 to 64."),
+    ] = 4
+    request_timeout: Annotated[
+        float,
+        Meta(
+            gt=0, le=86_400, title="Request timeout", description="Seconds to wait for an answer."
+        ),
+    ] = 300
+    max_retries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            title="Retries",
+            description="How often one request is repeated after a passing fault, with "
+            "exponential back-off and jitter.",
+        ),
+    ] = 8
+    on_daily_limit: Annotated[
+        Literal["fail", "wait"],
+        Meta(
+            title="On daily limit",
+            description="When the day's points are used up: `fail` writes STATE and ends with an "
+            "error, so that the next run goes on from there; `wait` waits for the reset.",
+        ),
+    ] = "fail"
+    account: (
+        Annotated[
+            str,
+            Meta(
+                examples=["north"],
+                max_length=255,
+                title="Account",
+                description="A name of yours for the account: adds a column `account` with it to "
+                "every record and to the key, so that several accounts can share a table.",
+            ),
+        ]
+        | None
+    ) = None
+    account_type: Annotated[
+        Literal["customer", "partner"],
+        Meta(title="Account type", description="`customer`, or `partner` for an agency's account."),
+    ] = "customer"
+    user_ids: (
+        Annotated[
+            tuple[int, ...],
+            Meta(
+                title="User ids",
+                description="Partner: the users to read on behalf of. Default: one of each "
+                "customer.",
+            ),
+        ]
+        | None
+    ) = None
+    exclude_customer_ids: Annotated[
+        frozenset[int],
+        Meta(
+            title="Customers left out",
+            description="Partner: customers that are not read, such as those without the "
+            "components that the report needs.",
+        ),
+    ] = frozenset()
+    on_customer_error: Annotated[
+        Literal["skip", "fail"],
+        Meta(
+            title="On customer error",
+            description="Partner: when a customer cannot be read, `skip` goes on with the others "
+            "and ends with an error that names it, their state saved; `fail` ends at once.",
+        ),
+    ] = "skip"
+    customer_timezones: Annotated[
+        dict[int, str],
+        Meta(
+            examples=[{"7": "Asia/Omsk"}],
+            title="Time zones of customers",
+            description="Partner: zones that differ from `timezone`, as an object customer id -> "
+            "IANA name.",
+        ),
+    ] = {}
+    timezones: Annotated[
+        dict[int, str],
+        Meta(
+            examples=[{"11": "Asia/Omsk"}],
+            title="Time zones of users",
+            description="Partner: zones that differ from `timezone` and `customer_timezones`, as "
+            "an object user id -> IANA name.",
+        ),
+    ] = {}
+    emit_activate_version_messages: Annotated[
+        bool,
+        Meta(
+            title="ACTIVATE_VERSION messages",
+            description="In a FULL_TABLE sync, tell the loader after a complete read that rows "
+            "of former reads can go.",
+        ),
+    ] = False
+    stream_maps: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                examples=[
+                    {"visitor_sessions": {"visitor_ip_address": None, "city": "visitor_city"}}
+                ],
+                title="Stream maps",
+                description="The SDK's [stream maps]"
+                "(https://sdk.meltano.com/en/latest/stream_maps.html): columns hashed, removed, "
+                "computed or renamed, records filtered.",
+            ),
+        ]
+        | None
+    ) = None
+    stream_map_config: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                examples=[{"salt": "of my own"}],
+                title="Values for stream maps",
+                description="Values that expressions of `stream_maps` find in `config`.",
+                extra_json_schema=_SENSITIVE,
+            ),
+        ]
+        | None
+    ) = None
+    faker_config: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                examples=[{"seed": 1, "locale": "en_US"}],
+                title="Faker",
+                description="`seed` and `locale` of the [Faker]"
+                "(https://faker.readthedocs.io/en/master/) that expressions of `stream_maps` find "
+                "as `fake`. Needs the extra `tap-visitor-sessions[faker]`.",
+                extra_json_schema=_members(FakerConfig),
+            ),
+        ]
+        | None
+    ) = None
+    flattening_enabled: Annotated[
+        bool, Meta(title="Flattening", description="Members of objects become columns.")
+    ] = False
+    flattening_max_depth: (
+        Annotated[
+            int, Meta(ge=0, le=100, title="Flattening: depth", description="How deep to flatten.")
+        ]
+        | None
+    ) = None
+    flattening_max_key_length: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=10_000,
+                title="Flattening: longest name",
+                description="Longest name of a flattened column.",
+            ),
+        ]
+        | None
+    ) = None
+    flattening_separator: (
+        Annotated[
+            str,
+            Meta(
+                examples=["."],
+                title="Flattening: separator",
+                description="What stands between the names of which a flattened column's is made.",
+            ),
+        ]
+        | None
+    ) = None
+    batch_config: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                examples=[
+                    {
+                        "encoding": {"format": "jsonl"},
+                        "storage": {"root": "output"},
+                        "batch_size": 5,
+                    }
+                ],
+                title="BATCH files",
+                description="Write files for BATCH messages: `encoding` (`format` jsonl or "
+                "parquet, `compression` gzip or none), `storage` (`root`, `prefix`, `params`), "
+                "`batch_size`. A root of s3://, gs:// or abfs:// needs the extra "
+                "`tap-visitor-sessions[s3]`, `[gcs]` or `[azure]`, parquet `[parquet]`.",
+                extra_json_schema=_members(Batch, **_SENSITIVE),
+            ),
+        ]
+        | None
+    ) = None
 
     def __repr__(self) -> str:
         """Without the secrets."""
-        return f"Settings({self.api_url!r}, start={self.start.value.isoformat()})"
+        return f"Settings({self.api_url!r}, start={self.start_date!r})"
+
+    @cached_property
+    def start(self) -> Moment:
+        """`start_date`."""
+        return Moment.parse("start_date", self.start_date)
+
+    @cached_property
+    def end(self) -> Moment | None:
+        """The last second wanted; None stands for now, as for all that lies in the future."""
+        if self.end_date is None:
+            return None
+        end = Moment.parse("end_date", self.end_date).through()
+        # No zone is more than a day ahead. To read a future would cost a request a quarter.
+        ahead = end.value.replace(tzinfo=end.value.tzinfo or timezone.utc) - self.now
+        return None if ahead > timedelta(days=1) else end
+
+    @cached_property
+    def lookback(self) -> pendulum.Duration:
+        """`lookback_window`."""
+        return parse_duration("lookback_window", self.lookback_window)
+
+    @property
+    def is_partner(self) -> bool:
+        """Whether it is an agency's account."""
+        return self.account_type == "partner"
+
+    @property
+    def skips_customers(self) -> bool:
+        """Whether a run goes on without a customer that cannot be read."""
+        return self.on_customer_error == "skip"
 
     @cached_property
     def now(self) -> datetime:
@@ -233,131 +432,193 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Typed settings of a configuration that `problems` found nothing wrong with."""
-        end = config.get("end_date")
-        users = config.get("user_ids")
-        return cls(
-            api_url=config.get("api_url", DEFAULT_API_URL),
-            start=Moment.parse("start_date", config["start_date"]),
-            end=Moment.parse("end_date", end) if end else None,
-            timezone=config.get("timezone") or None,
-            lookback=_duration(config.get("lookback_window", "P1D")),
-            filter=config.get("filter") or None,
-            page_size=config.get("page_size", 10_000),
-            concurrency=config.get("concurrency", 4),
-            request_timeout=config.get("request_timeout", 300),
-            max_retries=config.get("max_retries", 8),
-            on_daily_limit=config.get("on_daily_limit", "fail"),
-            is_partner=config.get("account_type") == "partner",
-            user_ids=tuple(users) if users else None,
-            timezones=_by_id(config.get("timezones")),
-            exclude_customer_ids=frozenset(config.get("exclude_customer_ids") or ()),
-            customer_timezones=_by_id(config.get("customer_timezones")),
-            skips_customers=config.get("on_customer_error", "skip") == "skip",
-            access_token=config.get("access_token") or None,
-            login=config.get("login") or None,
-            password=config.get("password") or None,
-        )
+        """Typed settings of a configuration, however it is spelled.
+
+        Raises:
+            SettingsError: a value is not what is declared, or a required one is missing.
+        """
+        clean, found = normalized(config)
+        if found:
+            raise SettingsError(found)
+        return msgspec.convert(clean, cls, str_keys=True)
+
+
+SCHEMA: dict[str, Any] = json_schema(Settings)
+"""The settings as a JSON Schema."""
+PROPERTIES: Mapping[str, dict[str, Any]] = SCHEMA["properties"]
+SENSITIVE = frozenset(
+    name for name, schema in PROPERTIES.items() if schema.get("secret") or schema.get("sensitive")
+)
+"""Settings whose values are never shown."""
+_CREDENTIALS = ("access_token", "login", "password")
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def normalized(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The same configuration as values of JSON that fit their declaration, without what is not
+    set; and a line for each value that cannot be read so (it is left out) or is missing.
+
+    Unknown settings stay as they are.
+    """
+    clean: dict[str, Any] = {}
+    found: list[str] = []
+    for name, value in config.items():
+        schema = PROPERTIES.get(name)
+        if schema is None:
+            clean[name] = plain(value)
+        elif not is_unset(value):
+            try:
+                clean[name] = _fitting(name, value, schema)
+            except Misspelled as problem:
+                shown = "" if name in SENSITIVE or kind_of(schema) == "object" else shortened(value)
+                found.append(f"{name}: {problem}{shown and f', not {shown}'}")
+    named = {line.split(":")[0] for line in found}
+    found += [
+        f"{name}: is required, and not set"
+        for name in SCHEMA["required"]
+        if name not in clean and name not in named
+    ]
+    return clean, found
 
 
 def problems(config: Mapping[str, Any]) -> list[str]:
-    """What cannot work in a configuration, beyond its JSON Schema: a line per problem, each
-    beginning with the setting's name."""
-    found = [*_credential_problems(config), *_url_problems(config), *_date_problems(config)]
-    zones = {"timezone": config.get("timezone")}
-    for setting, whose in (("timezones", "user"), ("customer_timezones", "customer")):
-        for key, zone in (config.get(setting) or {}).items():
-            zones[f"{setting}.{key}"] = zone
-            if not str(key).isdigit():
-                found.append(f"{setting}: {key!r} is no {whose} id")
-    found += [
-        f"{setting}: {name!r} is no IANA time zone such as Europe/Moscow"
-        for setting, name in zones.items()
-        if name and not _is_zone(name)
-    ]
-    if config.get("account_type") == "partner" and not config.get("timezone"):
-        found.append("timezone: a partner account must set it, the API does not tell a partner")
-    if config.get("account_type", "customer") == "customer":
-        found += [
-            f"{name}: only for account_type partner"
-            for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones")
-            if config.get(name)
-        ]
-    if config.get("batch_config") and (
-        config.get("stream_maps") or config.get("flattening_enabled")
-    ):
-        # The SDK would announce the mapped schema and write the records unmapped.
-        found.append("batch_config: does not go with stream_maps or flattening_enabled")
-    if config.get("filter"):
-        found += filter_problems(config["filter"])
+    """What cannot work in a configuration: a line per problem, each beginning with the setting's
+    name, and none with the value of a secret."""
+    clean, found = normalized(config)
+    return [" ".join(line.split()) for line in found or _contradictions(clean)]
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """A line for each name that is no setting's, with the nearest that is."""
+    found = []
+    for name in names:
+        if name not in PROPERTIES:
+            close = get_close_matches(name.lower().replace("-", "_"), PROPERTIES, n=1)
+            found.append(
+                f"{' '.join(name.split())}: unknown"
+                + (f": did you mean {close[0]}?" if close else "")
+            )
     return found
 
 
-def _credential_problems(config: Mapping[str, Any]) -> list[str]:
-    token, login, password = (bool(config.get(name)) for name in SECRETS)
-    if token and (login or password):
-        return ["access_token: set either it, or login and password, not both"]
-    if not token and not login and not password:
-        return ["access_token: set it, or login and password"]
-    if login != password:
-        missing = "password" if login else "login"
-        return [f"{missing}: login and password go together"]
-    return []
-
-
-def _url_problems(config: Mapping[str, Any]) -> list[str]:
+def _fitting(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
+    fitting = spelled_out(value, schema)
+    if name in ("timezones", "customer_timezones"):
+        return {key: zone for key, zone in fitting.items() if not is_unset(zone)}
+    if isinstance(fitting, str) and name not in SENSITIVE:
+        fitting = fitting.strip()
     try:
-        url = urlsplit(config.get("api_url", DEFAULT_API_URL))
+        msgspec.convert(fitting, _TYPES[name])
+    except msgspec.ValidationError:
+        raise Misspelled(f"must be {wanted(schema)}") from None
+    return fitting
+
+
+def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in values each of which fits its own declaration."""
+    yield from _credential_problems(clean)
+    yield from _url_problems(clean.get("api_url", PROPERTIES["api_url"]["default"]))
+    yield from _date_problems(clean)
+    yield from _zone_problems(clean)
+    yield from _partner_problems(clean)
+    yield from _output_problems(clean)
+    if "filter" in clean:
+        yield from filter_problems(clean["filter"])
+
+
+def _credential_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    token, login, password = (name in clean for name in _CREDENTIALS)
+    if token and (login or password):
+        yield "access_token: set either it, or login and password, not both"
+    elif not token and not login and not password:
+        yield "access_token: set it, or login and password"
+    elif login != password:
+        yield f"{'password' if login else 'login'}: login and password go together"
+
+
+def _url_problems(text: str) -> Iterator[str]:
+    try:
+        url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
-        return ["api_url: not a URL"]
+        yield "api_url: not a URL"
+        return
     if url.scheme not in {"http", "https"} or not host:
-        return ["api_url: not an http(s) URL"]
-    if url.username or url.password:
-        return ["api_url: must not hold a user or password"]
-    if url.scheme == "http" and host not in _LOOPBACK:
-        return ["api_url: plain http would send the key unencrypted; use https"]
-    return []
+        yield "api_url: not an http(s) URL"
+    elif url.username or url.password:
+        yield "api_url: must not hold a user or password"
+    elif url.scheme == "http" and host not in _LOOPBACK:
+        yield "api_url: plain http would send the key unencrypted; use https"
 
 
-def _date_problems(config: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
-    moments: dict[str, datetime] = {}
+def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    found: dict[str, Moment] = {}
     for name in ("start_date", "end_date"):
-        if config.get(name):
+        if name in clean:
             try:
-                moments[name] = Moment.parse(name, config[name]).value
+                found[name] = Moment.parse(name, clean[name])
             except ConfigError as problem:
-                found.append(str(problem))
+                yield f"{name}: {problem.reason}"
+    if "lookback_window" in clean:
+        try:
+            parse_duration("lookback_window", clean["lookback_window"])
+        except ConfigError as problem:
+            yield f"lookback_window: {problem.reason}"
+    if len(found) == 2:
+        start, end = found["start_date"].value, found["end_date"].through().value
+        same = (start.tzinfo is None) == (end.tzinfo is None)
+        # Of a time with an offset and one without: only what holds in every zone.
+        leeway = timedelta(0) if same else timedelta(days=1)
+        if start.replace(tzinfo=None) - end.replace(tzinfo=None) > leeway:
+            yield "end_date: earlier than start_date"
+
+
+def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    zones = {"timezone": clean.get("timezone")}
+    for setting, whose in (("timezones", "user"), ("customer_timezones", "customer")):
+        for key, zone in clean.get(setting, {}).items():
+            zones[f"{setting}.{key}"] = zone
+            if not (key.isascii() and key.isdigit() and len(key) < 19):
+                yield f"{setting}: {shortened(key)} is no {whose} id"
+    for setting, zone in zones.items():
+        if zone is not None and not _is_zone(zone):
+            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+
+
+def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    if clean.get("account_type") != "partner":
+        for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones"):
+            if clean.get(name):
+                yield f"{name}: only for account_type partner"
+    elif "timezone" not in clean:
+        yield "timezone: a partner account must set it, the API does not tell a partner"
+
+
+def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    for name, struct in (("batch_config", Batch), ("faker_config", FakerConfig)):
+        if clean.get(name):
+            try:
+                msgspec.convert(clean[name], struct, strict=False)
+            except msgspec.ValidationError as problem:
+                yield f"{name}: {problem}{_allowed(name, str(problem))}"
+    if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
+        yield "flattening_max_depth: is required where flattening_enabled is true"
+    if clean.get("batch_config") and (clean.get("stream_maps") or clean.get("flattening_enabled")):
+        # The SDK would announce the mapped schema and write the records unmapped.
+        yield "batch_config: does not go with stream_maps or flattening_enabled"
+
+
+def _allowed(name: str, problem: str) -> str:
+    """The allowed values of the member that msgspec's message names, as an end of it."""
+    schema: Mapping[str, Any] = PROPERTIES[name]
+    for member in problem.partition("`$.")[2].rstrip("`").split("."):
+        schema = schema.get("properties", {}).get(member, {})
+    return f", which must be {wanted(schema)}" if "enum" in schema else ""
+
+
+def _is_zone(name: object) -> bool:
     try:
-        _duration(config.get("lookback_window", "P1D"))
-    except ConfigError as problem:
-        found.append(str(problem))
-    if len(moments) == 2:
-        start, end = (value.replace(tzinfo=None) for value in moments.values())
-        same_kind = len({value.tzinfo for value in moments.values()}) == 1
-        if same_kind and end < start:
-            found.append("end_date: earlier than start_date")
-    return found
-
-
-def _duration(text: str) -> pendulum.Duration:
-    try:
-        parsed = pendulum.parse(text)
-    except (ValueError, TypeError):
-        parsed = None
-    if not isinstance(parsed, pendulum.Duration):
-        raise ConfigError("lookback_window", f"{text!r} is no ISO 8601 duration such as P1D")
-    return parsed
-
-
-def _by_id(zones: Mapping[str, str] | None) -> dict[int, str]:
-    return {int(key): zone for key, zone in (zones or {}).items()}
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        pendulum.timezone(name)
+        pendulum.timezone(str(name))
     except Exception:  # zoneinfo raises several kinds for odd names
         return False
-    return True
+    return isinstance(name, str)

@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.config.storage import storing
 from tap_visitor_sessions.sessions.records import Record, kind_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class Files:
     def write(self, items: list[Item]) -> list[str]:
         """Write a file; its URL as a manifest."""
         self._count += 1
-        return [self._write([item for _, item in items])]
+        storage = self._config.storage
+        with storing(storage.root, storage.params):
+            return [self._write([item for _, item in items])]
 
     def _row(self, record: Record) -> dict[str, Any]:
         row: dict[str, Any] = msgspec.to_builtins(record)

@@ -9,13 +9,23 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.api.client import Client
 from tap_visitor_sessions.api.errors import ConfigError
-from tap_visitor_sessions.config.settings import PROPERTIES, SECRETS, Settings, problems
+from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.settings import (
+    SCHEMA,
+    Settings,
+    SettingsError,
+    normalized,
+    problems,
+    unknown,
+)
+from tap_visitor_sessions.config.storage import storage_problems
 from tap_visitor_sessions.sessions.account import Account
+from tap_visitor_sessions.singer import map_names, maps
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output, exit_soon
 from tap_visitor_sessions.singer.state import check_state
@@ -27,7 +37,7 @@ class TapVisitorSessions(Tap):
 
     name = "tap-visitor-sessions"
     package_name = "tap-visitor-sessions"
-    config_jsonschema: ClassVar[dict[str, Any]] = PROPERTIES.to_dict()
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SCHEMA)
     message_writer_class = Output
 
     def __init__(self, *, catalog: object = None, **more: Any) -> None:
@@ -40,19 +50,28 @@ class TapVisitorSessions(Tap):
         return [VisitorSessions(self)]
 
     def setup_mapper(self) -> None:
-        """The SDK's maps; one that names what is not there is an error."""
+        """The SDK's maps; one that cannot work, or names what is not there, ends the run before
+        it begins.
+
+        Raises:
+            ConfigError: names `stream_maps`, map and column.
+        """
         [stream] = self.streams.values()
         assert isinstance(stream, VisitorSessions)
+        maps.check_config(self.config)
         about = (self.config, stream.name, stream.declared)
         if found := map_names.problems(*about):
             raise ConfigError("stream_maps", "; ".join(found))
         for slip in map_names.slips(*about):
             self.logger.warning("stream_maps: %s", slip)
-        super(Tap, self).setup_mapper()
-        # The SDK's own registers no column of a stream that is not selected: maps then fail.
-        # A copy: maps change the schema that they are given.
-        schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
-        self.mapper.register_raw_stream_schema(stream.name, schema, key)
+        with maps.told("stream_maps" if self.config.get("stream_maps") else "flattening_enabled"):
+            super(Tap, self).setup_mapper()
+            # The SDK's own registers no column of a stream that is not selected: maps then fail.
+            # A copy: maps change the schema that they are given.
+            schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
+            self.mapper.register_raw_stream_schema(stream.name, schema, key)
+        maps.check_expressions(self.config, self.mapper, list(stream.schema["properties"]))
+        maps.name_failures(self.mapper)
 
     @cached_property
     def settings(self) -> Settings:
@@ -102,24 +121,28 @@ class TapVisitorSessions(Tap):
         """Log out of a login session, if there is one."""
         self.client.close()
 
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:
+        """Texts as they are: `normalized` reads them, wherever a setting comes from."""
+        return dict(environment.texts(cls._env_var_prefix, SCHEMA["properties"]))
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """The SDK's check by JSON Schema, without values of secrets, and our own."""
-        found = []
-        try:
-            found = super()._validate_config(raise_errors=raise_errors)
-        except ConfigValidationError as problem:
-            found = problem.errors
-        for name in SECRETS:
-            value = self._config.get(name)
-            if value not in (None, ""):
-                hidden = (line.replace(repr(value), "***") for line in found)
-                found = [line.replace(str(value), "***") for line in hidden]
-        if not found:
-            found = problems(self._config)
-        if found and raise_errors:
-            raise ConfigValidationError(
-                "Config validation failed", errors=found, schema=self.config_jsonschema
-            )
+        """Our own check instead of the SDK's, which shows values of secrets and takes a text for
+        no number. From here on the SDK sees the configuration as it is declared.
+
+        Raises:
+            SettingsError: what cannot work, in one line; for a discovery nothing is needed.
+        """
+        found = problems(self._config)
+        self._config, _ = normalized(self._config)
+        for line in unknown(self._config):
+            self.logger.warning("Setting %s", line)
+        if not raise_errors:
+            return found
+        if not found and self._config.get("batch_config"):
+            found = storage_problems(self._config["batch_config"])
+        if found:
+            raise SettingsError(found)
         return found
 
     def _setup_signal_handlers(self) -> None:
