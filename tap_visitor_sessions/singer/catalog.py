@@ -545,7 +545,8 @@ def _full_table(
         said.append((word, method))
     if said and any(method != said[0][1] for _, method in said):
         text = ", ".join(f"{word} {method}" for word, method in said)
-        notes.append((logging.WARNING, f"The catalog says {text}: taken as {said[0][1]}"))
+        # No warning: a discovered entry says INCREMENTAL, beside what a user's metadata says.
+        notes.append((logging.INFO, f"The catalog says {text}: taken as {said[0][1]}"))
     return bool(said) and said[0][1] == REPLICATION_FULL_TABLE
 
 
