@@ -1,17 +1,14 @@
 """An answer's bytes -> typed, conformed, sorted records.
 
 The types are built from the stream's JSON Schema. A page that fits them is decoded at the
-speed of msgspec; one that does not is conformed value by value, and each column that had
-to give something up is warned about once.
+speed of msgspec; one that does not is conformed value by value (`conforming`).
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import re
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -20,7 +17,8 @@ from typing import Any, get_args
 import msgspec
 
 from tap_visitor_sessions.api.errors import Unreadable
-from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.sessions.conforming import SPELLINGS, Conformer, decoded, kind_of
+from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
@@ -33,22 +31,7 @@ Record = Any
 ORDER = attrgetter("date_time", "id")
 """The order of the stream."""
 
-# Spellings of the page's own example (source: get.visitor_sessions_report).
-SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
-REPLACEMENT = "\ufffd"
 NUL = re.compile(rb"\\u0000")  # measured: twice as fast as `in`
-
-
-def _type_of(schema: Mapping[str, Any]) -> list[str]:
-    kind = schema.get("type", "string")
-    return [kind] if isinstance(kind, str) else list(kind)
-
-
-def kind_of(schema: Mapping[str, Any]) -> str:
-    """One of integer, number, boolean, string, date-time, array, object."""
-    kind = next(name for name in _type_of(schema) if name != "null")
-    return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
-
 
 _SCALARS: dict[str, type] = {
     "integer": int,
@@ -93,136 +76,13 @@ class Empty(msgspec.Struct, frozen=True):
 EMPTY = Empty()
 
 
+_UNFIT = (msgspec.MsgspecError, RecursionError)
+"""What the typed decoders raise of JSON that does not fit them."""
+
+
 class _Key(msgspec.Struct, gc=False):
     id: int
     date_time: datetime
-
-
-class _Warnings:
-    """Each message once for the run, whichever thread meets it first."""
-
-    def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
-
-    def once(self, path: str, what: str) -> None:
-        with self._lock:
-            if (path, what) in self._seen:
-                return
-            self._seen.add((path, what))
-        logger.warning("%s: %s (said once for this column)", path, what)
-
-
-class _Unfit(Exception):
-    """A value that cannot be made to fit; carries what to say of it."""
-
-
-class Conformer:
-    """Makes decoded JSON fit a schema, value by value, saying what it gave up."""
-
-    def __init__(self, properties: Mapping[str, Any], required: Sequence[str]) -> None:
-        self._properties = properties
-        self._required = required
-        self._warnings = _Warnings()
-
-    def rows(self, rows: object) -> list[dict[str, Any]]:
-        """Rows of an answer as dicts that the typed decoder accepts."""
-        if not isinstance(rows, list):
-            raise Unreadable("The API's answer holds no list of sessions")
-        return [self._row(row) for row in rows]
-
-    def _row(self, row: object) -> dict[str, Any]:
-        if not isinstance(row, dict):
-            raise Unreadable("The API's answer holds a session that is not an object")
-        named = {SPELLINGS.get(str(name), str(name)): value for name, value in row.items()}
-        result = self._members("", named, self._properties)
-        for name in self._required:
-            if result.get(name) is None:
-                raise Unreadable(
-                    f"The API sent a session without a usable {name}: nothing can be read past it. "
-                    "Run again; if it stays, report it to the vendor"
-                )
-        return result
-
-    def _members(
-        self, path: str, value: dict[str, Any], properties: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        result = {}
-        for name, item in value.items():
-            here = f"{path}{name}"
-            if name not in properties:
-                self._warnings.once(here, "the API sends it, it is not declared; left out")
-                continue
-            try:
-                result[name] = self._value(here, item, properties[name])
-            except _Unfit as problem:
-                self._warnings.once(here, f"{problem}; emitted as null")
-                result[name] = None
-        return result
-
-    def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
-        if value is None:
-            return None
-        kind = kind_of(schema)
-        if kind == "array":
-            values = value if isinstance(value, list) else [value]
-            return self._items(path, values, schema["items"])
-        if kind == "object":
-            if value == []:  # an empty object, as PHP spells it
-                return None
-            if not isinstance(value, dict):
-                raise _Unfit(f"an object is declared, a {type(value).__name__} came")
-            return self._members(f"{path}.", value, schema["properties"])
-        if kind == "integer":
-            return self._integer(path, value)
-        if kind == "date-time":
-            return _parse_time(value)
-        return self._text(path, value)
-
-    def _items(self, path: str, values: list[Any], schema: Mapping[str, Any]) -> list[Any]:
-        result = []
-        for item in values:
-            try:
-                conformed = self._value(path, item, schema)
-            except _Unfit as problem:
-                self._warnings.once(f"{path}[]", f"{problem}; left out")
-                continue
-            if conformed is not None:
-                result.append(conformed)
-        return result
-
-    def _integer(self, path: str, value: Any) -> int:
-        if isinstance(value, (bool, int)):
-            return int(value)
-        if isinstance(value, str):
-            try:
-                value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-            except ValueError:
-                raise _Unfit("a number is declared, another text came") from None
-        if isinstance(value, float) and value == value and abs(value) != float("inf"):
-            if not value.is_integer():
-                self._warnings.once(path, "a whole number is declared, a fraction came; rounded")
-            return round(value)
-        if isinstance(value, int):
-            return value
-        raise _Unfit(f"a number is declared, a {type(value).__name__} came")
-
-    def _text(self, path: str, value: Any) -> str:
-        if not isinstance(value, str):
-            value = json.dumps(value, ensure_ascii=False)
-        clean = value.replace("\x00", REPLACEMENT)
-        clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if clean != value:
-            self._warnings.once(path, f"NUL or half a character came; replaced by {REPLACEMENT}")
-        return str(clean)
-
-
-def _parse_time(value: Any) -> str:
-    try:
-        datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise _Unfit("a date and time is declared, something else came") from None
-    return str(value)
 
 
 class Decoder:
@@ -274,7 +134,7 @@ class Decoder:
 
     def times(self, raw: Raw) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
-        return [key.date_time for key in self._keys_of(raw)]
+        return [self._wall(key.date_time) for key in self._keys_of(raw)]
 
     def ids(self, raw: Raw) -> list[int]:
         """Only the ids of the rows, cheaply."""
@@ -283,8 +143,18 @@ class Decoder:
     def _keys_of(self, raw: Raw) -> list[Any]:
         try:
             return self._keys.decode(raw)
-        except msgspec.ValidationError:
+        except _UNFIT:
             return self.rows(raw)
+
+    def _wall(self, time: datetime) -> datetime:
+        """A `date_time` as the account's wall clock shows it, in whole seconds. One that came
+        with an offset is an instant."""
+        if time.tzinfo is None:
+            return time.replace(microsecond=0)
+        try:
+            return self._zone.wall(time)
+        except (OverflowError, ValueError):
+            raise Unreadable(f"The API sent a session of {time}: no clock shows it") from None
 
     def rows(self, raw: Raw) -> list[Record]:
         """Rows typed, in the order they came; `date_time` still naive wall clock.
@@ -297,21 +167,33 @@ class Decoder:
         if NUL.search(raw) is None:  # databases cannot store NUL
             try:
                 rows: list[Record] = self._decoder.decode(raw)
-            except msgspec.ValidationError:
+            except _UNFIT:
                 pass
             else:
-                if all(row.date_time.tzinfo is None for row in rows):
-                    return rows
-        return self._conformed(raw)
+                return self._on_the_wall(rows)
+        return self._on_the_wall(self._conformed(raw))
+
+    def _on_the_wall(self, rows: list[Record]) -> list[Record]:
+        for row in rows:
+            time = row.date_time
+            if time.tzinfo is not None or time.microsecond:
+                row.date_time = self._wall(time)
+        return rows
 
     def _look(self, raw: Raw) -> None:
         """Say which columns the first session lacks though they were asked for."""
-        rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
+        try:
+            rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
+        except _UNFIT:
+            return  # said where the rows are decoded
         if not rows:
             return
         self._looked = True
-        row = msgspec.json.decode(rows[0])
-        came = {SPELLINGS.get(name, name) for name in row} if isinstance(row, dict) else set()
+        try:
+            names = msgspec.json.decode(rows[0], type=dict[str, msgspec.Raw])
+        except _UNFIT:
+            names = {}
+        came = {SPELLINGS.get(name, name) for name in names}
         missing = [name for name in self._declared if name not in came]
         if missing:
             logger.warning(
@@ -320,10 +202,11 @@ class Decoder:
             )
 
     def _conformed(self, raw: Raw) -> list[Record]:
-        rows = self._conformer.rows(msgspec.json.decode(raw))
-        typed: list[Record] = msgspec.convert(rows, _list(self._row), strict=False)
-        for row in typed:
-            row.date_time = row.date_time.replace(tzinfo=None)
+        rows = self._conformer.rows(decoded(raw))
+        try:
+            typed: list[Record] = msgspec.convert(rows, _list(self._row), strict=False)
+        except msgspec.ValidationError as problem:
+            raise Unreadable(f"The API's answer cannot be read: {problem}") from None
         return typed
 
     def finish(self, rows: Iterable[Record]) -> list[Record]:
@@ -332,7 +215,10 @@ class Decoder:
         to_utc = self._zone.to_utc
         result = list(rows)
         for row in result:
-            row.date_time = to_utc(row.date_time)
+            try:
+                row.date_time = to_utc(row.date_time)
+            except (OverflowError, ValueError):
+                raise Unreadable(f"The API sent a session of {row.date_time}: no UTC") from None
             for name in self._arrays:
                 value = getattr(row, name)
                 if value is None:
@@ -347,8 +233,15 @@ class Decoder:
                 for item in getattr(row, column):
                     for name in members:
                         time = getattr(item, name)
-                        if time is not None:
-                            setattr(item, name, to_utc(time.replace(tzinfo=None)))
+                        if time is None:
+                            continue
+                        try:
+                            # With an offset, or of an epoch number, it is an instant.
+                            instant = to_utc(time) if time.tzinfo is None else time.astimezone(UTC)
+                        except (OverflowError, ValueError):
+                            instant = None
+                            self._conformer.give_up(f"{column}.{name}", f"{time} has no UTC")
+                        setattr(item, name, instant)
             for name, value in self._extra.items():
                 setattr(row, name, value)
         # Measured: two sorts by one key cost less than one by a pair.

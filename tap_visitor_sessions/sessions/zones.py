@@ -40,9 +40,9 @@ class Zone:
     def first_wall(self, instant: datetime) -> datetime:
         """The earliest wall-clock second, naive, at which a session of `instant` or later
         can be filed: where an end of DST repeats an hour, the hour's first pass."""
-        here = self._wall(instant)
+        here = self.wall(instant)
         # At the very end of a gap: sessions filed inside the gap are read as this instant.
-        return min(here, self._wall(instant - SECOND) + SECOND)
+        return min(here, self.wall(instant - SECOND) + SECOND)
 
     def last_wall(self, instant: datetime) -> datetime:
         """The latest wall-clock second, naive, at which a session read as `instant` or
@@ -53,9 +53,10 @@ class Zone:
             return wall
         first = self._to_utc_exactly(wall)
         change = self._change_between(first, instant)
-        return self._wall(change - SECOND)
+        return self.wall(change - SECOND)
 
-    def _wall(self, instant: datetime) -> datetime:
+    def wall(self, instant: datetime) -> datetime:
+        """What the clock shows at an instant, naive, in whole seconds."""
         return instant.astimezone(self._tz).replace(microsecond=0, tzinfo=None, fold=0)
 
     def _offset(self, wall: datetime, fold: int) -> timedelta:

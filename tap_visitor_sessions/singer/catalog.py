@@ -26,7 +26,7 @@ from singer_sdk.singerlib.catalog import (
 
 from tap_visitor_sessions.api.errors import TapError
 from tap_visitor_sessions.config.schema import ACCOUNT
-from tap_visitor_sessions.sessions.records import kind_of
+from tap_visitor_sessions.sessions.conforming import kind_of
 from tap_visitor_sessions.singer.selection import Change, Piece, as_text, each, only
 
 Names = tuple[str, ...]
