@@ -15,6 +15,7 @@ def main() -> None:
         # Until the tap takes over nothing has been written, so there is nothing to say.
         signal.signal(number, lambda n, _: os._exit(128 + n))
 
+    from tap_visitor_sessions.api.errors import TapError
     from tap_visitor_sessions.singer.cli import Command
     from tap_visitor_sessions.singer.failure import told
 
@@ -26,7 +27,8 @@ def main() -> None:
         Command.cli()
     except Exception as problem:
         logger.error("%s", told(problem))
-        logger.debug("Where it happened", exc_info=problem)
+        if not isinstance(problem, TapError):  # those say all there is
+            logger.debug("Where it happened", exc_info=problem)
         sys.exit(1)
 
 
