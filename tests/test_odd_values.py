@@ -16,12 +16,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from conftest import MakeSandbox
 from fake_api import FakeAnswer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from singer_sdk.plugin_base import PluginBase
+from support import run_tap
+from test_partner import agency, config_of, ids_by_user, rows_of
 
+from sandbox import Faults
 from tap_visitor_sessions.api.envelope import opened
 from tap_visitor_sessions.api.errors import Unreadable
 from tap_visitor_sessions.api.mending import TOO_DEEP, without_halves, without_odd_tokens
@@ -292,6 +296,35 @@ def test_what_is_nested_too_deep_is_a_text() -> None:
     while isinstance(inner, list):
         [inner] = inner
     assert inner == TOO_DEEP
+
+
+# Whole runs
+
+
+@pytest.mark.parametrize(
+    ("column", "token"),
+    [("id", "NaN"), ("id", DEEP), ("date_time", "1e400"), ("date_time", "{}")],
+    ids=["id NaN", "id too deep", "date_time 1e400", "date_time {}"],
+)
+def test_a_session_that_cannot_be_used_costs_a_partner_that_customer_alone(
+    column: str, token: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = rows_of([10, 20, 30], 20)
+
+    def mangle(data: bytes) -> bytes:
+        page = json.loads(data)
+        for session in page:
+            if session["id"] == rows[20][7]["id"]:
+                session[column] = Token(token)
+        return to_json(page).encode()
+
+    sandbox = make_sandbox(**agency(rows), faults=Faults(mangle=mangle))
+    run = run_tap(config_of(sandbox), directory=tmp_path)
+    assert run.code == 1
+    assert {user: len(ids) for user, ids in ids_by_user(run).items()} == {10: 20, 30: 20}
+    assert f"without a usable {column}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len([line for line in run.stderr.splitlines() if "| ERROR" in line]) == 1
 
 
 # Anything anywhere, in all output modes
