@@ -16,13 +16,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from conftest import MakeSandbox
 from fake_api import FakeAnswer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from singer_sdk.plugin_base import PluginBase
+from support import run_tap
+from test_partner import agency, config_of, ids_by_user, rows_of
 
-from tap_visitor_sessions.api.errors import TapError, Unreadable
+from sandbox import Faults
+from tap_visitor_sessions.api.envelope import opened
+from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.api.mending import TOO_DEEP, without_halves, without_odd_tokens
 from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions.records import Decoder
 from tap_visitor_sessions.sessions.zones import Zone
@@ -45,10 +51,22 @@ def to_json(value: Any) -> str:
     if isinstance(value, Token):
         return value.text
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(k)}:{to_json(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(str(k))}:{to_json(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(to_json, value)) + "]"
     return json.dumps(value)
+
+
+DEEP = "[" * 5_000 + "]" * 5_000
+HALF = r'"a\ud83db"'
+TWICE = '{"keyword": "a", "keyword": "b", "group_id": NaN}'
+
+
+def answer_of(rows: list[dict[str, Any]]) -> FakeAnswer:
+    """Rows as the tap gets them: out of the envelope of an answer."""
+    count = len(rows)
+    body = {"id": "1", "result": {"data": rows, "metadata": {"total_items": count}}}
+    return FakeAnswer(bytes(opened(to_json(body).encode(), "1").rows(count)), count)
 
 
 def row(number: int) -> dict[str, Any]:
@@ -77,7 +95,7 @@ def row(number: int) -> dict[str, Any]:
 # One value
 
 
-def emitted(column: str, value: Any, zone: str = MOSCOW) -> dict[str, Any]:
+def emitted(column: str, value: Any, zone: str = MOSCOW) -> Any:
     path = column.split(".")
     changed = row(1)
     if len(path) == 1:
@@ -86,7 +104,7 @@ def emitted(column: str, value: Any, zone: str = MOSCOW) -> dict[str, Any]:
         holder = changed[path[0]]
         (holder[0] if isinstance(holder, list) else holder)[path[1]] = value
     decoder = Decoder(SCHEMA, Zone(ZoneInfo(zone)))
-    [record] = decoder.finish(decoder.rows(to_json([changed]).encode()))
+    [record] = decoder.finish(decoder.rows(answer_of([changed]).data))
     plain: dict[str, Any] = msgspec.to_builtins(record)
     Draft202012Validator(SCHEMA, format_checker=FormatChecker()).validate(plain)
     found = plain[path[0]]
@@ -140,6 +158,14 @@ def test_a_time_is_read_as_what_it_says(
         ("duration", "", MOSCOW),
         ("duration", {"x": 1}, MOSCOW),
         ("duration", "NaN", MOSCOW),
+        ("duration", Token("NaN"), MOSCOW),
+        ("duration", Token("-Infinity"), MOSCOW),
+        ("duration", Token(DEEP), MOSCOW),
+        ("channel", Token(DEEP), MOSCOW),
+        ("channel", Token(f'[{DEEP}, NaN, {HALF}, "]"]'), MOSCOW),
+        (CALL, Token("Infinity"), MOSCOW),
+        (CALL, Token(DEEP), MOSCOW),
+        (GROUP, Token("NaN"), MOSCOW),
         (GROUP, "abc", MOSCOW),
         (GROUP, [[1]], MOSCOW),
     ],
@@ -161,6 +187,12 @@ def test_what_cannot_be_read_is_null_with_one_warning_for_its_column(
         ("channel", {"a": [1]}, '{"a": [1]}'),
         ("channel", 5, "5"),
         ("channel", Token("1e400"), "Infinity"),
+        ("channel", Token("NaN"), "NaN"),
+        ("channel", Token(HALF), "a\ufffdb"),
+        ("channel", Token('["NaN [", NaN, "\\\\"]'), '["NaN [", "NaN", "\\\\"]'),
+        ("hits", Token(DEEP), []),
+        ("integrated_campaign_data.old_banner_ids", Token("[1, NaN, 2, null]"), [1, 2]),
+        ("integrated_campaign_data.old_banner_ids", Token(f"[1, {DEEP}]"), [1]),
         ("hits", {"hit_url": "one"}, [{"hit_time": None, "hit_duration": None, "hit_url": "one"}]),
         ("hits", [None, 7], []),
         ("hits", "x", []),
@@ -222,11 +254,77 @@ def test_a_fraction_of_a_second_of_a_date_time_is_dropped() -> None:
     assert emitted("date_time", f"{DAY} 12:00:00.75") == "2024-05-01T09:00:00Z"
 
 
-def test_nested_beyond_what_can_be_read_is_a_clear_error() -> None:
-    decoder = Decoder(SCHEMA, Zone(ZoneInfo(MOSCOW)))
-    deep = Token("[" * 50_000 + "]" * 50_000)
-    with pytest.raises(TapError):
-        decoder.rows(to_json([{**row(1), "channel": deep}]).encode())
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_is_not_mended(value: Any) -> None:
+    for body in (json.dumps(value).encode(), json.dumps(value, ensure_ascii=False).encode()):
+        assert without_odd_tokens(without_halves(body)) == body
+
+
+@given(st.lists(st.sampled_from(["\ud83d", "\ude97", "\U0001f697", "\\", '"', "u", "d83d", "é"])))
+def test_half_a_character_is_replaced_and_nothing_else(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    want = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert json.loads(without_halves(json.dumps(text).encode())) == want
+
+
+def test_a_member_that_comes_twice_costs_no_session(caplog: pytest.LogCaptureFixture) -> None:
+    campaign = emitted("integrated_campaign_data", Token(TWICE))
+    assert (campaign["keyword"], campaign["group_id"]) == ("b", None)
+    [message] = caplog.messages
+    assert message.startswith(f"{GROUP}: ")
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.booleans())
+def test_what_is_cut_short_stays_so(depth: int, end: int, word: bool) -> None:
+    whole = b'{"a":[' + b"[" * depth + (b"NaN" if word else b'"NaN"') + b"]" * depth + b"],"
+    whole += b'"b":2}'
+    assert json.loads(without_odd_tokens(whole))["b"] == 2
+    with pytest.raises((ValueError, RecursionError)):
+        json.loads(without_odd_tokens(whole[: min(end, len(whole) - 1)]))
+
+
+def test_what_is_nested_too_deep_is_a_text() -> None:
+    raw = b'[{"a":' + DEEP.encode() + b',"b":[1]}]'
+    [mended] = json.loads(without_odd_tokens(raw))
+    assert mended["b"] == [1]
+    inner = mended["a"]
+    while isinstance(inner, list):
+        [inner] = inner
+    assert inner == TOO_DEEP
+
+
+# Whole runs
+
+
+@pytest.mark.parametrize(
+    ("column", "token"),
+    [("id", "NaN"), ("id", DEEP), ("date_time", "1e400"), ("date_time", "{}")],
+    ids=["id NaN", "id too deep", "date_time 1e400", "date_time {}"],
+)
+def test_a_session_that_cannot_be_used_costs_a_partner_that_customer_alone(
+    column: str, token: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = rows_of([10, 20, 30], 20)
+
+    def mangle(data: bytes) -> bytes:
+        page = json.loads(data)
+        for session in page:
+            if session["id"] == rows[20][7]["id"]:
+                session[column] = Token(token)
+        return to_json(page).encode()
+
+    sandbox = make_sandbox(**agency(rows), faults=Faults(mangle=mangle))
+    run = run_tap(config_of(sandbox), directory=tmp_path)
+    assert run.code == 1
+    assert {user: len(ids) for user, ids in ids_by_user(run).items()} == {10: 20, 30: 20}
+    assert f"without a usable {column}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len([line for line in run.stderr.splitlines() if "| ERROR" in line]) == 1
 
 
 # Anything anywhere, in all output modes
@@ -251,6 +349,12 @@ anything = st.recursive(
             Token(HUGE),
             10**400,
             "\x00",
+            Token("NaN"),
+            Token("-Infinity"),
+            Token(DEEP),
+            Token(HALF),
+            Token(TWICE),
+            "0000-00-00 00:00:00",
         ]
     ),
     lambda inner: (
@@ -299,7 +403,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("mode", MODES)
 @settings(
-    max_examples=60,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -330,11 +434,11 @@ def test_anything_anywhere_costs_no_session(
         records = [m["record"] for m in messages if m["type"] == "RECORD"]
         for message in messages:
             for url in message.get("manifest", []) if message["type"] == "BATCH" else []:
-                path = Path(url.removeprefix("file://"))
+                file = Path(url.removeprefix("file://"))
                 if mode == "jsonl":
-                    records += map(json.loads, path.read_text().splitlines())
+                    records += map(json.loads, file.read_text().split("\n")[:-1])
                 else:
-                    records += pq.read_table(path).to_pylist()
+                    records += pq.read_table(file).to_pylist()
     assert [record["id"] for record in records] == [1, 2, 3]
     [schema] = [m["schema"] for m in messages if m["type"] == "SCHEMA"]
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
@@ -347,10 +451,10 @@ def run(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, An
 
     def call(_method: str, params: dict[str, Any]) -> FakeAnswer:
         found = [r for r in rows if params["date_from"] <= r["date_time"] <= params["date_till"]]
-        return FakeAnswer(to_json(found).encode("utf-8", "surrogatepass"), len(found))
+        return answer_of(found)
 
     tap.client.call = call  # type: ignore[method-assign, assignment]
     out = io.StringIO()
     with patch.object(sys, "stdout", out):
         tap.sync_all()
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+    return [json.loads(line) for line in out.getvalue().split("\n") if line]

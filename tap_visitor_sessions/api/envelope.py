@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from tap_visitor_sessions.api.errors import TransientError, number
+from tap_visitor_sessions.api.mending import TOO_DEEP, without_halves, without_odd_tokens
 
 _PIECE = 1 << 20
+_CUT = TOO_DEEP.encode()
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,7 @@ def opened(body: bytes, request_id: str) -> Reply:
         raise TransientError("The answer is not in UTF-8")
     envelope, mended = _parsed(body), False
     if envelope is None:
-        body, mended = _mended(body), True
-        envelope = _parsed(body)
-    if envelope is None:
-        raise TransientError("The answer is no valid JSON")
+        body, envelope, mended = _mended(body)
     result = envelope.result or _Result()
     data = memoryview(result.data)
     _check_members(body, data)
@@ -102,6 +100,22 @@ def _parsed(body: bytes) -> _Envelope | None:
         return None
 
 
+def _mended(body: bytes) -> tuple[bytes, _Envelope, bool]:
+    """An answer made JSON, its envelope, and whether halves of characters were replaced."""
+    whole = without_halves(body)
+    envelope, mended = _parsed(whole), whole
+    if envelope is None:
+        mended = without_odd_tokens(whole)
+        envelope = _parsed(mended)
+    if envelope is None:
+        what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
+        raise TransientError(f"The answer is {what}")
+    data = bytes(envelope.result.data) if envelope.result else b""
+    if mended.count(_CUT) > data.count(_CUT):  # what is too deep is no session's
+        raise TransientError("The answer is no valid JSON")
+    return mended, envelope, whole != body
+
+
 def _is_utf8(body: bytes) -> bool:
     """Whether all of it is UTF-8: msgspec does not look into what stays raw."""
     if body.isascii():
@@ -117,16 +131,6 @@ def _is_utf8(body: bytes) -> bool:
     return True
 
 
-def _mended(body: bytes) -> bytes:
-    """JSON that only the standard library takes: half surrogate pairs become U+FFFD."""
-    try:
-        text = json.dumps(json.loads(body.decode()), ensure_ascii=False)
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-    except (ValueError, RecursionError):
-        what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
-        raise TransientError(f"The answer is {what}") from None
-
-
 def _check_members(body: bytes, data: memoryview) -> None:
     """A member that occurs twice could hide rows: JSON parsers keep one of them."""
     # Without its rows the answer is small, so a slow look at it costs nothing.
@@ -137,13 +141,22 @@ def _check_members(body: bytes, data: memoryview) -> None:
         if at >= 0 and body[end - 100 : end] == data[-100:]:
             frame = body[:at] + b"null" + body[end:]
 
-    def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise TransientError("The answer holds a member twice")
-        return members
-
     try:
-        json.loads(frame, object_pairs_hook=unique)
+        _check_unique(json.loads(frame, object_pairs_hook=_Pairs, parse_int=str))
     except (ValueError, RecursionError):
         raise TransientError("The answer is no valid JSON") from None
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of an object."""
+
+
+def _check_unique(value: object) -> None:
+    """Rows are left out: what occurs twice in one of them hides none."""
+    if not isinstance(value, _Pairs):
+        return
+    if len(dict(value)) != len(value):
+        raise TransientError("The answer holds a member twice")
+    for name, member in value:
+        if name != "data":
+            _check_unique(member)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.api.mending import TOO_DEEP, without_odd_tokens
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
@@ -167,17 +168,18 @@ class Conformer:
 
 
 def decoded(raw: bytes | memoryview) -> Any:
-    """The JSON of an answer's rows as Python's types, whatever the size of its numbers.
+    """The JSON of an answer's rows as Python's types, whatever the size of its numbers and
+    however deep it is nested.
 
     Raises:
-        Unreadable: it is no JSON, or nested too deep.
+        Unreadable: it is no JSON.
     """
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         pass  # a number out of range, perhaps
     try:
-        return json.loads(bytes(raw), parse_int=_whole)
+        return json.loads(without_odd_tokens(bytes(raw)), parse_int=_whole)
     except (ValueError, RecursionError) as problem:
         raise Unreadable(f"The API's answer cannot be read: {type(problem).__name__}") from None
 
@@ -191,9 +193,12 @@ def _whole(digits: str) -> int | float:
 
 def _as_text(value: object) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):
         raise _Unfit("a text is declared, something that is no text came") from None
+    if TOO_DEEP in text:
+        raise _Unfit("a text is declared, something nested too deep came")
+    return text
 
 
 _DIGITS = re.compile(r"[+-]?[0-9]+")
