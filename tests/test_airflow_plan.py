@@ -185,6 +185,21 @@ def test_the_newest_bookmark_counts_and_other_states_do_not() -> None:
     assert bookmarks(states, PREFIX) == {7: "2024-06-01T00:00:00Z"}
 
 
+def test_a_customer_without_sessions_is_known_by_what_has_been_read() -> None:
+    silent = {
+        "context": {"user_id": 80},
+        "customer_id": 8,
+        "read": [["2024-01-01T00:00:00Z", "2024-06-01T00:00:00Z"]],
+    }
+    quiet = silent | {"customer_id": 9, "replication_key_value": "2024-02-01T00:00:00Z"}
+    streams = {"visitor_sessions": {"partitions": [silent, quiet]}}
+    state = {"completed": {"singer_state": {"bookmarks": streams}}}
+    assert bookmarks({f"{PREFIX}customers-8-9": state}, PREFIX) == {
+        8: "2024-06-01T00:00:00Z",
+        9: "2024-06-01T00:00:00Z",
+    }
+
+
 def test_who_is_read() -> None:
     listed = [
         {"customer_id": 2, "user_id": 21, "read": True, "reason": None},

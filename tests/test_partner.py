@@ -315,6 +315,71 @@ def test_a_days_points_that_never_suffice_go_to_the_least_fresh_first(
         sandbox.meters.new_day()
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_points_for_five_a_day_thirty_customers_take_turns(
+    seed: int, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """After n/5 days everyone has been read, and from then on no one waits longer than that,
+    whoever is silent, fails, or has had all its sessions long ago."""
+    source = random.Random(seed)
+    users = [n * 10 for n in range(1, 31)]
+    lively = source.sample(users, 12)
+    sandbox = make_sandbox(
+        **agency({user: rows_of([user], 5)[user] if user in lively else [] for user in users}),
+        limits=Limits(day=7),  # two listings, five customers
+    )
+    wait, last = 6, dict.fromkeys(users, 0)
+    state: dict[str, Any] | None = None
+    turns: dict[int, str] = {}
+    for day in range(1, 2 * wait + 6):
+        config = config_of(
+            sandbox, concurrency=1, start_date="2024-05-01", end_date=f"2024-06-{day:02}"
+        )
+        run = run_tap(config, state=state, directory=tmp_path)
+        assert run.code == 1
+        assert "daily API limit" in run.stderr
+        state = run.state
+        partitions = state["bookmarks"]["visitor_sessions"]["partitions"]
+        now = {p["context"]["user_id"]: p["read_at"] for p in partitions if "read_at" in p}
+        had = [user for user in now if now[user] != turns.get(user)]
+        assert len(had) == 5
+        last |= dict.fromkeys(had, day)
+        turns = now
+        if day >= wait:
+            assert min(last.values()) > day - wait, (day, last)
+        sandbox.meters.new_day()
+    assert {u for u in users if u in bookmarks(state or {})} == {*lively}
+
+
+def test_a_customer_that_takes_more_than_a_days_points_holds_up_nobody(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """Six years at four points a day: its windows take a week, the others come in between."""
+    sandbox = make_sandbox(
+        sessions=0,
+        partner={1: [10], 2: [20], 3: [30]},
+        rows_by_user=rows_of([20, 30], 5),
+        limits=Limits(day=6),
+    )
+    config = config_of(sandbox, concurrency=1, start_date="2018-04-30")
+    state: dict[str, Any] | None = None
+    read = defaultdict(int)
+    for _ in range(24):
+        sandbox.calls.clear()
+        run = run_tap(config, state=state, directory=tmp_path)
+        state = run.state
+        for call in sandbox.reports:
+            read[call.params["user_id"]] += call.mnemonic is None
+        if run.code == 0:
+            break
+        sandbox.meters.new_day()
+    else:
+        pytest.fail("never came to an end")
+    assert set(bookmarks(state)) == {20, 30}
+    least = min(read.values())
+    assert max(read.values()) <= 1.5 * least, read  # the look-back of each turn included
+
+
 def test_customers_lists_them_as_json(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(
         sessions=0, partner={1: [11, 12], 2: [21], 3: []}, statuses={2: "limit_lock"}

@@ -98,8 +98,8 @@ def test_a_folder_is_made_and_a_batch_size_may_be_a_text(
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that speaks S3 on loopback, with the bucket `sessions`."""
-    pytest.importorskip("moto", reason="moto is not installed: pip install --group test")
-    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install --group test")
+    pytest.importorskip("moto", reason="moto is not installed: pip install --group dev")
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install --group dev")
     import boto3
     from moto.server import ThreadedMotoServer
 

@@ -105,8 +105,9 @@ def readable(
 
 
 def bookmarks(states: Mapping[str, Any], prefix: str) -> dict[int, str]:
-    """Customer id -> the newest bookmark of its day-by-day reading, whichever state id holds
-    it: so customers may be grouped anew at any time.
+    """Customer id -> how far its day-by-day reading has come, whichever state id holds it: so
+    customers may be grouped anew at any time. It is the later of the bookmark and the end of what
+    has been read: a customer without sessions has no bookmark.
 
     Args:
         states: What `meltano state export` printed.
@@ -120,7 +121,8 @@ def bookmarks(states: Mapping[str, Any], prefix: str) -> dict[int, str]:
             streams = ((part or {}).get("singer_state") or {}).get("bookmarks") or {}
             for partition in streams.get(STREAM, {}).get("partitions", []):
                 customer_id = partition.get("customer_id")
-                value = partition.get("replication_key_value")
+                ends = [end for _, end in partition.get("read") or []]
+                value = max([partition.get("replication_key_value") or "", *ends])
                 if customer_id is not None and value:
                     newest[customer_id] = max(value, newest.get(customer_id, ""))
     return newest
