@@ -460,6 +460,13 @@ def test_a_version_is_activated_after_a_complete_read_only(
     assert warnings_of(again) == ""
 
 
+def test_no_version_with_batch(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    config = config_of(make_sandbox(), emit_activate_version_messages=True, **MODES[2])
+    run = run_tap(config, directory=tmp_path)
+    assert (run.code, run.messages) == (1, [])
+    assert "emit_activate_version_messages" in errors(run)[0]
+
+
 def test_no_version_of_a_partner_of_whom_a_customer_failed(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:

@@ -606,6 +606,9 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     if clean.get("batch_config") and (clean.get("stream_maps") or clean.get("flattening_enabled")):
         # The SDK would announce the mapped schema and write the records unmapped.
         yield "batch_config: does not go with stream_maps or flattening_enabled"
+    if clean.get("batch_config") and clean.get("emit_activate_version_messages"):
+        # Rows of files have no version: a loader would drop them as it activates one.
+        yield "batch_config: does not go with emit_activate_version_messages"
 
 
 def _allowed(name: str, problem: str) -> str:
