@@ -364,7 +364,11 @@ def sessions(count: int = 400) -> list[Row]:
 
 
 def tap(
-    sandbox: Sandbox, folder: Path, state: dict[str, Any] | None = None, **settings: Any
+    sandbox: Sandbox,
+    folder: Path,
+    state: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Run:
     """A run of the tap up to the last session: what a next run reads again lies before it."""
     config = {
@@ -374,7 +378,7 @@ def tap(
         "end_date": max(row["date_time"] for row in sandbox.rows()).replace(" ", "T"),
         **settings,
     }
-    return run_tap(config, state=state, directory=folder).check()
+    return run_tap(config, state=state, catalog=catalog, directory=folder).check()
 
 
 def change(sandbox: Sandbox) -> None:

@@ -1,0 +1,117 @@
+"""What docs/loaders.md says under "What to know" of target-postgres."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from loading import DOCS, ZONE, Loader, Postgres, sessions, tap
+from support import run_tap
+
+from sandbox import Sandbox
+
+NAME = "target-postgres"
+MakeLoader = Callable[..., Loader]
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return make_sandbox(rows=sessions(), timezone=ZONE)
+
+
+def catalog_of(sandbox: Sandbox, folder: Path, **root: Any) -> dict[str, Any]:
+    config = {"access_token": "x", "start_date": "2024-05-01", "api_url": sandbox.url}
+    catalog: dict[str, Any] = json.loads(run_tap(config, "--discover", directory=folder).stdout)
+    for item in catalog["streams"][0]["metadata"]:
+        if item["breadcrumb"] == []:
+            item["metadata"] |= {"selected": True, **root}
+    return catalog
+
+
+@pytest.mark.parametrize("method", ["append-only", "upsert", "overwrite"])
+def test_load_method_changes_nothing(
+    method: str, sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME, load_method=method)
+    loader.load(tap(sandbox, tmp_path))
+    loader.load(tap(sandbox, tmp_path, start_date="2024-05-20"))
+    assert loader.table() == loader.expected(sandbox.rows())
+
+
+def test_a_column_selected_later_is_filled_for_what_is_read_from_then_on(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    catalog = catalog_of(sandbox, tmp_path)
+    for item in catalog["streams"][0]["metadata"]:
+        if item["breadcrumb"] == ["properties", "channel"]:
+            item["metadata"]["selected"] = False
+    first = tap(sandbox, tmp_path, catalog=catalog)
+    loader.load(first)
+    second = tap(sandbox, tmp_path, first.state)
+    loader.load(second)
+    count = "SELECT count(channel) AS n FROM visitor_sessions"
+    assert 0 < len(second.records) < 400
+    [row] = loader.query(count)
+    assert row["n"] == sum(record["channel"] is not None for record in second.records)
+    loader.load(tap(sandbox, tmp_path))
+    assert loader.table() == loader.expected(sandbox.rows())
+
+
+def test_date_time_made_a_timestamptz_stays_one(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    first = tap(sandbox, tmp_path)
+    loader.load(first)
+    assert isinstance(loader, Postgres)
+    [statement] = re.findall(r"ALTER TABLE .*?'UTC'", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    with psycopg.connect(loader.uri, autocommit=True) as connection:
+        connection.execute(statement.encode())
+    loader.load(first)
+    [row] = loader.query("SELECT pg_typeof(date_time)::text AS kind FROM visitor_sessions LIMIT 1")
+    assert row["kind"] == "timestamp with time zone"
+    assert loader.table() == loader.expected(sandbox.rows())
+
+
+def test_a_version_drops_what_the_span_does_not_hold(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME, hard_delete=True, activate_version=True)
+    catalog = catalog_of(sandbox, tmp_path, **{"replication-method": "FULL_TABLE"})
+    more = {"catalog": catalog, "emit_activate_version_messages": True}
+    whole = tap(sandbox, tmp_path, **more)
+    loader.load(whole)
+    assert len(loader.table()) == 400
+    time.sleep(1.1)  # a version is a second
+    part = tap(sandbox, tmp_path, whole.state, start_date="2024-05-20", **more)
+    loader.load(part)
+    assert len(loader.table()) == len(part.records) < 400
+    assert "ACTIVATE_VERSION follows" in part.stderr
+
+
+def test_accounts_in_one_table_have_the_account_in_their_key(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    for account in ("shop", "agency", "shop"):
+        loader.load(tap(sandbox, tmp_path, account=account))
+    found = loader.query(
+        "SELECT account, count(*) AS n FROM visitor_sessions GROUP BY 1 ORDER BY 1"
+    )
+    assert [(row["account"], row["n"]) for row in found] == [("agency", 400), ("shop", 400)]
+
+
+def test_an_account_set_later_wants_a_table_of_its_own(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    loader.load(tap(sandbox, tmp_path))
+    assert loader.run(tap(sandbox, tmp_path, account="shop").stdout).returncode == 1
+    assert len(loader.table()) == 400
