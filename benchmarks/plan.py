@@ -140,7 +140,9 @@ class Loads:
 def loads(options: argparse.Namespace) -> Loads:
     """Make up customers and cut their windows."""
     days = round(options.years * 365)
-    count = options.customers
+    silent = round(options.customers * options.silent)
+    count = options.customers - silent
+    nobody = Traffic(0, days, options.shape, seed=options.seed)
     kinds = max(min(count, 30, SAMPLED_SESSIONS // max(round(options.per_day * days), 1)), 1)
     end = START + days * DAY
     lookback = timedelta(days=options.lookback)
@@ -156,12 +158,17 @@ def loads(options: argparse.Namespace) -> Loads:
             found = requests(traffic, since, till, options.page_size)
             runs.append((found, traffic.count(since, till)))
 
-    def load(found: Sequence[Requests], total: int) -> Load:
-        return Load([found[i % kinds] for i in range(count)], round(total / kinds * count))
+    # Their windows once; then, since STATE says how far they have been read, the look-back.
+    still_all = requests(nobody, START, end, options.page_size)
+    still_daily = requests(nobody, max(end - DAY - lookback, START), end, options.page_size)
+
+    def load(found: Sequence[Requests], total: int, still: Requests = still_daily) -> Load:
+        whole = [*(found[i % kinds] for i in range(count)), *[still] * silent]
+        return Load(whole, round(total / kinds * count))
 
     days_of_week = [load([r for r, _ in runs], sum(total for _, total in runs)) for runs in daily]
     return Loads(
-        load(backfill, sessions),
+        load(backfill, sessions, still_all),
         max(days_of_week, key=lambda run: (run.requests, run.sessions)),
         sum(run.requests for run in days_of_week) / len(days_of_week),
     )
@@ -313,6 +320,7 @@ def parser(figures: Measured) -> argparse.ArgumentParser:
     add("--page-size", type=int, default=PAGE)
     add("--lookback", type=float, default=1.0, help="days that a daily run reads again")
     add("--shape", choices=SHAPES, default="daily", help="how sessions spread over time")
+    add("--silent", type=float, default=0.0, help="share of the customers without a session, 0..1")
     add("--seed", type=int, default=1)
     add("--records-per-second", type=float, default=figures.records_per_second)
     add("--session-bytes", type=float, default=round(figures.session_bytes))
@@ -331,6 +339,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.error("customers, years, per-day, concurrency, processes, megabits: above 0")
     if not 1 <= options.page_size <= PAGE or options.records_per_second <= 0:
         command.error(f"page-size: 1 to {PAGE}; records-per-second: above 0")
+    if not 0 <= options.silent < 1 or round(options.customers * (1 - options.silent)) < 1:
+        command.error("silent: 0 or more, and less than 1; one customer has sessions")
     if options.processes > options.customers or round(options.years * 365) < 7:
         command.error("no more processes than customers, and a week of sessions at least")
     shown = markdown if options.markdown else table

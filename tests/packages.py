@@ -29,7 +29,10 @@ from sandbox import Sandbox
 ROOT = Path(__file__).parent.parent
 MINORS = range(10, 15)
 PART = [
-    *(f"tests/test_{name}.py" for name in ("windows", "zones", "filters", "schema", "records")),
+    *(
+        f"tests/test_{name}.py"
+        for name in ("windows", "zones", "filters", "schema", "records", "marks", "state")
+    ),
     *(f"tests/test_{name}.py" for name in ("reader", "client", "sdk_standard", "lanes", "tap")),
     # These take minutes and meet nothing of Python or of a dependency that the others do not.
     "--deselect=tests/test_lanes.py::"

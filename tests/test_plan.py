@@ -46,6 +46,31 @@ def foretold(seed: int) -> tuple[Traffic, Requests]:
     return traffic, requests(traffic, START, START + DAYS * DAY, PAGE)
 
 
+def test_a_silent_customer_costs_its_windows_once_and_then_one_request_a_day(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    options = plan.parser(plan.measured()).parse_args(
+        ["--customers", "4", "--silent", "0.75", "--years", "0.5", "--per-day", "1"]
+    )
+    found = plan.loads(options)
+    quiet = plan.loads(
+        plan.parser(plan.measured()).parse_args(
+            ["--customers", "1", "--years", "0.5", "--per-day", "1"]
+        )
+    )
+    days = round(0.5 * 365)
+    sandbox = make_sandbox(rows=[], timezone="UTC")
+    end = (START + days * DAY - timedelta(seconds=1)).isoformat()
+    first = run_tap(config_of(sandbox, end_date=end), directory=tmp_path)
+    once = len(sandbox.reports)
+    assert once == (found.backfill.requests - quiet.backfill.requests) / 3
+    later = (START + (days + 1) * DAY - timedelta(seconds=1)).isoformat()
+    run_tap(config_of(sandbox, end_date=later), state=first.state, directory=tmp_path)
+    assert len(sandbox.reports) == once + 1
+    assert (found.daily.requests - quiet.daily.requests) / 3 == 1
+    assert found.backfill.sessions == quiet.backfill.sessions
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_requests_and_time_under_latency_are_those_of_a_real_run(
     concurrency: int, make_sandbox: MakeSandbox, tmp_path: Path
