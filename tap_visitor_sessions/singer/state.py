@@ -63,13 +63,13 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
     notes = []
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if len(lines) == 1:
             raise StateError(f"{where} is no JSON: {CURE}") from None
         notes.append(f"{where} has {len(lines)} lines: the last is taken")
         try:
             value = json.loads(lines[-1])
-        except ValueError:
+        except (ValueError, RecursionError):
             raise StateError(f"The last line of {where} is no JSON: {CURE}") from None
     if value is None:
         return {}, notes, [f"{where} is null: everything from start_date on is read"]
