@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,17 +36,17 @@ from tap_visitor_sessions.config.schema import (
 )
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.customers import Failures
-from tap_visitor_sessions.sessions.marks import Marks, Reading
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.sessions.records import Decoder, Record
-from tap_visitor_sessions.sessions.zones import SECOND, Zone
+from tap_visitor_sessions.sessions.zones import Zone
 from tap_visitor_sessions.singer import state
 from tap_visitor_sessions.singer.batches import Files, Item
 from tap_visitor_sessions.singer.catalog import Declaration, handed, wanted
 from tap_visitor_sessions.singer.output import Output, RecordLines, drained
 from tap_visitor_sessions.singer.selection import Selection
+from tap_visitor_sessions.singer.standing import Standing
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
@@ -84,9 +83,6 @@ class VisitorSessions(Stream):
         self._is_partner = is_partner
         self._open_pipeline: Pipeline[int | None, list[Record]] | None = None
         self._progress = Progress()
-        self._readings: dict[int | None, Reading] = {}
-        self._turn = ""
-        self._said: set[str] = set()
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log a message. What the SDK says of an error that it passes on is no second error."""
@@ -125,19 +121,12 @@ class VisitorSessions(Stream):
 
     @cached_property
     def _users(self) -> dict[int, User]:
-        """Partner: the users to read, in turn: who was read the longest ago comes first, so that
-        with whatever points a day has each has its turn."""
-        users, missing = self._source.account.users([known.user_id for known in self._known])
+        """Partner: the users to read, in turn."""
+        known = [known.user_id for known in self._standing.known]
+        users, missing = self._source.account.users(known)
         for who, reason in missing.items():
             self._failures.missing(who, reason)
-
-        def place(user: User) -> tuple[str, datetime, int]:
-            marks = self._former(user)
-            # An older version kept no turns: those that it has read come after the never read.
-            never = datetime.min.replace(tzinfo=timezone.utc)
-            return marks.turn, marks.until or never, user.user_id
-
-        return {user.user_id: user for user in sorted(users, key=place)}
+        return {user.user_id: user for user in self._standing.in_turn(users)}
 
     @cached_property
     def _failures(self) -> Failures:
@@ -158,7 +147,7 @@ class VisitorSessions(Stream):
         def span_of(user_id: int | None) -> Span[T]:
             user = None if user_id is None else self._users[user_id]
             zone = account.zone(user)
-            reading = self._opened(user, zone)
+            reading = self._standing.opened(user, zone)
             values = {n: self._account_name if n == ACCOUNT else getattr(user, n) for n in added}
             here = decoder.of_account(zone, values)
             query = Query(selection.asked, page_size, settings.filter, user_id)
@@ -232,111 +221,33 @@ class VisitorSessions(Stream):
         return self.replication_method == REPLICATION_INCREMENTAL
 
     @cached_property
-    def _known(self) -> list[state.Known]:
-        """Partner: what former runs say of its users, those first that were read the furthest."""
-        return state.partitions_of(self.stream_state)
-
-    @cached_property
-    def _marks_by_user(self) -> dict[int, Marks]:
-        return {known.user_id: known.marks for known in self._known}
-
-    @cached_property
-    def _marks_by_customer(self) -> dict[int, Marks]:
-        whose = {known.customer_id: known.marks for known in reversed(self._known)}
-        return {customer: marks for customer, marks in whose.items() if customer is not None}
-
-    def _former(self, user: User | None) -> Marks:
-        """The marks of former runs."""
-        if user is None:
-            return state.marks_of(self.stream_state)
-        own = self._marks_by_user.get(user.user_id)
-        if own is None and self._source.settings.user_ids is None:
-            # A customer's users see the same sessions: go on where the one before has stopped.
-            own = self._marks_by_customer.get(user.customer_id)
-        return own or Marks()
-
-    def _opened(self, user: User | None, zone: Zone) -> Reading:
-        """What is to be read of an account, and its marks from here on."""
-        settings = self._source.settings
-        start, end = settings.start.value, settings.end.value if settings.end else settings.now
-        first = zone.first_wall(start) if start.tzinfo else start
-        last = zone.last_wall(end) if end.tzinfo else end
-        former = self._former(user)
-        marks = former.taken_over(zone.to_utc(first), settings.now)
-        reading = Reading(
-            marks,
-            first,
-            last + SECOND,
-            zone,
-            settings.now,
-            settings.lookback,
-            afresh=not self._is_incremental,
+    def _standing(self) -> Standing:
+        return Standing(
+            self._source.settings,
+            self._progress_of,
+            self.logger,
+            incremental=self._is_incremental,
+            announces_version=self._announces_version,
         )
-        user_id = user.user_id if user else None
-        self._readings[user_id] = reading
-        if user is not None:
-            state.name_customer(self._progress_of(user_id), user.customer_id)
-        self._keep(user_id)
-        whose = f" of {user}" if user else ""
-        spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
-        self.logger.info("Reading sessions%s %s", whose, spans or "of no time")
-        self._tell_of_span(reading, whose)
-        return reading
-
-    def _tell_of_span(self, reading: Reading, whose: str) -> None:
-        """Warn where the span wanted and the one read before do not go together."""
-        settings, marks = self._source.settings, reading.marks
-        start, end = reading.span
-        if start > settings.now:
-            self._warn_once("start_date lies in the future: there are no sessions to read yet")
-        elif self._is_incremental and settings.end and marks.until and end < marks.until:
-            self._warn_once(
-                f"end_date lies before {state.spelled(marks.until)}, up to which the sessions"
-                f"{whose} have been read: those are not read again. To read a span again, "
-                "run with a state of its own, or a full refresh"
-            )
-        if self._announces_version and any(a < start or b > end for a, b in marks.read):
-            self._warn_once(
-                f"ACTIVATE_VERSION follows, and sessions{whose} from "
-                f"{state.spelled(marks.read[0][0])} to {state.spelled(marks.read[-1][1])} have "
-                "been loaded before: the loader drops those outside of start_date and end_date"
-            )
-
-    def _warn_once(self, message: str) -> None:
-        kind = message[:20]
-        if kind not in self._said:
-            self._said.add(kind)
-            self.logger.warning("%s", message)
 
     def _progress_of(self, user_id: int | None) -> dict[str, Any]:
         """The part of the state that holds the marks."""
         return self.get_context_state(None if user_id is None else {"user_id": user_id})
 
-    def _keep(self, user_id: int | None) -> None:
-        """Put the marks of a reading into the state. It is said when the next STATE is."""
-        marks = self._readings[user_id].marks
-        state.write_marks(self._progress_of(user_id), marks, with_bookmark=self._is_incremental)
+    def _take_turn(self, user_id: int | None) -> None:
+        """A partner's customer has had its turn in this run."""
+        self._standing.take_turn(user_id)
         self.state_manager.is_flushed = False
 
     def _advance(self, context: Context | None, date_time: datetime) -> None:
         """All sessions up to this one have been written."""
-        user_id = _user_id(context)
-        self._readings[user_id].emitted(date_time)
-        self._keep(user_id)
+        self._standing.advance(_user_id(context), date_time)
+        self.state_manager.is_flushed = False
 
     def _finished(self, context: Context | None, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been written."""
-        user_id = _user_id(context)
-        self._readings[user_id].finished(wall)
-        self._keep(user_id)
-
-    def _take_turn(self, user_id: int | None) -> None:
-        """A partner's customer has had its turn in this run."""
-        if user_id is not None and user_id in self._readings:
-            self._turn = state.next_turn(self._turn or state.latest_turn(self._known))
-            reading = self._readings[user_id]
-            reading.marks = replace(reading.marks, turn=self._turn)
-            self._keep(user_id)
+        self._standing.finished(_user_id(context), wall)
+        self.state_manager.is_flushed = False
 
     def _increment_stream_state(
         self, latest_record: Mapping[str, Any], *, context: Context | None = None
@@ -460,27 +371,14 @@ class VisitorSessions(Stream):
         if not self._announces_version or self._stream_version is None:
             return
         self._write_activate_version_message(self._stream_version)
-        for user_id, reading in self._readings.items():
-            # The loader holds no more than the span of this run.
-            reading.marks = replace(reading.marks, read=()).with_read([reading.span])
-            reading.marks = reading.marks.taken_over(reading.span[0], self._source.settings.now)
-            self._keep(user_id)
+        self._standing.version_activated()
+        self.state_manager.is_flushed = False
         self._write_state_message()
 
     def _summarize(self) -> None:
         client = self._source.client
-        figures = self._progress.figures() | client.figures() | self._reached()
+        figures = self._progress.figures() | client.figures() | self._standing.reached()
         self.logger.info(SUMMARY, figures, extra={"summary": figures})
-
-    def _reached(self) -> dict[str, str | None]:
-        """How far the run came: a partner's, where the customer stands that is furthest behind."""
-        marks = [reading.marks for reading in self._readings.values()]
-        bookmarks = [one.bookmark for one in marks if one.bookmark]
-        untils = [one.until for one in marks if one.until]
-        return {
-            "bookmark": state.spelled(min(bookmarks)) if bookmarks else None,
-            "read_until": state.spelled(min(untils)) if untils else None,
-        }
 
     def _contexts(self, context: Context | None) -> list[Context | None]:
         """The partitions to read; None stands for the stream of a customer's account."""

@@ -1,0 +1,184 @@
+"""Where each account stands: the marks of former runs, those of this one, and the state between.
+
+An account is that of a customer (its key is None), or of a partner's user (its id).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import cached_property
+
+from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.marks import Marks, Reading
+from tap_visitor_sessions.sessions.zones import SECOND, Zone
+from tap_visitor_sessions.singer import state
+
+Account = int | None
+
+
+class Standing:
+    """How far the accounts of one run have been read.
+
+    Args:
+        progress_of: The part of the SDK's state that belongs to an account; that of None is the
+            stream's.
+        incremental: Whether the run goes on from its bookmark; else all is read afresh.
+        announces_version: Whether ACTIVATE_VERSION follows.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress_of: Callable[[Account], state.Progress],
+        logger: logging.Logger,
+        *,
+        incremental: bool,
+        announces_version: bool,
+    ) -> None:
+        self._settings = settings
+        self._progress_of = progress_of
+        self._logger = logger
+        self._incremental = incremental
+        self._announces_version = announces_version
+        self._readings: dict[Account, Reading] = {}
+        self._turn = ""
+        self._said: set[str] = set()
+
+    # Former runs
+
+    @cached_property
+    def known(self) -> list[state.Known]:
+        """Partner: what former runs say of its users, those first that were read the furthest."""
+        return state.partitions_of(self._progress_of(None))
+
+    @cached_property
+    def _by_user(self) -> dict[int, Marks]:
+        return {known.user_id: known.marks for known in self.known}
+
+    @cached_property
+    def _by_customer(self) -> dict[int, Marks]:
+        whose = {known.customer_id: known.marks for known in reversed(self.known)}
+        return {customer: marks for customer, marks in whose.items() if customer is not None}
+
+    def _former(self, user: User | None) -> Marks:
+        if user is None:
+            return state.marks_of(self._progress_of(None))
+        own = self._by_user.get(user.user_id)
+        if own is None and self._settings.user_ids is None:
+            # A customer's users see the same sessions: go on where the one before has stopped.
+            own = self._by_customer.get(user.customer_id)
+        return own or Marks()
+
+    def in_turn(self, users: Iterable[User]) -> list[User]:
+        """Who was read the longest ago comes first, so that with whatever points a day has each
+        has its turn; before them those never read, by id."""
+        never = datetime.min.replace(tzinfo=timezone.utc)
+
+        def place(user: User) -> tuple[str, datetime, int]:
+            marks = self._former(user)
+            # An older version kept no turns: those that it has read come after the never read.
+            return marks.turn, marks.until or never, user.user_id
+
+        return sorted(users, key=place)
+
+    # This run
+
+    def opened(self, user: User | None, zone: Zone) -> Reading:
+        """What is to be read of an account, and its marks from here on."""
+        settings = self._settings
+        start, end = settings.start.value, settings.end.value if settings.end else settings.now
+        first = zone.first_wall(start) if start.tzinfo else start
+        last = zone.last_wall(end) if end.tzinfo else end
+        marks = self._former(user).taken_over(zone.to_utc(first), settings.now)
+        reading = Reading(
+            marks,
+            first,
+            last + SECOND,
+            zone,
+            settings.now,
+            settings.lookback,
+            afresh=not self._incremental,
+        )
+        account = user.user_id if user else None
+        self._readings[account] = reading
+        if user is not None:
+            state.name_customer(self._progress_of(account), user.customer_id)
+        self._keep(account)
+        whose = f" of {user}" if user else ""
+        spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
+        self._logger.info("Reading sessions%s %s", whose, spans or "of no time")
+        self._tell_of_span(reading, whose)
+        return reading
+
+    def _tell_of_span(self, reading: Reading, whose: str) -> None:
+        """Warn where the span wanted and the one read before do not go together."""
+        settings, marks = self._settings, reading.marks
+        start, end = reading.span
+        if start > settings.now:
+            self._warn_once("start_date", "lies in the future: there are no sessions to read yet")
+        elif self._incremental and settings.end and marks.until and end < marks.until:
+            self._warn_once(
+                "end_date",
+                f"lies before {state.spelled(marks.until)}, up to which the sessions{whose} have "
+                "been read: those are not read again. To read a span again, run with a state of "
+                "its own, or a full refresh",
+            )
+        if self._announces_version and any(a < start or b > end for a, b in marks.read):
+            self._warn_once(
+                "ACTIVATE_VERSION",
+                f"follows, and sessions{whose} from {state.spelled(marks.read[0][0])} to "
+                f"{state.spelled(marks.read[-1][1])} have been loaded before: the loader drops "
+                "those outside of start_date and end_date",
+            )
+
+    def _warn_once(self, what: str, message: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self._logger.warning("%s %s", what, message)
+
+    def advance(self, account: Account, date_time: datetime) -> None:
+        """All sessions up to this one have been written."""
+        self._readings[account].emitted(date_time)
+        self._keep(account)
+
+    def finished(self, account: Account, wall: datetime) -> None:
+        """All sessions filed before a wall-clock second have been written."""
+        self._readings[account].finished(wall)
+        self._keep(account)
+
+    def take_turn(self, account: Account) -> None:
+        """A partner's customer has had its turn in this run."""
+        if account is not None and account in self._readings:
+            self._turn = state.next_turn(self._turn or state.latest_turn(self.known))
+            reading = self._readings[account]
+            reading.marks = replace(reading.marks, turn=self._turn)
+            self._keep(account)
+
+    def version_activated(self) -> None:
+        """From here on the loader holds no more than the spans of this run."""
+        for account, reading in self._readings.items():
+            only = replace(reading.marks, read=()).with_read([reading.span])
+            reading.marks = only.taken_over(reading.span[0], self._settings.now)
+            self._keep(account)
+
+    def reached(self) -> dict[str, str | None]:
+        """How far the run came: a partner's, where the customer stands that is furthest behind."""
+        marks = [reading.marks for reading in self._readings.values()]
+        bookmarks = [one.bookmark for one in marks if one.bookmark]
+        untils = [one.until for one in marks if one.until]
+        return {
+            "bookmark": state.spelled(min(bookmarks)) if bookmarks else None,
+            "read_until": state.spelled(min(untils)) if untils else None,
+        }
+
+    def _keep(self, account: Account) -> None:
+        """Put the marks into the state. It is said when the next STATE is."""
+        state.write_marks(
+            self._progress_of(account),
+            self._readings[account].marks,
+            with_bookmark=self._incremental,
+        )
