@@ -8,11 +8,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
+
+# How long inputs take to draw says how busy the machine is, and nothing of the tap.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 
 class Tally(Protocol):

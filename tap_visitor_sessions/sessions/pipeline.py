@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from tap_visitor_sessions.sessions.in_flight import Place
 from tap_visitor_sessions.sessions.reader import Overfull, Whole, WindowReader
 from tap_visitor_sessions.sessions.records import Record
 from tap_visitor_sessions.sessions.windows import SECOND, Region, Window, split
@@ -128,6 +129,7 @@ class _Workers:
 
     def __init__(self, count: int) -> None:
         self._tasks: queue.SimpleQueue[_Slot[Any] | None] = queue.SimpleQueue()
+        self._taking = threading.Lock()
         self._count = count
         for number in range(count):
             threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True).start()
@@ -140,13 +142,23 @@ class _Workers:
             self._tasks.put(None)
 
     def _run(self) -> None:
-        while (slot := self._tasks.get()) is not None:
-            if slot.result.set_running_or_notify_cancel():
-                try:
-                    slot.result.set_result(slot.reader.read(slot.window))
-                except BaseException as problem:
-                    slot.result.set_exception(problem)
-            del slot  # or its records would be held until the next task comes
+        while (task := self._next()) is not None:
+            slot, place = task
+            try:
+                slot.result.set_result(slot.reader.read(slot.window, place))
+            except BaseException as problem:
+                slot.result.set_exception(problem)
+            finally:
+                place.leave()
+            del slot, task  # or its records would be held until the next task comes
+
+    def _next(self) -> tuple[_Slot[Any], Place] | None:
+        """The next window not given up, and its place in line: both in the order of submission."""
+        with self._taking:
+            while (slot := self._tasks.get()) is not None:
+                if slot.result.set_running_or_notify_cancel():
+                    return slot, slot.reader.join()
+        return None
 
 
 class Pipeline(Generic[K, T]):

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from tap_visitor_sessions.api.errors import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.sessions.in_flight import InFlight, Place
 from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
 from tap_visitor_sessions.sessions.windows import SECOND, PageCap, Window
 
@@ -114,7 +115,7 @@ class Shared:
     ) -> None:
         # One page is decoded at a time: more would only wait for each other, with more memory.
         self.decoding = threading.Lock()
-        self.in_flight = threading.Semaphore(concurrency)
+        self.in_flight = InFlight(concurrency)
         self.stop = stop or threading.Event()
         self.cap = PageCap(page_size)
 
@@ -142,8 +143,15 @@ class WindowReader(Generic[T]):
         self._shared = shared or Shared(query.page_size)
         self.cap = self._shared.cap
 
-    def read(self, window: Window) -> Whole[T] | Overfull:
+    def join(self) -> Place:
+        """A place in the line of those who wait to send a request."""
+        return self._shared.in_flight.join()
+
+    def read(self, window: Window, place: Place | None = None) -> Whole[T] | Overfull:
         """All sessions of the window, finished and sorted, or how overfull it is.
+
+        Args:
+            place: Where its first request stands in line; else at the end.
 
         Raises:
             CountMismatch: the count did not add up in any of the tries.
@@ -157,16 +165,16 @@ class WindowReader(Generic[T]):
             if self._shared.stop.is_set():
                 raise TapError("Stopped")
             try:
-                return self._read(window)
+                return self._read(window, place)
             except _Unsettled as problem:
-                reason = str(problem)
+                reason, place = str(problem), None
         raise CountMismatch(
             f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
             "The data may be changing faster than it can be read: run again later"
         )
 
-    def _read(self, window: Window) -> Whole[T] | Overfull:
-        raw, total = self._page(window, 0, steady=window.is_one_second)
+    def _read(self, window: Window, place: Place | None) -> Whole[T] | Overfull:
+        raw, total = self._page(window, 0, steady=window.is_one_second, place=place)
         with self._shared.decoding:
             if total > self._query.page_size and not window.is_one_second:
                 return Overfull(total, self._decoder.times(raw))
@@ -209,12 +217,18 @@ class WindowReader(Generic[T]):
         return bool(record.date_time == self._decoder.instant(wall))
 
     def _page(
-        self, window: Window, offset: int, *, steady: bool, only_keys: bool = False
+        self,
+        window: Window,
+        offset: int,
+        *,
+        steady: bool,
+        only_keys: bool = False,
+        place: Place | None = None,
     ) -> tuple[Raw, int]:
         params = self._query.params(window, offset=offset, steady=steady)
         if only_keys:
             params["fields"] = ["id", "date_time"]
-        with self._shared.in_flight:
+        with place or self.join():
             answer = self._call(METHOD, params)
         if answer.total_items is None:
             raise _Unsettled("the answer says no total_items")
