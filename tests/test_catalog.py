@@ -46,7 +46,10 @@ Path_ = tuple[str, ...]
 
 def paths(schema: dict[str, Any], path: Path_ = ()) -> Iterator[tuple[Path_, dict[str, Any]]]:
     """Each column and member with its declaration."""
-    inner = schema.get("items", schema)
+    # SCHEMA says items one step down.
+    [inner] = [part["items"] for part in (schema, *schema.get("allOf", ())) if "items" in part] or [
+        schema
+    ]
     for name, value in inner.get("properties", {}).items():
         yield (*path, name), value
         yield from paths(value, (*path, name))

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,7 @@ from tap_visitor_sessions.sessions.reader import METHOD, Query, Shared, WindowRe
 from tap_visitor_sessions.sessions.records import Decoder, Record
 from tap_visitor_sessions.sessions.zones import Zone
 from tap_visitor_sessions.singer import state
+from tap_visitor_sessions.singer.announced import announced
 from tap_visitor_sessions.singer.batches import Files, Item
 from tap_visitor_sessions.singer.catalog import Declaration, handed, wanted
 from tap_visitor_sessions.singer.output import Output, RecordLines, drained
@@ -50,7 +52,7 @@ from tap_visitor_sessions.singer.standing import Standing
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
-    from singer_sdk.singerlib import Catalog
+    from singer_sdk.singerlib import Catalog, SchemaMessage
 
     from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -109,6 +111,11 @@ class VisitorSessions(Stream):
         self._schema, self._metadata, self._mask = chosen.schema, chosen.metadata, None
         self.forced_replication_method = REPLICATION_FULL_TABLE if chosen.full_table else None
         self._selection = Selection(self.declared, chosen.pieces)
+
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        """SCHEMA, so that loaders make good columns of it."""
+        for message in super()._generate_schema_messages():
+            yield replace(message, schema=announced(message.schema))
 
     # What is read
 
