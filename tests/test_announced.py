@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from singer_sdk.helpers._typing import is_array_type, is_object_type
 
 from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.singer.announced import announced
@@ -35,7 +36,7 @@ def test_no_array_says_items_beside_its_type() -> None:
         assert "items" not in column
         if name in ARRAYS:
             assert column["type"] == COLUMNS[name]["type"]
-            assert column["allOf"] == [{"items": COLUMNS[name]["items"]}]
+            assert column["allOf"] == [{key: COLUMNS[name][key] for key in ("type", "items")}]
         else:
             assert column == COLUMNS[name]
 
@@ -49,4 +50,12 @@ def test_what_is_given_stays_as_it_is() -> None:
 def test_other_conditions_are_kept() -> None:
     column = {"type": "array", "items": {"type": "string"}, "allOf": [{"maxItems": 1}]}
     [said] = announced({"properties": {"a": column}})["properties"].values()
-    assert said == {"type": "array", "allOf": [{"maxItems": 1}, {"items": {"type": "string"}}]}
+    whole = {"type": "array", "items": {"type": "string"}}
+    assert said == {"type": "array", "allOf": [{"maxItems": 1}, whole]}
+
+
+def test_the_sdk_finds_an_array_in_each() -> None:
+    """target-snowflake asks so for each value; without a type in allOf it raises."""
+    for name, column in announced(stream_schema())["properties"].items():
+        assert is_array_type(column) is (name in ARRAYS)
+        assert is_object_type(column) is ("object" in COLUMNS[name]["type"])

@@ -86,3 +86,16 @@ def test_the_table_equals_the_api_row_by_row(
     assert table == {r["id"]: as_emitted(r, ZONE) for r in sandbox.rows()}
     assert table[newest["id"]]["hits"] == [hit]
     assert len(sandbox.reports) == before + 1
+
+    # By files: another plugin, so a state of its own, and the same table.
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA demo CASCADE")
+    env |= {
+        "TAP_VISITOR_SESSIONS_API_URL": sandbox.url,
+        "TAP_VISITOR_SESSIONS_ACCESS_TOKEN": "sandbox-token",
+        "TAP_VISITOR_SESSIONS_START_DATE": "2024-05-01",
+    }
+    meltano(project, env, "run", "tap-visitor-sessions-files", "target-postgres")
+    assert stored(database) == table
+    [file] = (project / "output/batches").iterdir()
+    assert file.name.endswith(".jsonl.gz")

@@ -49,7 +49,8 @@ def test_the_entry_tells_all_that_about_tells(entry: dict[str, Any], tmp_path: P
 
 def test_meltano_yml_says_the_same_as_the_entry(entry: dict[str, Any]) -> None:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-    [extractor] = project["plugins"]["extractors"]
+    extractor, *heirs = project["plugins"]["extractors"]
+    assert all(heir["inherit_from"] == extractor["name"] for heir in heirs)
     assert set(extractor["capabilities"]) == set(entry["capabilities"])
     for name in ("namespace", "executable", "settings", "settings_group_validation", "select"):
         assert extractor[name] == entry[name], name

@@ -22,4 +22,6 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     if "items" not in column:
         return dict(column)
     rest = {key: value for key, value in column.items() if key != "items"}
-    return {**rest, "allOf": [*column.get("allOf", ()), {"items": column["items"]}]}
+    # With its type, which the SDK looks for in each of allOf.
+    whole = {key: column[key] for key in ("type", "items") if key in column}
+    return {**rest, "allOf": [*column.get("allOf", ()), whole]}

@@ -44,20 +44,21 @@ class Documented:
         text = DOCS.read_text(encoding="utf-8")
         self._section = next(part for part in text.split("\n## ") if part.startswith(f"{name}\n"))
 
-    def _blocks(self, language: str) -> list[str]:
+    def blocks(self, language: str) -> list[str]:
+        """Its blocks of code in a language."""
         return re.findall(rf"```{language}\n(.*?)```", self._section, re.DOTALL)
 
     @property
     def entry(self) -> dict[str, Any]:
         """The entry of meltano.yml."""
-        [block] = self._blocks("yaml")
+        [block] = self.blocks("yaml")
         [entry] = yaml.safe_load(block)
         return dict(entry)
 
     @property
     def sql(self) -> dict[str, str]:
         """Blocks of SQL by the comment that they begin with."""
-        return {block.split("\n")[0].removeprefix("-- "): block for block in self._blocks("sql")}
+        return {block.split("\n")[0].removeprefix("-- "): block for block in self.blocks("sql")}
 
 
 def project() -> dict[str, Any]:
@@ -162,6 +163,15 @@ class Loader:
         """The rows of a statement in the database."""
         raise NotImplementedError
 
+    def type_of(self, column: str) -> str:
+        """The type of a column of the table, as the database names it."""
+        [found] = self.query(
+            "SELECT data_type FROM information_schema.columns "
+            f"WHERE lower(table_name) = 'visitor_sessions' AND lower(column_name) = '{column}'"
+        )
+        [kind] = found.values()
+        return str(kind)
+
     def table(self) -> dict[int, Row]:
         """The table's rows by id, as `expected` gives them. No id twice."""
         rows = self.query("SELECT * FROM visitor_sessions")
@@ -202,6 +212,11 @@ class Postgres(Loader):
         with psycopg.connect(self.uri, row_factory=dict_row) as connection:
             connection.execute("SET search_path = analytics")
             return connection.execute(sql.encode()).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(sql.encode())
 
 
 @dataclass

@@ -10,10 +10,13 @@ import pytest
 import yaml
 from loading import (
     ANSWERS,
+    CAMPAIGN,
+    NESTED,
     ZONE,
     Documented,
     Jsonl,
     Loader,
+    Postgres,
     Row,
     change,
     meltano,
@@ -108,6 +111,59 @@ def older(run: Run) -> Run:
     return parsed(0, "".join(json.dumps(message) + "\n" for message in run.messages), run.stderr)
 
 
+JSON_TYPE = {"target-postgres": "jsonb", "target-snowflake": "VARIANT", "target-duckdb": "JSON"}
+
+
+@pytest.mark.parametrize("name", UPSERT)
+def test_nested_columns_are_the_databases_json_type(
+    name: str,
+    make_sandbox: Callable[..., Sandbox],
+    make_loader: Callable[..., Loader],
+    tmp_path: Path,
+) -> None:
+    loader: Loader = make_loader(name)
+    loader.load(tap(make_sandbox(rows=sessions(40), timezone=ZONE), tmp_path))
+    assert {column: loader.type_of(column) for column in (*NESTED, CAMPAIGN)} == dict.fromkeys(
+        (*NESTED, CAMPAIGN), JSON_TYPE[name]
+    )
+
+
+def with_plain_items(run: Run) -> Run:
+    """The run as a tap writes it whose SCHEMA says items beside their array's type."""
+    for message in run.of("SCHEMA"):
+        for column in message["schema"]["properties"].values():
+            for part in column.pop("allOf", ()):
+                column |= part
+    return parsed(0, "".join(json.dumps(message) + "\n" for message in run.messages), run.stderr)
+
+
+def test_a_table_of_jsonb_arrays_is_refused_untouched_until_it_is_converted(
+    make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
+    loader = make_loader("target-postgres")
+    assert isinstance(loader, Postgres)
+    first = with_plain_items(tap(sandbox, tmp_path))
+    loader.load(first)
+    assert loader.type_of("hits") == "ARRAY"
+    before = loader.table()
+
+    change(sandbox)
+    second = tap(sandbox, tmp_path, first.state)
+    refused = loader.run(second.stdout)
+    assert refused.returncode != 0
+    assert "bookmarks" not in refused.stdout
+    assert "malformed array literal" in refused.stderr
+    assert loader.table() == before
+
+    [statement] = [block for block in loader.docs.blocks("text") if "to_jsonb" in block]
+    loader.execute(statement)
+    assert loader.type_of("hits") == "jsonb"
+    assert loader.table() == before
+    loader.load(second)
+    assert loader.table() == loader.expected(sandbox.rows())
+
+
 @pytest.mark.parametrize("name", [*UPSERT, *FILES])
 def test_a_table_of_an_older_version_of_the_stream_gains_its_new_columns(
     name: str,
@@ -189,3 +245,12 @@ def test_the_page_sets_only_what_meltano_yml_declares() -> None:
     for loader in declared["plugins"]["loaders"]:
         settings = {setting["name"] for setting in loader["settings"]}
         assert Documented(loader["name"]).entry["config"].keys() <= settings
+
+
+def test_meltano_yml_sets_what_the_page_sets_and_no_less() -> None:
+    """Who copies the lines gets the fast way; so does who takes meltano.yml as it stands."""
+    declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    for loader in declared["plugins"]["loaders"]:
+        config = Documented(loader["name"]).entry["config"]
+        values = {one["name"]: one["value"] for one in loader["settings"] if "value" in one}
+        assert values == {name: config.get(name) for name in values}, loader["name"]
