@@ -10,7 +10,8 @@ python3 dev.py faults      all tests, and docs/faults.md made anew from what the
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
-                           requests, chain, steps, plot; further arguments go to it
+                           requests, table, increment, steps, plot; further arguments go
+                           to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
                            alone it is looked at in a headless Chromium

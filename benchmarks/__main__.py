@@ -13,7 +13,8 @@ FIGURES = {
     "customers": ("customers", 200, "an agency of small customers, 1 and 8 requests in flight"),
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
-    "chain": ("chain", 30_000, "into PostgreSQL, with and without BATCH"),
+    "table": ("table", 60_000, "into PostgreSQL, DuckDB and Parquet, against the peers"),
+    "increment": ("increment", 20_000, "meltano run where nothing is new"),
     "steps": ("steps", None, "where the time of a page goes"),
     "plot": ("plot", None, "docs/benchmarks.svg from throughput and memory"),
 }
@@ -27,7 +28,7 @@ def main() -> None:
     for name, (_, sessions, text) in FIGURES.items():
         command = commands.add_parser(name, help=text, description=text)
         if name != "plot":
-            command.add_argument("--rounds", type=int, default=ROUNDS)
+            command.add_argument("--rounds", type=int, default=3 if name == "table" else ROUNDS)
         if sessions is not None:
             command.add_argument("--sessions", type=int, default=sessions)
         if name in SIZES:
@@ -35,6 +36,8 @@ def main() -> None:
         if name == "customers":
             command.add_argument("--customers", type=int, default=500)
             command.add_argument("--latency", type=float, default=0.3, help="seconds per request")
+        if name == "table":
+            command.add_argument("--only", default="", help="some of them; keeps no result")
         if name == "latency":
             command.add_argument("--latency", type=float, default=1.0, help="seconds per request")
     options = parser.parse_args()

@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 from benchmarks.server import TOKEN
 
 ROOT = Path(__file__).parent.parent
@@ -171,15 +173,26 @@ def tap(folder: Path, config: Mapping[str, Any], *arguments: str) -> list[str]:
 
 def environment(name: str) -> Path:
     """The Python of a peer's environment, made from `peers/requirements-NAME.txt`."""
-    wanted = (PEERS / f"requirements-{name}.txt").read_text()
+    return _environment(name, (PEERS / f"requirements-{name}.txt").read_text().split("\n"))
+
+
+def loader(name: str) -> Path:
+    """The Python of a loader's environment, made from its line in meltano.yml."""
+    loaders = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
+    [line] = [one["pip_url"] for one in loaders if one["name"] == name]
+    return _environment(name, line.split(" "))
+
+
+def _environment(name: str, requirements: Sequence[str]) -> Path:
     folder = VENVS / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "made-for"
+    wanted = "\n".join(requirements)
     if not stamp.exists() or stamp.read_text() != wanted:
         say(f"Making the environment of {name}")
         venv.create(folder, with_pip=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, f"-r{PEERS}/requirements-{name}.txt"], cwd=ROOT, check=True)
+        subprocess.run([*pip, *filter(None, requirements)], cwd=ROOT, check=True)
         stamp.write_text(wanted)
     return python
 

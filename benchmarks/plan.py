@@ -40,6 +40,7 @@ class Measured:
 
     Attributes:
         records_per_second: Read, decoded and written.
+        loader_per_second: By tap and target-postgres, as shipped, into the table.
         session_bytes: Of the average session.
         windows: Windows out in which the following were measured.
         full_mb: Peak memory with full pages, at full speed.
@@ -49,6 +50,7 @@ class Measured:
     """
 
     records_per_second: int
+    loader_per_second: int
     session_bytes: float
     windows: int
     full_mb: float
@@ -72,6 +74,11 @@ def measured() -> Measured:
         return figure
 
     tap = next(r for r in kept("throughput")["table"] if r["contender"] == "this tap")
+    pair = next(
+        row
+        for row in kept("table")["table"]
+        if row["into"] == "PostgreSQL" and row["who"] == "the pair as shipped"
+    )
     peak = max(kept("memory")["table"], key=lambda row: int(row["sessions"]))["peak MB"]
 
     def growth(name: str, few: int, many: int) -> tuple[float, float]:
@@ -84,6 +91,7 @@ def measured() -> Measured:
     light_at_eight, light_window_mb = growth("customers", 1, 8)
     return Measured(
         records_per_second=tap["records/s"],
+        loader_per_second=pair["records/s"],
         session_bytes=kept("steps")["settings"]["MB a page"] * 1e6 / PAGE,
         windows=default,
         full_mb=peak,
@@ -182,6 +190,9 @@ def bounds(setup: Setup, load: Load, points: int) -> dict[str, float]:
         "network": load.rows * setup.seconds_per_row / setup.processes,
         "decoding": decoded / setup.records_per_second / setup.processes,
     }
+    if setup.loader_per_second < math.inf:
+        taken = load.rows - load.sampled
+        found["loading"] = taken / setup.loader_per_second / setup.processes
     if setup.minute_limit:
         minutes = (points - 1) // setup.minute_limit
         found["minute limit"] = minutes * setup.minute_seconds
@@ -323,6 +334,12 @@ def parser(figures: Measured) -> argparse.ArgumentParser:
     add("--silent", type=float, default=0.0, help="share of the customers without a session, 0..1")
     add("--seed", type=int, default=1)
     add("--records-per-second", type=float, default=figures.records_per_second)
+    add(
+        "--loader-per-second",
+        type=float,
+        default=figures.loader_per_second,
+        help="sessions that a loader takes; 0: files, or none",
+    )
     add("--session-bytes", type=float, default=round(figures.session_bytes))
     add("--megabits", type=float, default=1000.0, help="per second, of a process")
     add("--markdown", action="store_true", help="tables for a page")
@@ -339,6 +356,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.error("customers, years, per-day, concurrency, processes, megabits: above 0")
     if not 1 <= options.page_size <= PAGE or options.records_per_second <= 0:
         command.error(f"page-size: 1 to {PAGE}; records-per-second: above 0")
+    if options.loader_per_second < 0:
+        command.error("loader-per-second: 0 or more")
     if not 0 <= options.silent < 1 or round(options.customers * (1 - options.silent)) < 1:
         command.error("silent: 0 or more, and less than 1; one customer has sessions")
     if options.processes > options.customers or round(options.years * 365) < 7:
@@ -352,6 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             minute_limit=limit or None,
             day_limit=options.day_limit or None,
             records_per_second=options.records_per_second,
+            loader_per_second=options.loader_per_second or math.inf,
             megabits=options.megabits,
             session_bytes=options.session_bytes,
         )

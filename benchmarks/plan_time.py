@@ -41,6 +41,7 @@ class Setup:
         processes: Taps that share the account, each with an equal part of the customers.
         minute_limit, day_limit: Points of the account; None: no limit.
         records_per_second: Decoded and written by a process.
+        loader_per_second: Taken by the loader behind it.
         megabits: Per second, for a process's answers.
         session_bytes: Of a session on the line.
         startup: Seconds from the start of a process to its first request.
@@ -53,6 +54,7 @@ class Setup:
     minute_limit: int | None = None
     day_limit: int | None = None
     records_per_second: float = 50_000
+    loader_per_second: float = math.inf
     megabits: float = 1000
     session_bytes: float = 2440
     startup: float = 0.3
@@ -62,6 +64,12 @@ class Setup:
     def windows_out(self) -> int:
         """Windows that a process holds at most."""
         return self.concurrency + max(self.concurrency // IN_FLIGHT_PER_SPARE, 1)
+
+    def seconds(self, rows: int, *, sample: bool) -> float:
+        """To take the rows of an answer; a sample is only looked at."""
+        if sample:
+            return rows * SAMPLE_COST / self.records_per_second
+        return rows / min(self.records_per_second, self.loader_per_second)
 
     @property
     def seconds_per_row(self) -> float:
@@ -243,7 +251,7 @@ class Process:
         def arrived(key: Key) -> None:
             self._pacer.release(meters)
             self._busy -= 1
-            cost = rows * (SAMPLE_COST if self._parts(key) else 1) / self._setup.records_per_second
+            cost = self._setup.seconds(rows, sample=bool(self._parts(key)))
             self._decoder_free = max(world.now, self._decoder_free) + cost
             world.at(self._decoder_free, self._decoded, key)
             self._send()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 from airbyte_cdk.entrypoint import AirbyteEntrypoint, launch
@@ -19,19 +20,24 @@ HERE = Path(__file__).parent
 SCHEMA = json.loads((HERE.parents[1] / "schemas/visitor_sessions.json").read_text())
 
 
-def main(arguments: list[str]) -> None:
-    """As the CDK's own `source-declarative-manifest` does it."""
-    manifest = yaml.safe_load((HERE / "airbyte_manifest.yaml").read_text())
-    [stream] = manifest["streams"]
+def manifest() -> dict[str, Any]:
+    """The manifest, with the columns of the schema."""
+    found: dict[str, Any] = yaml.safe_load((HERE / "airbyte_manifest.yaml").read_text())
+    [stream] = found["streams"]
     body = stream["retriever"]["requester"]["request_body"]["value"]
     body["params"]["fields"] = list(SCHEMA["properties"])
     stream["schema_loader"]["schema"] = SCHEMA
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """As the CDK's own `source-declarative-manifest` does it."""
     parsed = AirbyteEntrypoint.parse_args(arguments)
     source = ConcurrentDeclarativeSource(
         catalog=ConcurrentDeclarativeSource.read_catalog(parsed.catalog),
         config=ConcurrentDeclarativeSource.read_config(parsed.config),
         state=[],
-        source_config=manifest,
+        source_config=manifest(),
     )
     launch(source, arguments)
 
