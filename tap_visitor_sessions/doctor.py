@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.api.client import Client
 from tap_visitor_sessions.api.errors import ApiError, TapError
-from tap_visitor_sessions.config.settings import Settings
-from tap_visitor_sessions.sessions.account import Account, User
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.reader import METHOD, Query
 from tap_visitor_sessions.sessions.records import Decoder
 from tap_visitor_sessions.sessions.windows import Window
@@ -60,9 +59,7 @@ class _Over(Exception):
     """Nothing more can be asked."""
 
 
-def checks(
-    client: Client, account: Account, settings: Settings, schema: Mapping[str, Any]
-) -> Iterator[Check]:
+def checks(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]:
     """All checks in the order of NAMES, each as soon as it is known; after a failure those that
     depend on it are not asked.
 
@@ -71,7 +68,7 @@ def checks(
     """
     done = []
     try:
-        for check in _asked(client, account, settings, schema):
+        for check in _asked(connection, schema):
             done.append(check.name)
             yield check
     except _Over:
@@ -82,13 +79,13 @@ def checks(
         yield Check(name, False, str(problem))
     for name in NAMES:
         if name not in done:
-            points = client.pacer.left() if name == "limits" else ""
+            points = connection.client.pacer.left() if name == "limits" else ""
             yield Check(name, True if points else None, points)
 
 
-def _asked(
-    client: Client, account: Account, settings: Settings, schema: Mapping[str, Any]
-) -> Iterator[Check]:
+def _asked(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]:
+    client, account, settings = connection.client, connection.account, connection.settings
+
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         asked = [name for name in schema["properties"] if name not in _added(user)]

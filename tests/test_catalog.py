@@ -27,13 +27,8 @@ from test_tap import config_of
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema, with_account
-from tap_visitor_sessions.singer.catalog import (
-    CatalogError,
-    Declaration,
-    Wanted,
-    handed,
-    wanted,
-)
+from tap_visitor_sessions.singer.catalog import Wanted, handed, wanted
+from tap_visitor_sessions.singer.entry import CatalogError, Declaration
 from tap_visitor_sessions.singer.selection import as_text, each, only
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 

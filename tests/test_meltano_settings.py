@@ -14,7 +14,8 @@ import yaml
 from support import ROOT
 from test_settings import PREFIX, value_of
 
-from tap_visitor_sessions.config.settings import PROPERTIES, normalized, problems, unknown
+from tap_visitor_sessions.config.checks import problems
+from tap_visitor_sessions.config.settings import PROPERTIES, normalized, unknown
 from tap_visitor_sessions.config.spelling import kind_of
 
 NAME = "tap-visitor-sessions"

@@ -453,7 +453,7 @@ def run(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, An
         found = [r for r in rows if params["date_from"] <= r["date_time"] <= params["date_till"]]
         return answer_of(found)
 
-    tap.client.call = call  # type: ignore[method-assign, assignment]
+    tap.connection.client.call = call  # type: ignore[method-assign, assignment]
     out = io.StringIO()
     with patch.object(sys, "stdout", out):
         tap.sync_all()

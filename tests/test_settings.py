@@ -18,6 +18,7 @@ from support import run_tap
 from test_tap import config_of
 
 from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.config.checks import problems
 from tap_visitor_sessions.config.moments import Moment, parse_duration
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
@@ -25,7 +26,6 @@ from tap_visitor_sessions.config.settings import (
     SENSITIVE,
     Settings,
     normalized,
-    problems,
     unknown,
 )
 from tap_visitor_sessions.config.spelling import kind_of, plain

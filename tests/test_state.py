@@ -16,12 +16,11 @@ from support import Run, run_tap
 from test_tap import ZONE, config_of
 
 from sandbox import Limits, Sandbox, make_sessions
-from tap_visitor_sessions.sessions.marks import Marks, union
+from tap_visitor_sessions.sessions.marks import Marks, next_turn, union
 from tap_visitor_sessions.singer.state import (
     StateError,
     check_state,
     marks_of,
-    next_turn,
     partitions_of,
     read_state,
     write_marks,

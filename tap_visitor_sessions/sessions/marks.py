@@ -14,6 +14,13 @@ import pendulum
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 Span = tuple[datetime, datetime]
+TURN = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""How a turn is spelled: texts in the order of time."""
+
+
+def spelled(date_time: datetime) -> str:
+    """An instant in UTC, to the second, as hosts spell it."""
+    return f"{date_time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -108,6 +115,33 @@ class Marks:
         return replace(self, read=union([*self.read, *spans]))
 
 
+@dataclass(frozen=True)
+class Known:
+    """What former runs say of a partner's user: whose marks, and which."""
+
+    user_id: int
+    customer_id: int | None
+    marks: Marks
+
+
+@dataclass(frozen=True)
+class Former:
+    """What former runs say.
+
+    Attributes:
+        own: The marks of a customer's account.
+        known: Of a partner's users, those first that were read the furthest.
+    """
+
+    own: Marks = Marks()
+    known: Sequence[Known] = ()
+
+    @property
+    def latest_turn(self) -> str:
+        """The last turn that any of the users has had."""
+        return max((one.marks.turn for one in self.known), default="")
+
+
 class Reading:
     """The reading of one account: what is wanted of it, and its marks as it goes.
 
@@ -159,3 +193,14 @@ class Reading:
 
     def _reached(self, instant: datetime) -> None:
         self.marks = self.marks.with_read(before(self._wanted, min(instant, self._now)))
+
+
+def next_turn(last: str) -> str:
+    """Now, as a turn is spelled: later than the last one given, whatever the clock says."""
+    at = datetime.now(timezone.utc)
+    try:
+        before = datetime.strptime(last, TURN).replace(tzinfo=timezone.utc)
+        at = max(at, before + timedelta(microseconds=1))
+    except (ValueError, OverflowError):
+        pass
+    return at.strftime(TURN)

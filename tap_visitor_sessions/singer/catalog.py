@@ -12,25 +12,31 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
 
 from singer_sdk.singerlib.catalog import (
-    REPLICATION_FULL_TABLE,
-    REPLICATION_INCREMENTAL,
     Catalog,
     Metadata,
     MetadataMapping,
 )
 
-from tap_visitor_sessions.api.errors import TapError
-from tap_visitor_sessions.config.schema import ACCOUNT
 from tap_visitor_sessions.sessions.conforming import kind_of
+from tap_visitor_sessions.singer.entry import (
+    CatalogError,
+    Declaration,
+    Names,
+    full_table_chosen,
+    key_problems,
+    meant,
+    metadata_items,
+    names_of,
+    selection_rules,
+    spelled,
+    stream_entry,
+    stream_selected,
+)
 from tap_visitor_sessions.singer.selection import Change, Piece, as_text, each, only
-
-Names = tuple[str, ...]
-"""Where a column or member stands, from the top: ("hits", "hit_url")."""
 
 SCALARS = {"integer", "number", "string", "null"}
 # JSON Schema's words that values might break; what is not among them only describes.
@@ -44,35 +50,6 @@ CONSTRAINTS = frozenset(_CONSTRAINTS.split())
 _READ = "type format properties items required anyOf oneOf selected inclusion"
 READ = frozenset(_READ.split())
 """What is read here, and not copied from the catalog into SCHEMA."""
-
-
-class CatalogError(TapError):
-    """A catalog that asks for what cannot be done, or cannot be read."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Catalog: {reason}")
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """What the stream is by itself.
-
-    Attributes:
-        stream: Its name.
-        schema: The JSON Schema of a record.
-        key: The columns of the key.
-        bookmark: The replication key.
-    """
-
-    stream: str
-    schema: Mapping[str, Any]
-    key: Sequence[str]
-    bookmark: str
-
-    @property
-    def always(self) -> set[str]:
-        """The columns that are emitted whatever a catalog says."""
-        return {*self.key, self.bookmark}
 
 
 @dataclass(frozen=True)
@@ -130,20 +107,20 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         pieces = reading.members((), declaration.schema, {})
         return Wanted(dict(declaration.schema), pieces, metadata)
     notes: list[tuple[int, str]] = []
-    entry = _entry(declaration.stream, catalog, notes)
-    items = _items(entry)
+    entry = stream_entry(declaration.stream, catalog, notes)
+    items = metadata_items(entry)
     root: dict[str, Any] = {}
     for breadcrumb, said in items:
         if not breadcrumb:
             root |= said
-    reading = _Reading(declaration, _rules(items))
-    reading.problems += _key_problems(declaration, entry, root)
-    full_table = _full_table(entry, root, reading.problems, notes)
+    reading = _Reading(declaration, selection_rules(items))
+    reading.problems += key_problems(declaration, entry, root)
+    full_table = full_table_chosen(entry, root, reading.problems, notes)
     schema, pieces = reading.top(entry.get("schema"))
     if reading.problems:
         raise CatalogError("; ".join(reading.problems))
     notes += reading.notes()
-    selected = _stream_selected(entry, reading.rules, bool(items))
+    selected = stream_selected(entry, reading.rules, bool(items))
     if not selected:
         notes.append(
             (
@@ -156,7 +133,7 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
     metadata.root.selected = selected
     for crumbs, one in metadata.items():
         if crumbs and one.inclusion != Metadata.InclusionType.AUTOMATIC:
-            one.selected = _names(crumbs) in reading.kept
+            one.selected = names_of(crumbs) in reading.kept
     return Wanted(schema, pieces, metadata, full_table, notes)
 
 
@@ -207,7 +184,7 @@ class _Reading:
         them."""
         nodes = node.get("properties")
         if nodes is not None and not isinstance(nodes, Mapping):
-            self.problems.append(f"{_spelled(path)}: its properties are not an object")
+            self.problems.append(f"{spelled(path)}: its properties are not an object")
             nodes = None
         if nodes is not None:
             self._unknown += [(*path, name) for name in nodes if name not in declared["properties"]]
@@ -333,7 +310,7 @@ class _Reading:
         }
 
     def _refuse(self, path: Names, reason: str) -> None:
-        self.problems.append(f"{_spelled(path) or 'schema'}: {reason}")
+        self.problems.append(f"{spelled(path) or 'schema'}: {reason}")
 
     def _is_known(self, path: Names) -> bool:
         node: Mapping[str, Any] = self._declaration.schema
@@ -353,13 +330,13 @@ class _Reading:
                 self._unknown.append(path)
             else:
                 self.problems.append(
-                    f"{_spelled(path)} is to be left out, and there is no such column"
-                    f"{meant(_spelled(path), self._all_names())}"
+                    f"{spelled(path)} is to be left out, and there is no such column"
+                    f"{meant(spelled(path), self._all_names())}"
                 )
 
     def _all_names(self) -> list[str]:
-        names = (_names(breadcrumb) for breadcrumb in _metadata(self._declaration))
-        return [_spelled(path) for path in names if path]
+        names = (names_of(breadcrumb) for breadcrumb in _metadata(self._declaration))
+        return [spelled(path) for path in names if path]
 
     def notes(self) -> list[tuple[int, str]]:
         """What is to be told of columns."""
@@ -383,171 +360,8 @@ class _Reading:
             ),
         ):
             if paths:
-                found.append((level, f"Left out: {', '.join(map(_spelled, paths))}: {text}"))
+                found.append((level, f"Left out: {', '.join(map(spelled, paths))}: {text}"))
         return found
-
-
-def nearest(name: str, known: Sequence[str], nearness: float = 0.6) -> str | None:
-    """The known name nearest to one; none that is less near than `nearness`, of 1."""
-    return next(iter(get_close_matches(name[:100], known, n=1, cutoff=nearness)), None)
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """The known name nearest to one, as the end of a message."""
-    near = nearest(name, known)
-    return f": did you mean {near}?" if near else ""
-
-
-def _entry(
-    stream: str, catalog: Mapping[str, Any], notes: list[tuple[int, str]]
-) -> Mapping[str, Any]:
-    """The catalog's entry for the stream."""
-    streams = catalog.get("streams")
-    if not isinstance(streams, list) or not all(isinstance(one, Mapping) for one in streams):
-        raise CatalogError("not an object with a list of streams; make one with --discover")
-    names = [str(one.get("tap_stream_id") or one.get("stream")) for one in streams]
-    if stream not in names:
-        there = f"it has {', '.join(names)}" if names else "it has none"
-        raise CatalogError(f"it lacks the stream {stream} ({there}); make one with --discover")
-    if names.count(stream) > 1:
-        raise CatalogError(f"it has the stream {stream} {names.count(stream)} times")
-    if others := [name for name in names if name != stream]:
-        text = f"The catalog has streams that this tap does not: {', '.join(others)}"
-        notes.append((logging.WARNING, text))
-    entry: Mapping[str, Any] = streams[names.index(stream)]
-    for word in ("stream", "stream_alias"):
-        name = entry.get(word) or stream
-        if name != stream:
-            raise CatalogError(
-                f"{word} {name!r}: the stream's name is {stream}; to rename it use stream_maps"
-            )
-    return entry
-
-
-def _items(entry: Mapping[str, Any]) -> list[tuple[list[str], dict[str, Any]]]:
-    """The stream's metadata: breadcrumbs, and what is said there."""
-    items = entry.get("metadata") or []
-    found = []
-    for item in items if isinstance(items, list) else [items]:
-        breadcrumb = item.get("breadcrumb") if isinstance(item, Mapping) else None
-        said = item.get("metadata") if isinstance(item, Mapping) else None
-        if not isinstance(breadcrumb, (list, tuple)) or not isinstance(said, Mapping):
-            raise CatalogError(f"an item of its metadata has no breadcrumb or no metadata: {item}")
-        found.append(([str(step) for step in breadcrumb], dict(said)))
-    return found
-
-
-def _rules(items: Sequence[tuple[list[str], dict[str, Any]]]) -> dict[Names, bool]:
-    """What is selected by name. Where several items say so of the same (a member of an array has
-    two spellings), one that leaves it out is enough."""
-    rules: dict[Names, bool] = {}
-    for breadcrumb, said in items:
-        names = _names(breadcrumb)
-        selected = _selected(said, names)
-        if selected is not None:
-            rules[names] = rules.get(names, True) and selected
-    return rules
-
-
-def _names(breadcrumb: Sequence[str]) -> Names:
-    """`properties`, `hits` (, `items`), `properties`, `hit_url` -> hits, hit_url. What is no
-    breadcrumb is taken for the names themselves."""
-    names: list[str] = []
-    steps = list(breadcrumb)
-    while steps:
-        step = steps.pop(0)
-        if step == "properties" and steps:
-            names.append(steps.pop(0))
-        elif step != "items" or not names:
-            return tuple(breadcrumb)
-    return tuple(names)
-
-
-def _selected(said: Mapping[str, Any], names: Names) -> bool | None:
-    if said.get("inclusion") == Metadata.InclusionType.UNSUPPORTED.value:
-        return False
-    for word in ("selected", "selected-by-default"):
-        value = said.get(word)
-        if isinstance(value, str) and value.lower() in ("true", "false"):
-            value = value.lower() == "true"
-        if value is not None and not isinstance(value, bool):
-            raise CatalogError(f"{_spelled(names)}: {word} is {value!r}: true or false")
-        if value is not None:
-            return value
-    return None
-
-
-def _stream_selected(
-    entry: Mapping[str, Any], rules: Mapping[Names, bool], has_metadata: bool
-) -> bool:
-    """Whether the stream is selected: in metadata, or as old catalogs say it, beside it."""
-    said = [one for one in (rules.get(()), _selected(entry, ())) if one is not None]
-    return all(said) if said else not has_metadata
-
-
-def _key_problems(
-    declaration: Declaration, entry: Mapping[str, Any], root: Mapping[str, Any]
-) -> list[str]:
-    """A key or a bookmark that is not the stream's own."""
-    problems = []
-    own = ", ".join(declaration.key)
-    # A catalog made before the setting `account` was: the setting is what counts.
-    fit = {frozenset(declaration.key), frozenset(declaration.key) - {ACCOUNT}}
-    for place, word in (
-        (entry, "key_properties"),
-        (root, "table-key-properties"),
-        (root, "view-key-properties"),
-    ):
-        names = place.get(word) or []
-        names = [names] if isinstance(names, str) else names
-        if names and (
-            not isinstance(names, (list, tuple)) or frozenset(map(str, names)) not in fit
-        ):
-            problems.append(
-                f"{word} {names}: the key of {declaration.stream} is {own}; "
-                "to have another use stream_maps' __key_properties__"
-            )
-    for place, word in (
-        (entry, "replication_key"),
-        (root, "replication-key"),
-        (root, "valid-replication-keys"),
-    ):
-        names = place.get(word) or []
-        if names and declaration.bookmark not in ([names] if isinstance(names, str) else names):
-            problems.append(
-                f"{word} {names}: the replication key of {declaration.stream} "
-                f"is {declaration.bookmark}"
-            )
-    return problems
-
-
-def _full_table(
-    entry: Mapping[str, Any],
-    root: Mapping[str, Any],
-    problems: list[str],
-    notes: list[tuple[int, str]],
-) -> bool:
-    """Whether FULL_TABLE is chosen. `replication-method` comes first: nobody but a user writes
-    it; that of the entry stands in every catalog that was discovered."""
-    offered = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
-    said = []
-    for place, word in (
-        (root, "replication-method"),
-        (entry, "replication_method"),
-        (root, "forced-replication-method"),
-    ):
-        value = place.get(word)
-        if value in (None, ""):
-            continue
-        method = str(value).strip().upper()
-        if method not in offered:
-            problems.append(f"{word} {value!r} is not offered: {' or '.join(offered)}")
-        said.append((word, method))
-    if said and any(method != said[0][1] for _, method in said):
-        text = ", ".join(f"{word} {method}" for word, method in said)
-        # No warning: a discovered entry says INCREMENTAL, beside what a user's metadata says.
-        notes.append((logging.INFO, f"The catalog says {text}: taken as {said[0][1]}"))
-    return bool(said) and said[0][1] == REPLICATION_FULL_TABLE
 
 
 def _metadata(declaration: Declaration) -> MetadataMapping:
@@ -587,7 +401,3 @@ def _merged(branches: object) -> dict[str, Any] | None:
     if "format" in merged and strings != 1:
         return None
     return {**merged, "type": list(dict.fromkeys(types))} if types else None
-
-
-def _spelled(path: Names) -> str:
-    return ".".join(path)

@@ -123,7 +123,7 @@ class Command(TapVisitorSessions):
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
         try:
-            listing = tap.account.listing()
+            listing = tap.connection.account.listing()
         finally:
             tap.disconnect()
         click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
@@ -144,7 +144,7 @@ class Command(TapVisitorSessions):
         all_ok = True
         schema = partner_schema() if tap.settings.is_partner else stream_schema()
         try:
-            for check in checks(tap.client, tap.account, tap.settings, schema):
+            for check in checks(tap.connection, schema):
                 click.echo(check)
                 all_ok = all_ok and bool(check.ok)
         finally:
@@ -167,13 +167,13 @@ class Command(TapVisitorSessions):
 
     def _tell_account(self) -> None:
         # Not by the users read: to choose them again would say again who is skipped.
-        rows = self.account.listing() if self.settings.is_partner else []
+        rows = self.connection.account.listing() if self.settings.is_partner else []
         zones = (row["timezone"] for row in rows if row["read"])
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
-            self.account.described(),
-            next(zones, None) or self.account.zone_name(),
-            self.client.pacer.left() or "no limit is named",
+            self.connection.account.described(),
+            next(zones, None) or self.connection.account.zone_name(),
+            self.connection.client.pacer.left() or "no limit is named",
         )
 
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from typing import Any
 
-from tap_visitor_sessions.singer.catalog import meant, nearest
+from tap_visitor_sessions.singer.entry import meant, nearest
 
 NOTHING = (None, "__NULL__")
 """As a column's map: the column is removed."""

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import pendulum
 
 from tap_visitor_sessions.api.errors import TapError
-from tap_visitor_sessions.sessions.marks import Marks, union
+from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
 
 STREAM = "visitor_sessions"
 REPLICATION_KEY = "date_time"
@@ -31,7 +30,6 @@ _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
 _FORM = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?", re.IGNORECASE
 )
-_TURN_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 CURE = "correct it, take the STATE before it, or start without a state"
 
 Progress = dict[str, Any]
@@ -164,11 +162,6 @@ def _kind(value: object) -> str:
 # The marks in it
 
 
-def spelled(date_time: datetime) -> str:
-    """An instant in UTC, as STATE spells it."""
-    return f"{date_time:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _instant(value: object, what: str) -> datetime:
     """An instant (aware, UTC, whole seconds); without an offset it is in UTC."""
     parsed = None
@@ -221,26 +214,6 @@ def write_marks(progress: Progress, marks: Marks, *, with_bookmark: bool = True)
         progress[_TURN] = marks.turn
 
 
-def next_turn(last: str) -> str:
-    """Now, as STATE spells a turn: later than the last one given, whatever the clock says."""
-    at = datetime.now(timezone.utc)
-    try:
-        before = datetime.strptime(last, _TURN_FORM).replace(tzinfo=timezone.utc)
-        at = max(at, before + timedelta(microseconds=1))
-    except (ValueError, OverflowError):
-        pass
-    return at.strftime(_TURN_FORM)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a former run says of a partner's user: whose marks, and which."""
-
-    user_id: int
-    customer_id: int | None
-    marks: Marks
-
-
 def partitions_of(progress: Mapping[str, Any]) -> list[Known]:
     """A partner's partitions, those first that have been read the furthest.
 
@@ -265,6 +238,11 @@ def partitions_of(progress: Mapping[str, Any]) -> list[Known]:
     return sorted(found.values(), key=lambda one: one.marks.until or never, reverse=True)
 
 
+def former_of(progress: Mapping[str, Any]) -> Former:
+    """What former runs say of the stream."""
+    return Former(marks_of(progress), partitions_of(progress))
+
+
 def name_customer(progress: Progress, customer_id: int) -> None:
     """Note whose marks a partition holds, so that a successor of its user finds them."""
     progress[_CUSTOMER] = customer_id
@@ -274,8 +252,3 @@ def name_account(progress: Progress, account: str | None) -> None:
     """Note whose marks the stream's state holds, where the user has given it a name."""
     if account is not None:
         progress[_ACCOUNT] = account
-
-
-def latest_turn(known: Iterable[Known]) -> str:
-    """The last turn that any of a partner's users has had."""
-    return max((one.marks.turn for one in known), default="")

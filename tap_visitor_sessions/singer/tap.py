@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
@@ -12,19 +11,18 @@ from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.singerlib import StateMessage
 
-from tap_visitor_sessions.api.client import Client
 from tap_visitor_sessions.api.errors import ConfigError
 from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.checks import problems
 from tap_visitor_sessions.config.settings import (
     SCHEMA,
     Settings,
     SettingsError,
     normalized,
-    problems,
     unknown,
 )
 from tap_visitor_sessions.config.storage import storage_problems
-from tap_visitor_sessions.sessions.account import Account
+from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.singer import map_names, maps
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output, exit_soon
@@ -79,30 +77,9 @@ class TapVisitorSessions(Tap):
         return Settings.from_config(self.config)
 
     @cached_property
-    def stop(self) -> threading.Event:
-        """Set when the process is to end: wakes whatever sleeps."""
-        return threading.Event()
-
-    @cached_property
-    def client(self) -> Client:
-        """The connection to the API, made at first use."""
-        settings = self.settings
-        return Client(
-            settings.api_url,
-            access_token=settings.access_token,
-            login=settings.login,
-            password=settings.password,
-            timeout=settings.request_timeout,
-            max_retries=settings.max_retries,
-            on_daily_limit=settings.on_daily_limit,
-            user_agent=f"{self.name}/{self.plugin_version}",
-            stop=self.stop,
-        )
-
-    @cached_property
-    def account(self) -> Account:
-        """What the API tells of the account."""
-        return Account(self.client, self.settings)
+    def connection(self) -> Connection:
+        """The client, and what the API tells of the account; made at first use."""
+        return Connection(self.settings, f"{self.name}/{self.plugin_version}")
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state; from here on a signal ends the run with a last STATE.
@@ -119,7 +96,7 @@ class TapVisitorSessions(Tap):
 
     def disconnect(self) -> None:
         """Log out of a login session, if there is one."""
-        self.client.close()
+        self.connection.client.close()
 
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:
@@ -150,7 +127,7 @@ class TapVisitorSessions(Tap):
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End with a last STATE, and a code that says that it was a signal."""
-        self.stop.set()
+        self.connection.stop.set()
         exit_soon(128 + signum)
 
         writer = self.message_writer

@@ -1,6 +1,6 @@
-"""Where each account stands: the marks of former runs, those of this one, and the state between.
+"""Where each account stands: the marks of former runs and those of this one.
 
-An account is that of a customer (its key is None), or of a partner's user (its id).
+An account is that of a customer (its user is None), or of a partner's user.
 """
 
 from __future__ import annotations
@@ -13,60 +13,63 @@ from functools import cached_property
 
 from tap_visitor_sessions.config.settings import Settings
 from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.marks import Marks, Reading
+from tap_visitor_sessions.sessions.marks import Former, Marks, Reading, next_turn, spelled
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
-from tap_visitor_sessions.singer import state
 
-Account = int | None
+logger = logging.getLogger("tap-visitor-sessions.standing")
+
+Keep = Callable[[User | None, Marks], None]
+"""Puts the marks of an account into the host's state."""
 
 
 class Standing:
     """How far the accounts of one run have been read.
 
     Args:
-        progress_of: The part of the SDK's state that belongs to an account; that of None is the
-            stream's.
-        incremental: Whether the run goes on from its bookmark; else all is read afresh.
-        announces_version: Whether ACTIVATE_VERSION follows.
+        keep: Called whenever marks have moved.
+        incremental: Whether the run goes on from where the former have stopped; else all is read
+            afresh.
+        announces_version: Whether the loader is told afterwards to drop all that the run did not
+            bring.
     """
 
     def __init__(
         self,
         settings: Settings,
-        progress_of: Callable[[Account], state.Progress],
-        logger: logging.Logger,
+        former: Former,
+        keep: Keep,
         *,
         incremental: bool,
         announces_version: bool,
     ) -> None:
         self._settings = settings
-        self._progress_of = progress_of
-        self._logger = logger
+        self._former_runs = former
+        self._keep_marks = keep
         self._incremental = incremental
         self._announces_version = announces_version
-        self._readings: dict[Account, Reading] = {}
-        self._turn = ""
+        self._readings: dict[User | None, Reading] = {}
+        self._turn = former.latest_turn
         self._said: set[str] = set()
 
     # Former runs
 
-    @cached_property
-    def known(self) -> list[state.Known]:
-        """Partner: what former runs say of its users, those first that were read the furthest."""
-        return state.partitions_of(self._progress_of(None))
+    @property
+    def known(self) -> list[int]:
+        """Partner: the users of former runs."""
+        return [one.user_id for one in self._former_runs.known]
 
     @cached_property
     def _by_user(self) -> dict[int, Marks]:
-        return {known.user_id: known.marks for known in self.known}
+        return {known.user_id: known.marks for known in self._former_runs.known}
 
     @cached_property
     def _by_customer(self) -> dict[int, Marks]:
-        whose = {known.customer_id: known.marks for known in reversed(self.known)}
+        whose = {known.customer_id: known.marks for known in reversed(self._former_runs.known)}
         return {customer: marks for customer, marks in whose.items() if customer is not None}
 
     def _former(self, user: User | None) -> Marks:
         if user is None:
-            return state.marks_of(self._progress_of(None))
+            return self._former_runs.own
         own = self._by_user.get(user.user_id)
         if own is None and self._settings.user_ids is None:
             # A customer's users see the same sessions: go on where the one before has stopped.
@@ -103,14 +106,11 @@ class Standing:
             settings.lookback,
             afresh=not self._incremental,
         )
-        account = user.user_id if user else None
-        self._readings[account] = reading
-        if user is not None:
-            state.name_customer(self._progress_of(account), user.customer_id)
-        self._keep(account)
+        self._readings[user] = reading
+        self._keep(user)
         whose = f" of {user}" if user else ""
         spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
-        self._logger.info("Reading sessions%s %s", whose, spans or "of no time")
+        logger.info("Reading sessions%s %s", whose, spans or "of no time")
         self._tell_of_span(reading, whose)
         return reading
 
@@ -123,47 +123,47 @@ class Standing:
         elif self._incremental and settings.end and marks.until and end < marks.until:
             self._warn_once(
                 "end_date",
-                f"lies before {state.spelled(marks.until)}, up to which the sessions{whose} have "
+                f"lies before {spelled(marks.until)}, up to which the sessions{whose} have "
                 "been read: those are not read again. To read a span again, run with a state of "
                 "its own, or a full refresh",
             )
         if self._announces_version and any(a < start or b > end for a, b in marks.read):
             self._warn_once(
                 "ACTIVATE_VERSION",
-                f"follows, and sessions{whose} from {state.spelled(marks.read[0][0])} to "
-                f"{state.spelled(marks.read[-1][1])} have been loaded before: the loader drops "
+                f"follows, and sessions{whose} from {spelled(marks.read[0][0])} to "
+                f"{spelled(marks.read[-1][1])} have been loaded before: the loader drops "
                 "those outside of start_date and end_date",
             )
 
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._said:
             self._said.add(what)
-            self._logger.warning("%s %s", what, message)
+            logger.warning("%s %s", what, message)
 
-    def advance(self, account: Account, date_time: datetime) -> None:
+    def emitted(self, user: User | None, date_time: datetime) -> None:
         """All sessions up to this one have been written."""
-        self._readings[account].emitted(date_time)
-        self._keep(account)
+        self._readings[user].emitted(date_time)
+        self._keep(user)
 
-    def finished(self, account: Account, wall: datetime) -> None:
+    def finished(self, user: User | None, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been written."""
-        self._readings[account].finished(wall)
-        self._keep(account)
+        self._readings[user].finished(wall)
+        self._keep(user)
 
-    def take_turn(self, account: Account) -> None:
+    def take_turn(self, user: User | None) -> None:
         """A partner's customer has had its turn in this run."""
-        if account is not None and account in self._readings:
-            self._turn = state.next_turn(self._turn or state.latest_turn(self.known))
-            reading = self._readings[account]
+        if user is not None and user in self._readings:
+            self._turn = next_turn(self._turn)
+            reading = self._readings[user]
             reading.marks = replace(reading.marks, turn=self._turn)
-            self._keep(account)
+            self._keep(user)
 
     def version_activated(self) -> None:
         """From here on the loader holds no more than the spans of this run."""
-        for account, reading in self._readings.items():
+        for user, reading in self._readings.items():
             only = replace(reading.marks, read=()).with_read([reading.span])
             reading.marks = only.taken_over(reading.span[0], self._settings.now)
-            self._keep(account)
+            self._keep(user)
 
     def reached(self) -> dict[str, str | None]:
         """How far the run came: a partner's, where the customer stands that is furthest behind."""
@@ -171,14 +171,9 @@ class Standing:
         bookmarks = [one.bookmark for one in marks if one.bookmark]
         untils = [one.until for one in marks if one.until]
         return {
-            "bookmark": state.spelled(min(bookmarks)) if bookmarks else None,
-            "read_until": state.spelled(min(untils)) if untils else None,
+            "bookmark": spelled(min(bookmarks)) if bookmarks else None,
+            "read_until": spelled(min(untils)) if untils else None,
         }
 
-    def _keep(self, account: Account) -> None:
-        """Put the marks into the state. It is said when the next STATE is."""
-        state.write_marks(
-            self._progress_of(account),
-            self._readings[account].marks,
-            with_bookmark=self._incremental,
-        )
+    def _keep(self, user: User | None) -> None:
+        self._keep_marks(user, self._readings[user].marks)

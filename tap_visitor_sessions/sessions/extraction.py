@@ -1,0 +1,230 @@
+"""The seam between the core and its hosts: sessions, from settings, columns and former marks.
+
+A host hands in what is wanted and how far former runs came. It takes the windows of each part (an
+account, or a partner's user), complete, sorted and prepared by its own function, says what it has
+written, and keeps the marks that come of it. Of pages, zones and clocks it needs to know nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tap_visitor_sessions.api.errors import TapError, Unreadable
+from tap_visitor_sessions.config.schema import ACCOUNT
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.connection import Connection
+from tap_visitor_sessions.sessions.customers import Failures
+from tap_visitor_sessions.sessions.marks import Former
+from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
+from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
+from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
+from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.standing import Keep, Standing
+from tap_visitor_sessions.sessions.zones import Zone
+
+logger = logging.getLogger("tap-visitor-sessions.extraction")
+
+SAMPLE = 500
+"""Rows asked per request where a record or a few are enough."""
+
+T = TypeVar("T")
+Prepare = Callable[[list[Record]], T]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a record holds.
+
+    Attributes:
+        schema: The JSON Schema of its columns, as they are declared.
+        asked: Those that the API is asked for.
+        added: Those that come from elsewhere: of `config.schema.ADDED`.
+    """
+
+    schema: Mapping[str, Any]
+    asked: Sequence[str]
+    added: Sequence[str] = ()
+
+
+class Part(Generic[T]):
+    """An account as it is read.
+
+    Attributes:
+        user: The partner's user; None for a customer's account.
+    """
+
+    def __init__(
+        self, extraction: Extraction, pipeline: Pipeline[User | None, T], user: User | None
+    ) -> None:
+        self.user = user
+        self._extraction = extraction
+        self._pipeline = pipeline
+
+    def windows(self) -> Iterator[Taken[T]]:
+        """Its windows, front to back: all of them, or an error; or, where a run goes on without a
+        customer that fails, those before the error.
+
+        Raises:
+            TapError: the run ends here.
+        """
+        pipeline, progress = self._pipeline, self._extraction.progress
+        standing, failures = self._extraction.standing, self._extraction.failures
+        had_turn = False
+        try:
+            with readable():
+                for taken in pipeline.read(self.user):
+                    progress.share, progress.windows = pipeline.share, pipeline.windows
+                    if not had_turn:
+                        standing.take_turn(self.user)
+                        had_turn = True
+                    yield taken
+        except TapError as problem:
+            if pipeline.answered:
+                standing.take_turn(self.user)
+            if self.user is None:
+                raise
+            failures.note(str(self.user), problem)
+            standing.take_turn(self.user)
+        else:
+            failures.passed()
+            standing.take_turn(self.user)
+        progress.windows, progress.share = pipeline.windows, 0.0
+        progress.parts_done += 1
+
+    def emitted(self, date_time: datetime, sessions: int = 1) -> None:
+        """So many more have been written: all up to the one of this `date_time`."""
+        self._extraction.progress.sessions += sessions
+        self._extraction.standing.emitted(self.user, date_time)
+
+    def finished(self, taken: Taken[T]) -> None:
+        """All of a window, and of those before it, has been written."""
+        self._extraction.standing.finished(self.user, taken.until)
+
+
+class Extraction:
+    """One read of the sessions of all accounts.
+
+    Args:
+        former: How far former runs came.
+        keep: Puts the marks of an account into the host's state, whenever they have moved.
+        incremental: Whether it goes on from there; else all is read afresh.
+        announces_version: Whether the loader is told afterwards to drop all that it did not bring.
+        sample: Whether a record or a few are enough.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        former: Former,
+        keep: Keep,
+        *,
+        incremental: bool = True,
+        announces_version: bool = False,
+        sample: bool = False,
+    ) -> None:
+        settings = connection.settings
+        self._connection = connection
+        self._settings = settings
+        self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
+        self._concurrency = 1 if sample else settings.concurrency
+        self.progress = Progress()
+        self.failures = Failures(skips=settings.skips_customers)
+        self.standing = Standing(
+            settings,
+            former,
+            keep,
+            incremental=incremental,
+            announces_version=announces_version,
+        )
+
+    @cached_property
+    def users(self) -> list[User | None]:
+        """The parts in the order in which they are read: a partner's users, or None alone."""
+        if not self._settings.is_partner:
+            return [None]
+        users, missing = self._connection.account.users(self.standing.known)
+        for who, reason in missing.items():
+            self.failures.missing(who, reason)
+        return [*self.standing.in_turn(users)]
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """What surrounds a read: a line on a terminal, at the end a summary and the logout.
+
+        Raises:
+            CustomersFailed: all has been read but some customers.
+        """
+        client = self._connection.client
+        try:
+            with drawn(self.progress, client.pacer.left), readable():
+                self.progress.parts = len(self.users)
+                yield
+        except Exception:
+            client.close()
+            raise
+        finally:
+            figures = self.figures()
+            logger.info(SUMMARY, figures, extra={"summary": figures})
+        client.close()
+        self.failures.end()
+
+    @contextmanager
+    def parts(
+        self, columns: Columns, prepare: Prepare[T], users: Sequence[User | None] | None = None
+    ) -> Iterator[Iterator[Part[T]]]:
+        """The parts, to be read one wholly after the other.
+
+        Args:
+            prepare: Makes finished records ready for the host, in the thread that fetched them.
+            users: Those to read; else all.
+        """
+        chosen = self.users if users is None else users
+        added = columns.added
+        decoder = Decoder(columns.schema, Zone(timezone.utc), dict.fromkeys(added))
+        shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
+
+        def span_of(user: User | None) -> Span[T]:
+            zone = self._connection.account.zone(user)
+            reading = self.standing.opened(user, zone)
+            values = {
+                name: self._settings.account if name == ACCOUNT else getattr(user, name)
+                for name in added
+            }
+            reader = WindowReader(
+                self._connection.client.call,
+                decoder.of_account(zone, values),
+                Query(
+                    columns.asked,
+                    self._page_size,
+                    self._settings.filter,
+                    user.user_id if user else None,
+                ),
+                prepare,
+                shared,
+            )
+            return Span(reader, reading.stretches)
+
+        with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
+            yield (Part(self, pipeline, user) for user in chosen)
+
+    def figures(self) -> dict[str, Any]:
+        """What it has done so far, and how far it came."""
+        client = self._connection.client
+        return self.progress.figures() | client.figures() | self.standing.reached()
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """An answer that is not what the API promises becomes an error of ours."""
+    try:
+        yield
+    except msgspec.MsgspecError as problem:
+        raise Unreadable(f"The API's answer cannot be read: {problem}") from None
