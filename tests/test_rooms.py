@@ -46,6 +46,17 @@ def test_the_core_knows_no_host() -> None:
             assert not any(name.startswith("singer_sdk") for name in imported(path)), path
 
 
+INNER = ["windows", "pipeline", "in_flight", "zones", "customers", "standing"]
+"""What a host need not know: `sessions.extraction` stands before them."""
+
+
+def test_hosts_know_no_window_and_no_zone() -> None:
+    for path in (PACKAGE / "singer").glob("*.py"):
+        for name in imported(path):
+            for inner in INNER:
+                assert not name.startswith(f"tap_visitor_sessions.sessions.{inner}"), path
+
+
 def test_nothing_needs_the_sandbox() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert not any(name.startswith("sandbox") for name in imported(path)), path
