@@ -25,7 +25,7 @@ from test_tap import config_of
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.singer.output import Chunk, drained
+from tap_visitor_sessions.sessions.lines import Chunk, drained
 from tap_visitor_sessions.singer.stream import VisitorSessions
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 

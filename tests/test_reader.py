@@ -211,3 +211,29 @@ def test_a_row_outside_the_span_is_never_emitted() -> None:
     api.call = call  # type: ignore[method-assign]
     with pytest.raises(CountMismatch, match="outside the span"):
         read(api, timedelta(hours=1))
+
+
+@pytest.mark.parametrize("times", [1, 3, 1000])
+def test_one_row_twice_in_the_place_of_another_is_asked_again(times: int) -> None:
+    """As many rows as promised, and one of them missing: only the ids show it."""
+    api = FakeApi(rows_at(list(range(0, 3000, 100))))
+    honest, injected = api.call, 0
+
+    def call(method: str, params: Any) -> Any:
+        nonlocal injected
+        answer = honest(method, params)
+        rows = json.loads(answer.data)
+        if len(rows) > 1 and injected < times:
+            injected += 1
+            answer.data = json.dumps([rows[1], *rows[1:]]).encode()
+        return answer
+
+    api.call = call  # type: ignore[method-assign]
+    length = timedelta(hours=1)
+    if times == 1000:
+        with pytest.raises(CountMismatch, match="total_items is 30, 29 came"):
+            read(api, length)
+    else:
+        assert read(api, length) == expected(api, length)
+        assert injected == times
+        assert len(api.requests) == times + 1

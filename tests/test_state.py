@@ -17,14 +17,13 @@ from test_tap import ZONE, config_of
 
 from sandbox import Limits, Sandbox, make_sessions
 from tap_visitor_sessions.sessions.marks import Marks, next_turn, union
-from tap_visitor_sessions.singer.state import (
+from tap_visitor_sessions.sessions.saved import (
     StateError,
-    check_state,
     marks_of,
     partitions_of,
-    read_state,
     write_marks,
 )
+from tap_visitor_sessions.singer.state import check_state, read_state
 
 UTC = timezone.utc
 MARK, FUTURE = "2024-05-20T10:00:00Z", "2099-01-01T00:00:00Z"

@@ -143,6 +143,8 @@ class Pacer:
         self.day = Meter("day")
         self.in_flight = 0
         self.seconds_waited = 0.0
+        self.on_wait: Callable[[float], None] | None = None
+        """Called, once for each, when points are used up, with the seconds to their reset."""
         # One request goes alone until the first answer shows the meters, and after a rejection.
         self._probing = True
         self._told: tuple[str, float | None] | None = None
@@ -240,6 +242,8 @@ class Pacer:
                 points,
                 _spell(delay),
             )
+            if self.on_wait is not None:
+                self.on_wait(delay)
 
 
 def _spell(seconds: float) -> str:

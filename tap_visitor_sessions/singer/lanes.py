@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.extraction import Part
+from tap_visitor_sessions.sessions.lines import Chunk, drained
 from tap_visitor_sessions.singer.batches import Files, Item
-from tap_visitor_sessions.singer.output import Chunk, Output, drained
+from tap_visitor_sessions.singer.output import Output
 
 STATE_SECONDS = 5.0
 """The end of a window is worth a STATE when the last one is so long ago."""

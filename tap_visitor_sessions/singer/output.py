@@ -1,101 +1,26 @@
-"""Singer messages to stdout: whole lines, in large writes, not torn by a signal."""
+"""Singer messages to stdout."""
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
+from tap_visitor_sessions.sessions.lines import Chunk, Lines, chunked
 from tap_visitor_sessions.sessions.records import Record
 
-# How long a last STATE may wait for a reader that has stopped reading, in seconds.
-LAST_WORDS = 1.5
-RECORDS_PER_WRITE = 1000
-READER_GONE = 141
-"""Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
 
-
-class Output(SingerWriter):
-    """The SDK's writer, which also takes ready lines and knows when a signal must wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._writing = False
-        self._afterwards: Callable[[], None] | None = None
-        self._exit_code: int | None = None
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        self._writing = True
-        try:
-            yield
-        finally:
-            self._writing = False
+class Output(Lines, SingerWriter):
+    """The SDK's writer, on ours."""
 
     def write_message(self, message: Message) -> None:
         """Write one message."""
         self.heed()
         self.write_lines(f"{self.format_message(message)}\n".encode())
-
-    def write_lines(self, lines: bytes) -> None:
-        """Write whole lines of JSON, past Python's buffer.
-
-        Measured: a BufferedWriter loses the rest of a large write when a signal cuts it short.
-        """
-        if self._exit_code is not None:
-            raise SystemExit(self._exit_code)
-        stdout = sys.stdout
-        with self._whole():
-            try:
-                target = stdout.fileno()
-            except (AttributeError, io.UnsupportedOperation):  # a capture, as in tests
-                stdout.write(lines.decode())
-                return
-            rest = memoryview(lines)
-            try:
-                stdout.flush()
-                while rest:
-                    rest = rest[os.write(target, rest) :]
-            except BrokenPipeError:
-                raise SystemExit(READER_GONE) from None
-
-    def heed(self) -> None:
-        """Do what a signal put off. Call it where the state fits what has been written."""
-        action, self._afterwards = self._afterwards, None
-        if action is not None:
-            action()
-
-    def end(self, code: int) -> NoReturn:
-        """Nothing more is to be said: end the process, now or at the next attempt to write.
-
-        A signal can arrive where Python swallows exceptions, as in the closing of a file.
-        """
-        self._exit_code = code
-        raise SystemExit(code)
-
-    def when_whole(self, action: Callable[[], None]) -> None:
-        """Do `action` now, or put it off to the next `heed` while a line is being written."""
-        if self._writing:
-            self._afterwards = action
-        else:
-            action()
-
-
-def exit_soon(code: int) -> None:
-    """End the process after LAST_WORDS whatever it hangs on."""
-    timer = threading.Timer(LAST_WORDS, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
 
 
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, omit_defaults=True):
@@ -103,29 +28,6 @@ class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False, o
     record: Any
     version: int | None = None
     time_extracted: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some records, ready to be written.
-
-    Attributes:
-        lines: RECORD messages, a line each.
-        count: How many.
-        bookmark: `date_time` of the last one.
-    """
-
-    lines: bytes
-    count: int
-    bookmark: datetime
-
-
-def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
-    """The chunks in order, each forgotten once it is written: the wait for the next window is
-    not the time to hold 25 MB of the last one."""
-    chunks.reverse()
-    while chunks:
-        yield chunks.pop()
 
 
 class RecordLines:
@@ -150,11 +52,10 @@ class RecordLines:
         """The records as chunks small enough to be written between two STATE messages."""
         now = datetime.now(timezone.utc)
         stream, version = self._stream, self._version
-        chunks = []
-        for first in range(0, len(records), RECORDS_PER_WRITE):
-            part = records[first : first + RECORDS_PER_WRITE]
+
+        def encoded(part: list[Record]) -> bytes:
             emitted = part if self._changed is None else map(self._changed, part)
             messages = [_RecordMessage(stream, record, version, now) for record in emitted]
-            lines = self._encoder.encode_lines(messages)
-            chunks.append(Chunk(lines, len(part), part[-1].date_time))
-        return chunks
+            return self._encoder.encode_lines(messages)
+
+        return chunked(records, encoded)

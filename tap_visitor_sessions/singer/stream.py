@@ -33,12 +33,12 @@ from tap_visitor_sessions.config.schema import (
     stream_schema,
     with_account,
 )
+from tap_visitor_sessions.sessions import saved
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.marks import Marks
 from tap_visitor_sessions.sessions.reader import METHOD
 from tap_visitor_sessions.sessions.records import Record
-from tap_visitor_sessions.singer import state
 from tap_visitor_sessions.singer.announced import announced
 from tap_visitor_sessions.singer.batches import Files
 from tap_visitor_sessions.singer.catalog import handed, wanted
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 KEY = "id"
-BOOKMARK = state.REPLICATION_KEY
+BOOKMARK = saved.REPLICATION_KEY
 Context = Mapping[str, Any]
 
 
@@ -122,7 +122,7 @@ class VisitorSessions(Stream):
     def _extraction(self) -> Extraction:
         return Extraction(
             self._source.connection,
-            state.former_of(self.get_context_state(None)),
+            saved.former_of(self.get_context_state(None)),
             self._keep,
             incremental=self._is_incremental,
             announces_version=self._announces_version,
@@ -134,8 +134,8 @@ class VisitorSessions(Stream):
         context = None if user is None else {"user_id": user.user_id}
         progress = self.get_context_state(context)
         if user is not None:
-            state.name_customer(progress, user.customer_id)
-        state.write_marks(progress, marks, with_bookmark=self._is_incremental)
+            saved.name_customer(progress, user.customer_id)
+        saved.write_marks(progress, marks, with_bookmark=self._is_incremental)
         self.state_manager.is_flushed = False
 
     @property
@@ -260,7 +260,7 @@ class VisitorSessions(Stream):
     def _run(self) -> Iterator[None]:
         """What surrounds a sync: STATE when it fails, since what has been emitted is complete up
         to the bookmark, so the next run goes on there; ACTIVATE_VERSION when it is complete."""
-        state.name_account(self.stream_state, self._account_name)
+        saved.name_account(self.stream_state, self._account_name)
         if self._announces_version:
             self._stream_version = self._initialized_at // 1000
         with self._counted(), self._extraction.run():

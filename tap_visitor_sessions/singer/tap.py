@@ -23,9 +23,10 @@ from tap_visitor_sessions.config.settings import (
 )
 from tap_visitor_sessions.config.storage import storage_problems
 from tap_visitor_sessions.sessions.connection import Connection
+from tap_visitor_sessions.sessions.lines import exit_soon
 from tap_visitor_sessions.singer import map_names, maps
 from tap_visitor_sessions.singer.catalog import handed
-from tap_visitor_sessions.singer.output import Output, exit_soon
+from tap_visitor_sessions.singer.output import Output
 from tap_visitor_sessions.singer.state import check_state
 from tap_visitor_sessions.singer.stream import VisitorSessions
 

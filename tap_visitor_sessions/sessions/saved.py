@@ -1,0 +1,133 @@
+"""The marks as hosts save them. Pure: works on plain dicts.
+
+A *progress* is what is saved of the stream, or of one of its partitions:
+
+    {"replication_key": "date_time", "replication_key_value": "2024-05-01T00:00:00Z",
+     "read": [["2024-01-01T00:00:00Z", "2024-05-02T00:00:00Z"]]}
+
+A partition's has its `context` too, and we add the `customer_id` and `read_at`, when the customer
+had its last turn. Members that we do not know stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import pendulum
+
+from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
+
+REPLICATION_KEY = "date_time"
+_VALUE = "replication_key_value"
+_READ, _TURN, _CUSTOMER, ACCOUNT = "read", "read_at", "customer_id", "account"
+_FORM = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?", re.IGNORECASE
+)
+CURE = "correct it, take the STATE before it, or start without a state"
+
+Progress = dict[str, Any]
+
+
+class StateError(TapError):
+    """A state that cannot be used."""
+
+
+def _instant(value: object, what: str) -> datetime:
+    """An instant (aware, UTC, whole seconds); without an offset it is in UTC."""
+    parsed = None
+    if isinstance(value, str) and _FORM.fullmatch(value.strip()):
+        try:
+            parsed = pendulum.parse(value.strip().replace(" ", "T", 1))
+        except (ValueError, TypeError, OverflowError):
+            parsed = None
+    if not isinstance(parsed, pendulum.DateTime):
+        shown = repr(value) if isinstance(value, (str, int, float)) else kind_of(value)
+        raise StateError(
+            f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
+            f"{CURE}"
+        )
+    seconds = int(parsed.timestamp())
+    if seconds < 0:
+        raise StateError(f"The state's {what} {value!r} lies before 1970: {CURE}")
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def marks_of(progress: Mapping[str, Any]) -> Marks:
+    """The marks of a former run.
+
+    Raises:
+        StateError: a value in it is no date and time.
+    """
+    value = progress.get(_VALUE)
+    bookmark = None if value in (None, "") else _instant(value, "bookmark")
+    spans = progress.get(_READ) or []
+    if not isinstance(spans, list) or not all(
+        isinstance(span, list) and len(span) == 2 for span in spans
+    ):
+        raise StateError(f"The state's member {_READ} is no list of pairs: {CURE}")
+    read = union((_instant(a, _READ), _instant(b, _READ)) for a, b in spans)
+    turn = progress.get(_TURN)
+    return Marks(bookmark, read, turn if isinstance(turn, str) else "")
+
+
+def write_marks(progress: Progress, marks: Marks, *, with_bookmark: bool = True) -> None:
+    """Put marks in place of those that a progress holds."""
+    if with_bookmark:
+        if marks.bookmark is not None:
+            progress["replication_key"] = REPLICATION_KEY
+            progress[_VALUE] = spelled(marks.bookmark)
+        else:
+            progress.pop(_VALUE, None)
+    if marks.read:
+        progress[_READ] = [[spelled(start), spelled(end)] for start, end in marks.read]
+    if marks.turn:
+        progress[_TURN] = marks.turn
+
+
+def partitions_of(progress: Mapping[str, Any]) -> list[Known]:
+    """A partner's partitions, those first that have been read the furthest.
+
+    Raises:
+        StateError: one of them cannot be what a former run has said.
+    """
+    partitions = progress.get("partitions") or []
+    if not isinstance(partitions, list):
+        raise StateError(f"The state's partitions are no list: {CURE}")
+    found: dict[int, Known] = {}
+    for partition in partitions:
+        context = partition.get("context") if isinstance(partition, Mapping) else None
+        if not isinstance(context, Mapping):
+            raise StateError(f"The state has a partition without a context: {CURE}")
+        user_id = context.get("user_id")
+        if user_id is None:
+            continue  # another's; kept as it is
+        if user_id in found:
+            raise StateError(f"The state has two partitions of user {user_id}: {CURE}")
+        found[user_id] = Known(user_id, partition.get(_CUSTOMER), marks_of(partition))
+    never = datetime.min.replace(tzinfo=timezone.utc)
+    return sorted(found.values(), key=lambda one: one.marks.until or never, reverse=True)
+
+
+def former_of(progress: Mapping[str, Any]) -> Former:
+    """What former runs say of the stream."""
+    return Former(marks_of(progress), partitions_of(progress))
+
+
+def name_customer(progress: Progress, customer_id: int) -> None:
+    """Note whose marks a partition holds, so that a successor of its user finds them."""
+    progress[_CUSTOMER] = customer_id
+
+
+def name_account(progress: Progress, account: str | None) -> None:
+    """Note whose marks the stream's state holds, where the user has given it a name."""
+    if account is not None:
+        progress[ACCOUNT] = account
+
+
+def kind_of(value: object) -> str:
+    kinds = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
+    return kinds.get(type(value), type(value).__name__)
