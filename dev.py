@@ -22,6 +22,7 @@ python3 dev.py minimums    the same with the oldest versions that pyproject.toml
 python3 dev.py docs        the docs site, into docs/_build/html
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
                            20 customers, into PostgreSQL; further arguments go to pytest
+python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -156,6 +157,12 @@ def airflow(*arguments: str) -> None:
     run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
 
 
+def pyairbyte(*arguments: str) -> None:
+    """The Airbyte source, run by PyAirbyte, which has an environment of its own."""
+    setup("dev")
+    run(str(PYTHON), "-m", "pytest", str(Path("tests", "pyairbyte")), *arguments)
+
+
 def packages(*command: str) -> None:
     """A command of tests/packages.py, in an environment with the tools and without the tap."""
     folder = ROOT / ".venv-packaging"
@@ -189,6 +196,8 @@ def main() -> None:
             plan(*arguments)
         case ["report", *arguments]:
             report(*arguments)
+        case ["pyairbyte", *arguments]:
+            pyairbyte(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
         case ["package" | "minimums"] | ["pythons", *_]:

@@ -34,6 +34,7 @@ from benchmarks.harness import (
 )
 
 TAP, FASTEST_PEER, FLOOR = "this tap", "dlt, no gzip", "floor"
+SOURCE = "our Airbyte source"
 CHECKED = 20_000
 CATALOG = {
     "streams": [
@@ -83,12 +84,16 @@ def contenders(api: Api, folder: Path) -> dict[str, Contender]:
         return [python, "-m", f"benchmarks.peers.{name}"]
 
     read = ["read", f"--config={airbyte_config}", f"--catalog={catalog}"]
+    own_config = folder / "own.json"
+    own_config.write_text(json.dumps(api.config()))
+    own = ["read", f"--config={own_config}", f"--catalog={catalog}"]
     extracted = folder / "dlt"
     extract = [*module("dlt_source", dlt), str(peer), str(extracted)]
     quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false"}
     plain = {**quiet, "DATA_WRITER__DISABLE_COMPRESSION": "true"}
     return {
         TAP: Contender(tap(folder, api.config())),
+        SOURCE: Contender([sys.executable, "-m", "tap_visitor_sessions.airbyte", *own], 0.8),
         "SDK, plain": Contender([*module("sdk_plain"), f"--config={peer}"], 6),
         "Airbyte low-code": Contender([*module("airbyte_source", airbyte), *read], 6),
         "dlt extract": Contender(extract, 6, quiet, extracted),
@@ -151,7 +156,11 @@ def main(options: argparse.Namespace) -> None:
             ]
         )
     goals = [
-        Goal(f"records/s against {name}", ratio(rounds, name, TAP), least=who.goal)
+        Goal(
+            f"records/s against {name}" if name != SOURCE else f"records/s of {name} against ours",
+            ratio(rounds, name, TAP) if name != SOURCE else ratio(rounds, TAP, name),
+            least=who.goal,
+        )
         for name, who in everyone.items()
         if who.goal
     ]

@@ -6,9 +6,10 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "tap_visitor_sessions"
-ROOMS = ["api", "config", "sessions", "singer"]
-FLOORS = ["api", "config", "sessions", "doctor", "singer", "__main__"]
-"""Each may import itself and those before it."""
+HOSTS = ["singer", "airbyte"]
+ROOMS = ["api", "config", "sessions", *HOSTS]
+FLOORS = ["api", "config", "sessions", "doctor", *HOSTS, "__main__"]
+"""Each may import itself and those before it, but a host no other."""
 
 
 def imported(path: Path) -> set[str]:
@@ -50,11 +51,19 @@ INNER = ["windows", "pipeline", "in_flight", "zones", "customers", "standing"]
 """What a host need not know: `sessions.extraction` stands before them."""
 
 
-def test_hosts_know_no_window_and_no_zone() -> None:
-    for path in (PACKAGE / "singer").glob("*.py"):
-        for name in imported(path):
-            for inner in INNER:
-                assert not name.startswith(f"tap_visitor_sessions.sessions.{inner}"), path
+def test_hosts_know_no_window_and_no_zone_and_not_each_other() -> None:
+    for host in HOSTS:
+        forbidden = [f"sessions.{inner}" for inner in INNER]
+        forbidden += [other for other in HOSTS if other != host]
+        for path in (PACKAGE / host).glob("*.py"):
+            for name in imported(path):
+                for other in forbidden:
+                    assert not name.startswith(f"tap_visitor_sessions.{other}"), f"{path}: {name}"
+
+
+def test_the_airbyte_source_needs_no_singer_sdk() -> None:
+    for path in (PACKAGE / "airbyte").glob("*.py"):
+        assert not any(name.startswith("singer_sdk") for name in imported(path)), path
 
 
 def test_nothing_needs_the_sandbox() -> None:

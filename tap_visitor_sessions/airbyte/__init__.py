@@ -1,0 +1,1 @@
+"""The Airbyte source: spec, check, discover and read, from the same core."""

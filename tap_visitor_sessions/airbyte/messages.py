@@ -1,0 +1,127 @@
+"""Messages of the Airbyte protocol, a line of JSON each, on stdout.
+
+Source: the Airbyte protocol's specification, version 0.2.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from tap_visitor_sessions.sessions.lines import Chunk, Lines, chunked
+from tap_visitor_sessions.sessions.records import Record
+
+STREAM = "visitor_sessions"
+_DESCRIPTOR = {"name": STREAM}
+_LEVELS = {"CRITICAL": "FATAL", "WARNING": "WARN"}
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+class Messages(Lines):
+    """Writes messages; the logs of other threads are among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._one_at_a_time = threading.RLock()
+
+    def write_lines(self, lines: bytes) -> None:
+        """Write whole lines, one caller after the other."""
+        with self._one_at_a_time:
+            super().write_lines(lines)
+
+    def say(self, kind: str, **member: Any) -> None:
+        """Write one message."""
+        self.heed()
+        self.write_lines(msgspec.json.encode({"type": kind, **member}) + b"\n")
+
+    def status(self, status: str, *reasons: dict[str, Any]) -> None:
+        """How the stream stands: STARTED, RUNNING, COMPLETE or INCOMPLETE."""
+        said: dict[str, Any] = {"stream_descriptor": _DESCRIPTOR, "status": status}
+        if reasons:
+            said["reasons"] = list(reasons)
+        self._trace("STREAM_STATUS", stream_status=said)
+
+    def estimate(self, sessions: int) -> None:
+        """How many sessions the read will come to, about."""
+        self._trace(
+            "ESTIMATE", estimate={"name": STREAM, "type": "STREAM", "row_estimate": sessions}
+        )
+
+    def error(self, text: str, failure_type: str, internal: str) -> None:
+        """Why the run ends."""
+        error = {
+            "message": text,
+            "internal_message": internal,
+            "failure_type": failure_type,
+            "stream_descriptor": _DESCRIPTOR,
+        }
+        self._trace("ERROR", error=error)
+
+    def _trace(self, kind: str, **member: Any) -> None:
+        self.say("TRACE", trace={"type": kind, "emitted_at": float(now()), **member})
+
+    def state(self, state: dict[str, Any], records: int) -> None:
+        """How far the stream has been read.
+
+        Args:
+            records: Those since the last one.
+        """
+        stream = {"stream_descriptor": _DESCRIPTOR, "stream_state": state}
+        self.say(
+            "STATE",
+            state={
+                "type": "STREAM",
+                "stream": stream,
+                "sourceStats": {"recordCount": float(records)},
+            },
+        )
+
+
+class LogMessages(logging.Handler):
+    """Logging as LOG messages."""
+
+    def __init__(self, output: Messages) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        level = _LEVELS.get(record.levelname, record.levelname)
+        text = " ".join(self.format(record).split())
+        line = msgspec.json.encode({"type": "LOG", "log": {"level": level, "message": text}})
+        self._output.write_lines(line + b"\n")
+
+
+class _Data(msgspec.Struct, gc=False):
+    stream: str
+    data: Any
+    emitted_at: int
+
+
+class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+    record: _Data
+
+
+class RecordLines:
+    """Encodes typed records as RECORD lines. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder()
+
+    def chunks(self, records: list[Record]) -> list[Chunk]:
+        """The records as chunks small enough to be written between two STATE messages."""
+        at = now()
+
+        def encoded(part: list[Record]) -> bytes:
+            messages = [_RecordMessage(_Data(STREAM, record, at)) for record in part]
+            return self._encoder.encode_lines(messages)
+
+        return chunked(records, encoded)

