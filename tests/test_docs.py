@@ -12,6 +12,7 @@ import yaml
 from support import ROOT
 
 import dev
+from benchmarks import plan
 from tap_visitor_sessions.api import errors
 
 
@@ -72,6 +73,13 @@ def test_the_readme_has_what_an_agency_was_measured_to_take() -> None:
     one, eight = kept["table"]
     assert f"{one['s']:.0f} s one request at a time, {eight['s']:.0f} s with 8" in readme
     assert f"({eight['x faster']:.1f} times faster), {eight['peak MB']} MB" in readme
+
+
+def test_the_page_for_agencies_has_the_rates_that_were_measured() -> None:
+    page = (ROOT / "docs/agencies.md").read_text(encoding="utf-8")
+    figures = plan.measured()
+    for rate in (figures.loader_per_second, figures.records_per_second):
+        assert f"{rate:,}".replace(",", " ") in page
 
 
 def test_the_docs_site_builds_without_a_warning(tmp_path: Path) -> None:
