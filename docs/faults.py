@@ -24,6 +24,7 @@ KINDS = {
     "reader of the pipe got.",
     "Partner": "An agency's account: customers that are locked, vanish or fail, and runs killed "
     "among many.",
+    "Airbyte": "The same promise through the Airbyte source.",
     "Transport": "What networks, gateways and proxies do to an answer.",
     "Limits": "Points used up, alone and with other processes on the same account.",
     "Data in motion": "Rows that come, change and go while a window is read.",
