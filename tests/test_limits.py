@@ -49,6 +49,30 @@ def test_a_lone_process_is_never_rejected_and_waits_no_longer_than_it_must(
     assert pacer.in_flight == 0
 
 
+@given(
+    limit=st.integers(1, 5),
+    answered=st.lists(st.booleans(), min_size=1, max_size=40),
+    cost=st.floats(0, 30),
+)
+def test_requests_that_get_no_answer_use_up_points_but_never_for_good(
+    limit: int, answered: list[bool], cost: float
+) -> None:
+    """An API that is gone, once its meters are known: no wait without an end, none of nothing."""
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        assert 0 < seconds < 60.001
+        clock.sleep(seconds)
+
+    pacer = Pacer(clock=clock, sleep=sleep)
+    for number, is_answered in enumerate([True, *answered]):
+        pacer.acquire()
+        clock.now += cost
+        meters = {"minute_limit": limit, "minute_remaining": 0, "minute_reset": 60}
+        pacer.release(meters if is_answered else None)
+        assert clock.now <= (number + 1) * (cost + 60.001)
+
+
 @settings(deadline=None)
 @given(
     limit=st.integers(8, 200),

@@ -48,7 +48,7 @@ def main() -> None:
 
     from tap_visitor_sessions.airbyte.messages import LogMessages, Messages
     from tap_visitor_sessions.airbyte.source import Source, failure_type
-    from tap_visitor_sessions.api.errors import TapError
+    from tap_visitor_sessions.api.errors import TapError, unforeseen
 
     # Records hold no cycles: the collector finds nothing, and looking costs a tenth of a run.
     gc.freeze()
@@ -80,10 +80,7 @@ def main() -> None:
         output.error(str(problem), failure_type(problem), type(problem).__name__)
         sys.exit(1)
     except Exception as problem:
-        # Its text may hold anything, a secret too: only its kind and place are told.
-        where = _where(problem)
-        text = f"Unforeseen ({type(problem).__name__}{where}): please report it"
-        output.error(text, "system_error", f"{type(problem).__name__}{where}")
+        output.error(unforeseen(problem), "system_error", type(problem).__name__)
         sys.exit(1)
 
 
@@ -105,16 +102,6 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TapError("The config is no object")
     return value
-
-
-def _where(problem: BaseException) -> str:
-    """The place in the code where it was raised."""
-    at = problem.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    if at is None:
-        return ""
-    return f" in {at.tb_frame.f_globals.get('__name__')}, line {at.tb_lineno}"
 
 
 if __name__ == "__main__":

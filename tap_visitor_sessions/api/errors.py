@@ -97,6 +97,16 @@ class CustomersFailed(TapError):
     """Partner: some customers could not be read; the others were."""
 
 
+def unforeseen(problem: BaseException) -> str:
+    """What is told of an error that nobody has foreseen: its kind and place. Its text may hold
+    anything, a secret too."""
+    at = problem.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    where = f" in {at.tb_frame.f_globals.get('__name__')}, line {at.tb_lineno}" if at else ""
+    return f"Unforeseen ({type(problem).__name__}{where}): please report it"
+
+
 def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
     """Turn a JSON-RPC `error` member into an exception, deciding by mnemonic, never by code."""
     data = error_member.get("data")

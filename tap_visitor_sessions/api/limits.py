@@ -87,10 +87,13 @@ class Meter:
             self._own, self._others_before = 0, 0
             self._expected_share = self.share / 2  # they may have gone
 
-    def charge(self) -> None:
+    def charge(self, now: float) -> None:
         """Count a request whose fate is unknown as charged."""
+        self.roll(now)
         if self.remaining:
             self.remaining -= 1
+            if self.reset_at is None:  # the first of its window, which no answer has named yet
+                self._expect(now + self._bounded(None))
 
     def free(self, in_flight: int) -> bool:
         """Whether one more request fits beside those in flight, and beside what others take
@@ -170,8 +173,7 @@ class Pacer:
             self.in_flight -= 1
             for meter in (self.minute, self.day):
                 if limits is None:
-                    meter.roll(now)
-                    meter.charge()
+                    meter.charge(now)
                 else:
                     meter.learn(limits, now, self.in_flight)
             if self._rejected is None or now >= self._rejected:
