@@ -109,6 +109,10 @@ def hub_entry() -> dict[str, Any]:
     }
 
 
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
 def speeds(*stores: str) -> str:
     """Tables of `bench table`: from the API into a store, by whom, how fast."""
     kept = json.loads((ROOT / "benchmarks/results/table.json").read_text(encoding="utf-8"))
@@ -120,12 +124,12 @@ def speeds(*stores: str) -> str:
         lines.append("| --- | --: | --: | --: | --: |")
         for row in kept["table"]:
             if row["into"] == store:
-                rate, ratio = f"{row['records/s']:,}".replace(",", " "), row["shipped is x"]
+                rate, ratio = _spaced(row["records/s"]), row["shipped is x"]
                 cells = [row["who"], rate, "" if ratio == 1 else f"{ratio:.1f} times as fast"]
-                cells += [f"{row['CPU s']:.0f}", f"{row['peak MB']:,}".replace(",", " ")]
+                cells += [f"{row['CPU s']:.0f}", _spaced(row["peak MB"])]
                 lines.append("| " + " | ".join(cells) + " |")
         if store == "PostgreSQL":
-            rate = f"{alone['records/s']:,}".replace(",", " ")
+            rate = _spaced(alone["records/s"])
             lines.append(
                 f"| {alone['who']}, its lines to nowhere | {rate} | | "
                 f"{alone['CPU s']:.0f} | {alone['peak MB']} |"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import os
-import signal
 import sys
+
+from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals
 
 
 def main() -> None:
     """Run the tap; exit 1 with one line on stderr for every error."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Until the tap takes over nothing has been written, so there is nothing to say.
-        signal.signal(number, lambda n, _: os._exit(128 + n))
+    end_at_once_on_signals()
 
     from tap_visitor_sessions.api.errors import TapError
     from tap_visitor_sessions.singer.cli import Command
     from tap_visitor_sessions.singer.failure import told
 
-    # Records hold no cycles: the collector finds nothing, and looking costs a tenth of a run.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    collect_seldom()
     logger = logging.getLogger(Command.name)
     try:
         Command.cli()

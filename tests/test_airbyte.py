@@ -30,9 +30,21 @@ from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
 from tap_visitor_sessions.airbyte.source import failure_type
 from tap_visitor_sessions.airbyte.spec import SINGERS, specification
 from tap_visitor_sessions.airbyte.state import StreamState
-from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.api.errors import (
+    ApiError,
+    ConfigError,
+    CountMismatch,
+    CustomersFailed,
+    DailyLimitReached,
+    InternalError,
+    LimitExceeded,
+    SecondTooFull,
+    TapError,
+    Unreachable,
+    Unreadable,
+)
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
-from tap_visitor_sessions.config.settings import PROPERTIES, SENSITIVE, Settings
+from tap_visitor_sessions.config.settings import PROPERTIES, SENSITIVE, Settings, SettingsError
 from tap_visitor_sessions.sessions.saved import StateError
 
 COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
@@ -251,7 +263,6 @@ def test_from_any_state_the_union_is_complete(
     sandbox = make_sandbox(sessions=600, seed=5)
     catalog = catalog_of(mode=mode)
     config = config_of(sandbox, page_size=50, lookback_window="PT0S")
-    sandbox.faults = Faults(fail_first=0)
     whole = read(config, tmp_path, catalog=catalog)
     ids = [record["id"] for record in whole.records]
     held: list[int] = []
@@ -319,7 +330,7 @@ def test_a_state_that_cannot_be_used_is_named_before_any_request(
     state: Any, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     with pytest.raises(StateError):
-        StreamState(state, None)
+        StreamState(state, SETTINGS)
     sandbox = make_sandbox()
     done = read(config_of(sandbox), tmp_path, state=state)
     [error] = done.traces("ERROR")
@@ -364,8 +375,6 @@ def test_an_error_is_told_with_who_can_do_something_about_it(
         assert done.messages[-1]["type"] == "TRACE"
     assert done.statuses == ["STARTED", "RUNNING", "INCOMPLETE"]
     assert done.records
-    sandbox.meters.new_day()
-    sandbox.limits = Limits()
 
 
 @pytest.mark.parametrize("arguments", [[], ["write"], ["read"], ["check", "--config", "gone.json"]])
@@ -378,14 +387,82 @@ def test_a_wrong_command_line_is_a_message_too(arguments: list[str], tmp_path: P
     assert message["trace"]["error"]["message"]
 
 
-def test_every_error_of_ours_has_a_type() -> None:
-    kinds = {
-        failure_type(kind("x"))
-        for kind in TapError.__subclasses__()
-        if kind.__init__ is TapError.__init__
-    }
-    assert kinds <= {"config_error", "transient_error", "system_error"}
-    assert failure_type(ValueError()) == "system_error"
+FAILURES = {
+    ConfigError("x", "y"): "config_error",
+    SettingsError(["x"]): "config_error",
+    StateError("x"): "config_error",
+    ConfiguredCatalogError("x"): "config_error",
+    ApiError("x", mnemonic="access_token_invalid"): "config_error",
+    SecondTooFull("x"): "config_error",
+    TapError("a file that cannot be read"): "config_error",
+    InternalError("x"): "transient_error",
+    LimitExceeded("x"): "transient_error",
+    DailyLimitReached("x"): "transient_error",
+    Unreachable("x"): "transient_error",
+    CountMismatch("x"): "transient_error",
+    CustomersFailed("x"): "transient_error",
+    Unreadable("x"): "system_error",
+    ValueError("x"): "system_error",
+}
+
+
+@pytest.mark.parametrize("problem", FAILURES, ids=lambda problem: type(problem).__name__)
+def test_who_can_do_something_about_an_error(problem: Exception) -> None:
+    assert failure_type(problem) == FAILURES[problem]
+
+
+def mark_of(value: str, **more: Any) -> list[dict[str, Any]]:
+    progress = {"replication_key": "date_time", "replication_key_value": value, **more}
+    stream = {"stream_descriptor": {"name": NAME}, "stream_state": progress}
+    return [{"type": "STREAM", "stream": stream}]
+
+
+OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "stream_state": {}}}]
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "word"),
+    [
+        (mark_of("2099-01-01T00:00:00Z"), {}, "lies in the future"),
+        (mark_of("2024-05-10T00:00:00Z"), {"account": "north"}, "without the setting account"),
+        (
+            mark_of("2024-05-10T00:00:00Z"),
+            {"account_type": "partner", "timezone": "UTC"},
+            "of a customer's account",
+        ),
+        (OTHER, {}, "knows nothing of visitor_sessions"),
+    ],
+)
+def test_a_state_that_is_passed_over_is_warned_about(
+    state: Any, more: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"access_token": "x", "start_date": "2024-01-01", **more}
+    StreamState(state, Settings.from_config(config))
+    [line] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert word in line.getMessage()
+
+
+def test_an_empty_state_file_is_no_state_and_a_byte_order_mark_is_none_of_it(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    (tmp_path / "state").write_text("")
+    text = json.dumps(config_of(sandbox))
+    (tmp_path / "marked.json").write_text(text, encoding="utf-8-sig")
+    files = [f"--state={tmp_path}/state", f"--config={tmp_path}/marked.json"]
+    done = subprocess.run(
+        [*COMMAND, "read", *files, *written(tmp_path, catalog=catalog_of())],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    run = Done(done.returncode, messages, done.stderr).check()
+    assert len(run.records) == 20
+    warnings = [m["log"]["message"] for m in run.of("LOG") if m["log"]["level"] == "WARN"]
+    assert len(warnings) == 1
+    assert "is empty: everything" in warnings[0]
 
 
 def test_waiting_for_points_is_said_with_its_reset(

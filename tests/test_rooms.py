@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "tap_visitor_sessions"
 HOSTS = ["singer", "airbyte"]
 ROOMS = ["api", "config", "sessions", *HOSTS]
-FLOORS = ["api", "config", "sessions", "doctor", *HOSTS, "__main__"]
+FLOORS = ["startup", "api", "config", "sessions", "doctor", *HOSTS, "__main__"]
 """Each may import itself and those before it, but a host no other."""
 
 
@@ -28,7 +28,12 @@ def test_every_module_stands_in_a_room() -> None:
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] != "_"} == {
         *ROOMS
     }
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "doctor"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {
+        "__init__",
+        "__main__",
+        "doctor",
+        "startup",
+    }
 
 
 def test_imports_run_one_way() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import json
 import logging
-import os
-import signal
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,16 +40,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run a command; every error is a TRACE message, and the exit code 1."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda n, _: os._exit(128 + n))
+    end_at_once_on_signals()
 
     from tap_visitor_sessions.airbyte.messages import LogMessages, Messages
     from tap_visitor_sessions.airbyte.source import Source, failure_type
+    from tap_visitor_sessions.airbyte.state import read_state
     from tap_visitor_sessions.api.errors import TapError, unforeseen
+    from tap_visitor_sessions.config.files import json_of, object_of
 
-    # Records hold no cycles: the collector finds nothing, and looking costs a tenth of a run.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    collect_seldom()
     output = Messages()
     root = logging.getLogger()
     root.handlers = [LogMessages(output)]
@@ -61,47 +57,25 @@ def main() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         options = parser().parse_args()
-        given = {
-            name: _read(name, path)
-            for name, path in vars(options).items()
-            if name != "command" and path is not None
-        }
         source = Source(output)
         match options.command:
             case "spec":
                 source.spec()
             case "check":
-                source.check(_object(given["config"]))
+                source.check(object_of(options.config, "config"))
             case "discover":
-                source.discover(_object(given["config"]))
+                source.discover(object_of(options.config, "config"))
             case "read":
-                source.read(_object(given["config"]), given["catalog"], given.get("state"))
+                config = object_of(options.config, "config")
+                catalog = json_of(options.catalog, "catalog")
+                state = read_state(options.state) if options.state else None
+                source.read(config, catalog, state)
     except TapError as problem:
         output.error(str(problem), failure_type(problem), type(problem).__name__)
         sys.exit(1)
     except Exception as problem:
         output.error(unforeseen(problem), "system_error", type(problem).__name__)
         sys.exit(1)
-
-
-def _read(name: str, path: str) -> Any:
-    from tap_visitor_sessions.api.errors import TapError
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        return json.loads(text) if text.strip() else None
-    except OSError as problem:
-        raise TapError(f"The {name} file {path}: {problem.strerror}") from None
-    except (ValueError, RecursionError):
-        raise TapError(f"The {name} file {path} is no JSON") from None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    from tap_visitor_sessions.api.errors import TapError
-
-    if not isinstance(value, dict):
-        raise TapError("The config is no object")
-    return value
 
 
 if __name__ == "__main__":

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tap_visitor_sessions.airbyte.messages import STREAM
 from tap_visitor_sessions.api.errors import TapError
 from tap_visitor_sessions.config.schema import (
-    ACCOUNT,
     ADDED,
-    partner_schema,
-    stream_schema,
-    with_account,
+    BOOKMARK,
+    STREAM,
+    key_columns,
+    record_schema,
 )
 from tap_visitor_sessions.config.settings import Settings
 from tap_visitor_sessions.sessions.extraction import Columns
 
-BOOKMARK = "date_time"
 _MODES = ["full_refresh", "incremental"]
 
 
@@ -30,13 +28,12 @@ class ConfiguredCatalogError(TapError):
 
 def declared(settings: Settings) -> dict[str, Any]:
     """The JSON Schema of a record with all columns."""
-    schema = partner_schema() if settings.is_partner else stream_schema()
-    return with_account(schema) if settings.account else schema
+    return record_schema(is_partner=settings.is_partner, has_account=bool(settings.account))
 
 
-def key_of(settings: Settings) -> list[str]:
+def key_of(settings: Settings) -> tuple[str, ...]:
     """The columns of the key."""
-    return ["id", ACCOUNT] if settings.account else ["id"]
+    return key_columns(has_account=bool(settings.account))
 
 
 def discovered(settings: Settings) -> dict[str, Any]:

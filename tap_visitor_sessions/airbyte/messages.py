@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from tap_visitor_sessions.config.schema import STREAM
 from tap_visitor_sessions.sessions.lines import Chunk, Lines, chunked
 from tap_visitor_sessions.sessions.records import Record
 
-STREAM = "visitor_sessions"
 _DESCRIPTOR = {"name": STREAM}
 _LEVELS = {"CRITICAL": "FATAL", "WARNING": "WARN"}
 

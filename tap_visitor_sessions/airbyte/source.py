@@ -13,8 +13,6 @@ from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import SINGERS, specification
 from tap_visitor_sessions.airbyte.state import StreamState
 from tap_visitor_sessions.api.errors import (
-    ApiError,
-    ConfigError,
     CountMismatch,
     CustomersFailed,
     DailyLimitReached,
@@ -22,20 +20,19 @@ from tap_visitor_sessions.api.errors import (
     TapError,
     TransientError,
     Unreachable,
+    Unreadable,
 )
 from tap_visitor_sessions.config.checks import problems
 from tap_visitor_sessions.config.settings import Settings, SettingsError, unknown
 from tap_visitor_sessions.doctor import checks
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction
-from tap_visitor_sessions.sessions.lines import drained, exit_soon
-from tap_visitor_sessions.sessions.saved import StateError
+from tap_visitor_sessions.sessions.lines import Pace, exit_soon, write_all
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
 STATE_RECORDS = 10_000
 """STATE follows so many records at the latest."""
-_USERS = (ConfigError, SettingsError, StateError, ApiError)
 _PASSING = (
     TransientError,
     LimitExceeded,
@@ -50,7 +47,8 @@ def failure_type(problem: BaseException) -> str:
     """Who can do something about an error, in the protocol's words."""
     if isinstance(problem, _PASSING):
         return "transient_error"
-    return "config_error" if isinstance(problem, _USERS) else "system_error"
+    is_users = isinstance(problem, TapError) and not isinstance(problem, Unreadable)
+    return "config_error" if is_users else "system_error"
 
 
 class Source:
@@ -95,7 +93,7 @@ class Source:
         """
         settings = _settings(config)
         wanted = columns(catalog, settings)
-        held = StreamState(state, settings.account)
+        held = StreamState(state, settings)
         if wanted is not None:
             _Read(self._output, settings, held).all(wanted)
 
@@ -108,7 +106,7 @@ class _Read:
         self._state = state
         self._connection = _connection(settings)
         self._extraction = Extraction(self._connection, state.former, state.keep)
-        self._since = 0
+        self._said = 0  # sessions that a STATE has counted
         self._estimated = 0
 
     def all(self, wanted: Columns) -> None:
@@ -123,18 +121,13 @@ class _Read:
                 self._extraction.parts(wanted, RecordLines().chunks) as parts,
             ):
                 output.status("RUNNING")
-                for part in parts:
-                    for taken in part.windows():
-                        for chunk in drained(taken.ready or []):
-                            output.write_lines(chunk.lines)
-                            part.emitted(chunk.bookmark, chunk.count)
-                            self._since += chunk.count
-                            output.heed()
-                            if self._since >= STATE_RECORDS:
-                                self._say_state()
-                        part.finished(taken)
+                pace = Pace(STATE_RECORDS)
+                for _, count in write_all(parts, output):
+                    if pace.due(count):
+                        self._say_state()
                 self._say_state()
         except Exception:
+            output.heed()
             self._say_state()
             output.status("INCOMPLETE")
             raise
@@ -145,8 +138,8 @@ class _Read:
         if progress.fraction > 0:
             self._estimated = max(self._estimated, round(progress.sessions / progress.fraction))
             self._output.estimate(self._estimated)
-        self._output.state(self._state.value(), self._since)
-        self._since = 0
+        self._output.state(self._state.value(), progress.sessions - self._said)
+        self._said = progress.sessions
 
     def _waiting(self, seconds: float) -> None:
         """Points are used up."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tap_visitor_sessions.airbyte.messages import STREAM
+from tap_visitor_sessions.config.files import json_of, text_of
+from tap_visitor_sessions.config.schema import STREAM
+from tap_visitor_sessions.config.settings import Settings
 from tap_visitor_sessions.sessions import saved
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.marks import Former, Marks
-from tap_visitor_sessions.sessions.saved import CURE, StateError
+from tap_visitor_sessions.sessions.saved import ALL_IS_READ, CURE, StateError
+
+logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
 
 class StreamState:
@@ -22,15 +27,14 @@ class StreamState:
         StateError: it is nothing that this source has said.
     """
 
-    def __init__(self, given: object, account: str | None) -> None:
+    def __init__(self, given: object, settings: Settings) -> None:
         self._progress: dict[str, Any] = dict(_own(given))
+        for line in saved.check_progress(
+            self._progress, is_partner=settings.is_partner, account=settings.account or None
+        ):
+            logger.warning("%s", line)
         self.former: Former = saved.former_of(self._progress)
-        its = self._progress.get(saved.ACCOUNT)
-        if its is not None and its != account:
-            raise StateError(
-                f"The state is of account {its!r}, the setting account is {account!r}: {CURE}"
-            )
-        saved.name_account(self._progress, account)
+        saved.name_account(self._progress, settings.account or None)
 
     def keep(self, user: User | None, marks: Marks) -> None:
         """Put marks into the state."""
@@ -53,6 +57,18 @@ class StreamState:
         return self._progress
 
 
+def read_state(path: str) -> Any:
+    """What a state file holds; None where it is empty.
+
+    Raises:
+        TapError: it cannot be read, or is no JSON.
+    """
+    if text_of(path, "state").strip():
+        return json_of(path, "state")
+    logger.warning("The state file %s is empty: %s", path, ALL_IS_READ)
+    return None
+
+
 def _own(given: object) -> Mapping[str, Any]:
     """The stream's state in a list of messages; {} where there is none."""
     if given in (None, [], {}):
@@ -72,4 +88,5 @@ def _own(given: object) -> Mapping[str, Any]:
             if not isinstance(found, Mapping):
                 raise StateError(f"The state of {STREAM} is no object: {CURE}")
             return found
+    logger.warning("The state knows nothing of %s: %s", STREAM, ALL_IS_READ)
     return {}

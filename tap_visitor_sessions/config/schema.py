@@ -12,7 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-_FILE = "visitor_sessions.json"
+STREAM = "visitor_sessions"
+KEY, BOOKMARK = "id", "date_time"
+_FILE = f"{STREAM}.json"
 
 PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -85,6 +87,17 @@ def partner_schema() -> dict[str, Any]:
     schema = stream_schema()
     schema["properties"].update(copy.deepcopy(dict(PARTNER_PROPERTIES)))
     return schema
+
+
+def record_schema(*, is_partner: bool, has_account: bool) -> dict[str, Any]:
+    """The JSON Schema of a record, with the columns that the settings add."""
+    schema = partner_schema() if is_partner else stream_schema()
+    return with_account(schema) if has_account else schema
+
+
+def key_columns(*, has_account: bool) -> tuple[str, ...]:
+    """The columns of the key."""
+    return (KEY, ACCOUNT) if has_account else (KEY,)
 
 
 def with_account(schema: dict[str, Any]) -> dict[str, Any]:

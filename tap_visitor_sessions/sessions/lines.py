@@ -6,17 +6,22 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.extraction import Part
 from tap_visitor_sessions.sessions.records import Record
 
 # How long last words may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5
 RECORDS_PER_WRITE = 1000
+STATE_SECONDS = 5.0
+"""The end of a window is worth a STATE when the last one is so long ago."""
 READER_GONE = 141
 """Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
 
@@ -32,6 +37,9 @@ class Lines:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
+        if not _is_main():  # a signal meets the main thread alone
+            yield
+            return
         self._writing = True
         try:
             yield
@@ -61,9 +69,10 @@ class Lines:
                 raise SystemExit(READER_GONE) from None
 
     def heed(self) -> None:
-        """Do what a signal put off. Call it where the state fits what has been written."""
-        action, self._afterwards = self._afterwards, None
-        if action is not None:
+        """Do what a signal put off. Call it where the state fits what has been written; in
+        another thread than the main one nothing happens."""
+        if self._afterwards is not None and _is_main():
+            action, self._afterwards = self._afterwards, None
             action()
 
     def end(self, code: int) -> NoReturn:
@@ -80,6 +89,10 @@ class Lines:
             self._afterwards = action
         else:
             action()
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def exit_soon(code: int) -> None:
@@ -119,3 +132,39 @@ def chunked(records: list[Record], encoded: Callable[[list[Record]], bytes]) -> 
         part = records[first : first + RECORDS_PER_WRITE]
         chunks.append(Chunk(encoded(part), len(part), part[-1].date_time))
     return chunks
+
+
+def write_all(
+    parts: Iterable[Part[list[Chunk]]], output: Lines
+) -> Iterator[tuple[User | None, int]]:
+    """Write all sessions; after each write the user and how many, 0 at the end of a window."""
+    for part in parts:
+        for taken in part.windows():
+            for chunk in drained(taken.ready or []):
+                output.write_lines(chunk.lines)
+                part.emitted(chunk.bookmark, chunk.count)
+                output.heed()
+                yield part.user, chunk.count
+            part.finished(taken)
+            yield part.user, 0
+
+
+class Pace:
+    """When the next STATE is due.
+
+    Args:
+        records: After so many at the latest.
+    """
+
+    def __init__(self, records: int) -> None:
+        self._most = records
+        self._since, self._at = 0, time.monotonic()
+
+    def due(self, records: int) -> bool:
+        """Whether it is now, after so many more records; 0: at the end of a window."""
+        self._since += records
+        late = not records and time.monotonic() - self._at > STATE_SECONDS
+        if self._since < self._most and not late:
+            return False
+        self._since, self._at = 0, time.monotonic()
+        return True

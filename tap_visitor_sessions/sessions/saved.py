@@ -19,14 +19,15 @@ from typing import Any
 import pendulum
 
 from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.config.schema import BOOKMARK
 from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
 
-REPLICATION_KEY = "date_time"
 _VALUE = "replication_key_value"
-_READ, _TURN, _CUSTOMER, ACCOUNT = "read", "read_at", "customer_id", "account"
+_READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
 _FORM = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?", re.IGNORECASE
 )
+ALL_IS_READ = "everything from start_date on is read"
 CURE = "correct it, take the STATE before it, or start without a state"
 
 Progress = dict[str, Any]
@@ -78,7 +79,7 @@ def write_marks(progress: Progress, marks: Marks, *, with_bookmark: bool = True)
     """Put marks in place of those that a progress holds."""
     if with_bookmark:
         if marks.bookmark is not None:
-            progress["replication_key"] = REPLICATION_KEY
+            progress["replication_key"] = BOOKMARK
             progress[_VALUE] = spelled(marks.bookmark)
         else:
             progress.pop(_VALUE, None)
@@ -117,6 +118,47 @@ def former_of(progress: Mapping[str, Any]) -> Former:
     return Former(marks_of(progress), partitions_of(progress))
 
 
+def check_progress(
+    progress: Mapping[str, Any], *, is_partner: bool, account: str | None
+) -> list[str]:
+    """What a user should know of what is saved before a run builds on it: a line each.
+
+    Args:
+        account: The setting of that name.
+
+    Raises:
+        StateError: something in it cannot be what a former run has said.
+    """
+    known = partitions_of(progress)
+    own = marks_of(progress)
+    all_ = [own, *(one.marks for one in known)]
+    warnings = []
+    if is_partner and not known and own.until:
+        warnings.append(f"The state is of a customer's account, not of a partner's: {ALL_IS_READ}")
+    elif not is_partner and known and not own.until:
+        warnings.append(f"The state is of a partner's account, not of a customer's: {ALL_IS_READ}")
+    if (its := progress.get(_ACCOUNT)) != account:
+        if its is not None:
+            raise StateError(
+                f"The state is of account {its!r}, the setting account is {account!r}: {CURE}"
+            )
+        if own.until or known:
+            warnings.append(
+                f"The state is of a time without the setting account, now {account!r}: what was "
+                "loaded before has no such column; load it anew, into a table of its own"
+            )
+    now = datetime.now(timezone.utc)
+    ahead = [marks.bookmark for marks in all_ if marks.bookmark and marks.bookmark > now]
+    if ahead:
+        whose = f" ({len(ahead)} of them)" if len(ahead) > 1 else ""
+        warnings.append(
+            f"The state's bookmark {spelled(max(ahead))} lies in the future{whose}: the run reads "
+            "from now less lookback_window, and goes on from there. Check the clock of this "
+            "machine and the setting timezone; sessions before may be missing"
+        )
+    return warnings
+
+
 def name_customer(progress: Progress, customer_id: int) -> None:
     """Note whose marks a partition holds, so that a successor of its user finds them."""
     progress[_CUSTOMER] = customer_id
@@ -125,9 +167,10 @@ def name_customer(progress: Progress, customer_id: int) -> None:
 def name_account(progress: Progress, account: str | None) -> None:
     """Note whose marks the stream's state holds, where the user has given it a name."""
     if account is not None:
-        progress[ACCOUNT] = account
+        progress[_ACCOUNT] = account
 
 
 def kind_of(value: object) -> str:
+    """What a value is, for a message."""
     kinds = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
     return kinds.get(type(value), type(value).__name__)

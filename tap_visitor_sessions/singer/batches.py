@@ -8,7 +8,7 @@ of the stream's schema.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,6 +18,7 @@ import msgspec
 from tap_visitor_sessions.api.errors import ConfigError, Unreadable
 from tap_visitor_sessions.config.storage import storing
 from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
+from tap_visitor_sessions.sessions.extraction import Part
 from tap_visitor_sessions.sessions.records import Record
 
 if TYPE_CHECKING:
@@ -123,6 +124,40 @@ class Files:
             )
             return None
         return value
+
+
+def write_files(
+    parts: Iterable[Part[list[Item]]],
+    files: Files,
+    size: int,
+    announce: Callable[[list[str]], None],
+) -> Iterator[None]:
+    """Write all sessions into files of `size`; after each that has been announced.
+
+    A bookmark follows a file once its BATCH message is out: records of a file that a failure or a
+    signal keeps back must be read again.
+    """
+
+    def send(part: Part[list[Item]], items: list[Item]) -> None:
+        announce(files.write(items))
+        part.emitted(items[-1][0], len(items))
+
+    for part in parts:
+        held: list[Item] = []
+        taken = None
+        for taken in part.windows():
+            held += taken.ready or []
+            while len(held) >= size:
+                send(part, held[:size])
+                del held[:size]
+                yield
+            if not held:
+                part.finished(taken)
+        if held:
+            send(part, held)
+            yield
+        if taken is not None:
+            part.finished(taken)
 
 
 def _arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:

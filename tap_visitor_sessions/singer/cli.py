@@ -6,10 +6,8 @@ TapError: one line, which `__main__` prints.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +15,8 @@ import msgspec
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api.errors import ConfigError, TapError
-from tap_visitor_sessions.config.schema import partner_schema, stream_schema
+from tap_visitor_sessions.config.files import object_of, text_of
+from tap_visitor_sessions.config.schema import record_schema
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -99,7 +98,7 @@ class Command(TapVisitorSessions):
         tap = cls(
             config=config.config,
             state=None if state is None else _state(state),
-            catalog=None if catalog is None else _json_object(catalog, "catalog"),
+            catalog=None if catalog is None else object_of(catalog, "catalog"),
             parse_env_config=config.parse_env,
         )
         tap.sync_all()
@@ -112,7 +111,7 @@ class Command(TapVisitorSessions):
         config: dict[str, Any] = {}
         for path in value:
             if path != "ENV":
-                config |= _json_object(path, "config")
+                config |= object_of(path, "config")
         return _ConfigInput(config=config, parse_env="ENV" in value)
 
     @classmethod
@@ -142,7 +141,7 @@ class Command(TapVisitorSessions):
             ctx.exit(1)
         click.echo(Check("settings", True, "valid"))
         all_ok = True
-        schema = partner_schema() if tap.settings.is_partner else stream_schema()
+        schema = record_schema(is_partner=tap.settings.is_partner, has_account=False)
         try:
             for check in checks(tap.connection, schema):
                 click.echo(check)
@@ -186,37 +185,8 @@ class Command(TapVisitorSessions):
         )
 
 
-def _text(path: str, kind: str) -> str:
-    """The text of a file that the command line names.
-
-    Raises:
-        TapError: it cannot be read.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise TapError(f"The {kind} file {path} is no text in UTF-8") from None
-    except OSError as problem:
-        raise TapError(f"The {kind} file {path} cannot be read: {problem.strerror}") from None
-
-
-def _json_object(path: str, kind: str) -> dict[str, Any]:
-    """What a config or catalog file holds. A fraction comes as a float."""
-    try:
-        value = json.loads(_text(path, kind))
-    except ValueError as problem:
-        # Not the text around it: it may be a secret's.
-        where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
-        raise TapError(f"The {kind} file {path} is no JSON{where}: correct it") from None
-    except RecursionError:
-        raise TapError(f"The {kind} file {path} is nested too deep: correct it") from None
-    if not isinstance(value, dict):
-        raise TapError(f"The {kind} file {path} holds no JSON object: correct it")
-    return value
-
-
 def _state(path: str) -> dict[str, Any]:
-    state, notes, warnings = read_state(_text(path, "state"), f"The state file {path}")
+    state, notes, warnings = read_state(text_of(path, "state"), f"The state file {path}")
     for note in notes:
         logger.info("%s", note)
     for warning in warnings:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any
 
-from tap_visitor_sessions.sessions.marks import spelled
+from tap_visitor_sessions.config.schema import STREAM
 from tap_visitor_sessions.sessions.saved import (
-    ACCOUNT,
+    ALL_IS_READ,
     CURE,
     StateError,
+    check_progress,
     kind_of,
-    marks_of,
-    partitions_of,
 )
-
-STREAM = "visitor_sessions"
-
-
-# A state as a file holds it
 
 
 def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -38,7 +31,7 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
     text = text.lstrip("\ufeff")
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        return {}, [], [f"{where} is empty: everything from start_date on is read"]
+        return {}, [], [f"{where} is empty: {ALL_IS_READ}"]
     notes = []
     try:
         value = json.loads(text)
@@ -51,7 +44,7 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
         except (ValueError, RecursionError):
             raise StateError(f"The last line of {where} is no JSON: {CURE}") from None
     if value is None:
-        return {}, notes, [f"{where} is null: everything from start_date on is read"]
+        return {}, notes, [f"{where} is null: {ALL_IS_READ}"]
     state = _unwrapped(value, where, notes)
     return state, notes, []
 
@@ -93,38 +86,11 @@ def check_state(
     """
     bookmarks = _object(state.get("bookmarks"), "bookmarks")
     progress = _object(bookmarks.get(STREAM), f"bookmarks.{STREAM}")
-    known = partitions_of(progress)
-    own = marks_of(progress)
-    all_ = [own, *(one.marks for one in known)]
-    warnings = []
-    whole = "everything from start_date on is read"
+    found = check_progress(progress, is_partner=is_partner, account=account)
     if bookmarks and STREAM not in bookmarks:
         others = ", ".join(sorted(map(str, bookmarks))[:5])
-        warnings.append(f"The state knows nothing of {STREAM}, only of {others}: {whole}")
-    elif is_partner and not known and own.until:
-        warnings.append(f"The state is of a customer's account, not of a partner's: {whole}")
-    elif not is_partner and known and not own.until:
-        warnings.append(f"The state is of a partner's account, not of a customer's: {whole}")
-    if (its := progress.get(ACCOUNT)) != account:
-        if its is not None:
-            raise StateError(
-                f"The state is of account {its!r}, the setting account is {account!r}: {CURE}"
-            )
-        if own.until or known:
-            warnings.append(
-                f"The state is of a time without the setting account, now {account!r}: what was "
-                "loaded before has no such column; load it anew, into a table of its own"
-            )
-    now = datetime.now(timezone.utc)
-    ahead = [marks.bookmark for marks in all_ if marks.bookmark and marks.bookmark > now]
-    if ahead:
-        whose = f" ({len(ahead)} of them)" if len(ahead) > 1 else ""
-        warnings.append(
-            f"The state's bookmark {spelled(max(ahead))} lies in the future{whose}: the run reads "
-            "from now less lookback_window, and goes on from there. Check the clock of this "
-            "machine and the setting timezone; sessions before may be missing"
-        )
-    return warnings
+        found.insert(0, f"The state knows nothing of {STREAM}, only of {others}: {ALL_IS_READ}")
+    return found
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:

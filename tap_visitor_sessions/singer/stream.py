@@ -27,23 +27,18 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
-from tap_visitor_sessions.config.schema import (
-    ACCOUNT,
-    partner_schema,
-    stream_schema,
-    with_account,
-)
+from tap_visitor_sessions.config.schema import BOOKMARK, STREAM, key_columns, record_schema
 from tap_visitor_sessions.sessions import saved
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
+from tap_visitor_sessions.sessions.lines import Pace, write_all
 from tap_visitor_sessions.sessions.marks import Marks
 from tap_visitor_sessions.sessions.reader import METHOD
 from tap_visitor_sessions.sessions.records import Record
 from tap_visitor_sessions.singer.announced import announced
-from tap_visitor_sessions.singer.batches import Files
+from tap_visitor_sessions.singer.batches import Files, write_files
 from tap_visitor_sessions.singer.catalog import handed, wanted
 from tap_visitor_sessions.singer.entry import Declaration
-from tap_visitor_sessions.singer.lanes import Pace, write_files, write_lines
 from tap_visitor_sessions.singer.output import Output, RecordLines
 from tap_visitor_sessions.singer.selection import Selection
 
@@ -53,25 +48,22 @@ if TYPE_CHECKING:
 
     from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
-KEY = "id"
-BOOKMARK = saved.REPLICATION_KEY
 Context = Mapping[str, Any]
 
 
 class VisitorSessions(Stream):
     """Sessions of visitors, each emitted at least once, in order of (`date_time`, `id`)."""
 
-    name = "visitor_sessions"
+    name = STREAM
     is_sorted = True
 
     def __init__(self, tap: TapVisitorSessions) -> None:
         is_partner = tap.config.get("account_type") == "partner"
         self._account_name = tap.config.get("account") or None
-        schema = partner_schema() if is_partner else stream_schema()
-        if self._account_name is not None:
-            schema = with_account(schema)
+        has_account = self._account_name is not None
+        schema = record_schema(is_partner=is_partner, has_account=has_account)
         super().__init__(tap, schema=schema)
-        self.primary_keys = (KEY,) if self._account_name is None else (KEY, ACCOUNT)
+        self.primary_keys = key_columns(has_account=has_account)
         self.replication_key = BOOKMARK
         self._declaration = Declaration(self.name, schema, self.primary_keys, BOOKMARK)
         self._take(tap.handed_catalog)
@@ -201,7 +193,7 @@ class VisitorSessions(Stream):
             self.get_sync_timer() as timer,
         ):
             pace = Pace(self.STATE_MSG_FREQUENCY)
-            for user, count in write_lines(parts, output):
+            for user, count in write_all(parts, output):
                 here = None if user is None else {"user_id": user.user_id}
                 counter.with_context(here)
                 timer.with_context(here)
