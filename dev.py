@@ -132,7 +132,7 @@ def report(*arguments: str) -> None:
     setup("report")
     if arguments == ("--check",):
         os.environ["REPORT_BROWSER"] = "required"
-        run(str(PYTHON), "-m", "pytest", "-v", "tests/test_report_browser.py")
+        run(str(PYTHON), "-m", "pytest", "-v", "tests/report/test_report_browser.py")
     else:
         run(str(PYTHON), "-m", "report", *arguments)
 

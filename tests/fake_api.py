@@ -6,14 +6,37 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
 from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
 from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.zones import Zone
 
 FORMAT = "%Y-%m-%d %H:%M:%S"
+START = datetime(2024, 1, 31)
+SCHEMA = {
+    "properties": {
+        "id": {"type": "integer"},
+        "date_time": {"type": "string", "format": "date-time"},
+        "visitor_id": {"type": ["integer", "null"]},
+    }
+}
+
+
+def rows_at(seconds: list[int], seed: int = 0) -> list[dict[str, Any]]:
+    """Sessions at seconds after START, with ids in no relation to time."""
+    ids = list(range(1, len(seconds) + 1))
+    random.Random(seed).shuffle(ids)
+    return [
+        {
+            "id": id_,
+            "date_time": (START + timedelta(seconds=second)).strftime(FORMAT),
+            "visitor_id": id_ * 7919 % 100_003,
+        }
+        for id_, second in zip(ids, seconds, strict=True)
+    ]
 
 
 @dataclass
@@ -81,3 +104,12 @@ def read_span(
                 yield taken.ready
     finally:
         pipeline.close()
+
+
+def read(
+    api: FakeApi, length: timedelta, *, page_size: int = 10_000, concurrency: int = 1
+) -> list[tuple[datetime, int]]:
+    decoder = Decoder(SCHEMA, Zone(timezone.utc))
+    query = Query(list(SCHEMA["properties"]), page_size)
+    windows = read_span(api, decoder, query, START, START + length, concurrency)
+    return [(record.date_time, record.id) for records in windows for record in records]

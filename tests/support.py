@@ -12,7 +12,35 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from sandbox import Sandbox
+
 ROOT = Path(__file__).parent.parent
+ZONE = "Europe/Moscow"
+LOGGING = """
+version: 1
+disable_existing_loggers: false
+formatters:
+  structured:
+    (): singer_sdk.logging.StructuredFormatter
+handlers:
+  stderr:
+    class: logging.StreamHandler
+    stream: ext://sys.stderr
+    formatter: structured
+root:
+  level: INFO
+  handlers: [stderr]
+"""
+
+
+def config_of(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    return {
+        "api_url": sandbox.url,
+        "access_token": sandbox.token,
+        "start_date": "2024-05-01T00:00:00",
+        "end_date": "2024-06-01T00:00:00",
+        **more,
+    }
 
 
 @dataclass

@@ -227,7 +227,7 @@ def test_target_csv_needs_its_two_settings(
 def test_meltano_runs_the_pairs_as_the_page_says(
     make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
 ) -> None:
-    """Those that need no server; tests/test_end_to_end.py has target-postgres."""
+    """Those that need no server; tests/singer/test_end_to_end.py has target-postgres."""
     sandbox = make_sandbox(rows=make_sessions(50, seed=2), timezone=ZONE)
     loaders: list[Loader] = [make_loader(name) for name in ("target-duckdb", *FILES)]
     folder = loaders[0].folder  # of all three

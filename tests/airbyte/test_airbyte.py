@@ -1,0 +1,593 @@
+"""The Airbyte source as Airbyte calls it: messages, state, and the promise through this host."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from agencies import agency, rows_of
+from agencies import config_of as partner_config
+from conftest import MakeSandbox, Tally
+from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from oracle import as_emitted
+from support import ROOT, ZONE, config_of, run_tap
+
+from sandbox import Faults, Limits
+from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
+from tap_visitor_sessions.airbyte.source import failure_type
+from tap_visitor_sessions.airbyte.spec import SINGERS, specification
+from tap_visitor_sessions.airbyte.state import StreamState
+from tap_visitor_sessions.api.errors import (
+    ApiError,
+    ConfigError,
+    CountMismatch,
+    CustomersFailed,
+    DailyLimitReached,
+    InternalError,
+    LimitExceeded,
+    SecondTooFull,
+    TapError,
+    Unreachable,
+    Unreadable,
+)
+from tap_visitor_sessions.config.schema import partner_schema, stream_schema
+from tap_visitor_sessions.config.settings import PROPERTIES, SENSITIVE, Settings, SettingsError
+from tap_visitor_sessions.sessions.saved import StateError
+
+COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
+NAME = "visitor_sessions"
+
+
+@dataclass
+class Done:
+    """What a run of the source left behind."""
+
+    code: int
+    messages: list[dict[str, Any]]
+    stderr: str
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == kind]
+
+    def traces(self, kind: str) -> list[dict[str, Any]]:
+        traces = [message["trace"] for message in self.of("TRACE")]
+        return [trace[kind.lower()] for trace in traces if trace["type"] == kind]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        assert all(m["record"]["stream"] == NAME for m in self.of("RECORD"))
+        return [message["record"]["data"] for message in self.of("RECORD")]
+
+    @property
+    def statuses(self) -> list[str]:
+        return [trace["status"] for trace in self.traces("STREAM_STATUS")]
+
+    @property
+    def state(self) -> list[dict[str, Any]]:
+        """As Airbyte hands it in again."""
+        return [self.of("STATE")[-1]["state"]]
+
+    def check(self) -> Done:
+        """Assert success; nothing on stderr; each record is counted by one STATE."""
+        assert (self.code, self.stderr) == (0, ""), (self.messages[-3:], self.stderr)
+        assert self.statuses == ["STARTED", "RUNNING", "COMPLETE"]
+        counts = [message["state"]["sourceStats"]["recordCount"] for message in self.of("STATE")]
+        assert sum(counts) == len(self.records)
+        assert max(counts) <= 10_000 + 1000
+        return self
+
+
+def catalog_of(schema: dict[str, Any] | None = None, mode: str = "incremental") -> dict[str, Any]:
+    stream = {"name": NAME, "json_schema": schema or {}, "supported_sync_modes": [mode]}
+    configured = {
+        "stream": stream,
+        "sync_mode": mode,
+        "destination_sync_mode": "append_dedup",
+        "cursor_field": ["date_time"],
+        "generation_id": 1,
+    }
+    return {"streams": [configured]}
+
+
+def written(directory: Path, **files: Any) -> list[str]:
+    options = []
+    for name, value in files.items():
+        if value is not None:
+            (directory / f"{name}.json").write_text(json.dumps(value))
+            options += [f"--{name}", str(directory / f"{name}.json")]
+    return options
+
+
+def source(command: str, directory: Path, **files: Any) -> Done:
+    done = subprocess.run(
+        [*COMMAND, command, *written(directory, **files)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    return Done(done.returncode, messages, done.stderr)
+
+
+def read(config: dict[str, Any], directory: Path, **more: Any) -> Done:
+    return source(
+        "read", directory, config=config, catalog=more.pop("catalog", catalog_of()), **more
+    )
+
+
+# spec, check, discover
+
+
+def test_the_spec_shows_every_setting_of_the_core_once_and_hides_the_secrets(
+    tmp_path: Path,
+) -> None:
+    done = source("spec", tmp_path)
+    [message] = done.of("SPEC")
+    assert (done.code, done.stderr, message["spec"]) == (0, "", specification())
+    form = message["spec"]["connectionSpecification"]
+    Draft7Validator.check_schema(form)
+    assert form["required"] == ["start_date"]
+    assert set(form["properties"]) == set(PROPERTIES) - SINGERS
+    assert sorted(one["order"] for one in form["properties"].values()) == sorted(
+        {one["order"] for one in form["properties"].values()}
+    )
+    for name, shown in form["properties"].items():
+        assert shown["title"]
+        assert shown["description"]
+        assert shown.get("airbyte_secret", False) is (name in SENSITIVE)
+        if shown["type"] not in ("array", "string") or "enum" in shown:
+            assert shown.get("default") == PROPERTIES[name].get("default"), name
+
+
+def test_what_the_form_gives_is_what_the_settings_take() -> None:
+    """Objects are texts of JSON there; its examples and defaults work."""
+    form = specification()["connectionSpecification"]["properties"]
+    base = {"access_token": "x", "start_date": "2024-01-31", "account_type": "partner"}
+    for name, shown in form.items():
+        values = [*shown.get("examples", ()), *([shown["default"]] if "default" in shown else [])]
+        for value in values:
+            if name in ("login", "password"):
+                continue
+            config = {**base, "timezone": "UTC", name: value}
+            assert Settings.from_config(config)
+            Draft7Validator(shown).validate(value)
+    zones = Settings.from_config({**base, "timezones": '{"7": "Asia/Omsk"}'}).timezones
+    assert zones == {7: "Asia/Omsk"}
+
+
+def test_check_says_the_first_that_is_not_ok_and_its_cure(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    good = source("check", tmp_path, config=config_of(sandbox))
+    assert good.of("CONNECTION_STATUS")[0]["connectionStatus"] == {"status": "SUCCEEDED"}
+    for config, word in (
+        (config_of(sandbox, access_token="wrong-token-1"), "key"),
+        (config_of(sandbox, page_size=0), "page_size"),
+        (config_of(sandbox, start_date="05/2024"), "start_date"),
+    ):
+        done = source("check", tmp_path, config=config)
+        [status] = [m["connectionStatus"] for m in done.of("CONNECTION_STATUS")]
+        assert (done.code, done.stderr, status["status"]) == (0, "", "FAILED")
+        assert word in status["message"]
+        assert "wrong-token-1" not in json.dumps(done.messages)
+
+
+@pytest.mark.parametrize("kind", ["customer", "partner", "account"])
+def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path) -> None:
+    config = {"access_token": "x", "start_date": "2024-01-01", "api_url": "https://localhost:9/v2"}
+    if kind == "partner":
+        config |= {"account_type": "partner", "timezone": "UTC"}
+    if kind == "account":
+        config["account"] = "north"
+    done = source("discover", tmp_path, config=config)
+    [stream] = done.of("CATALOG")[0]["catalog"]["streams"]
+    assert stream["source_defined_primary_key"] == (
+        [["id"], ["account"]] if kind == "account" else [["id"]]
+    )
+    assert stream["default_cursor_field"] == ["date_time"]
+    assert stream["source_defined_cursor"] is stream["is_resumable"] is True
+    assert stream["supported_sync_modes"] == ["full_refresh", "incremental"]
+    schema = stream["json_schema"]
+    Draft7Validator.check_schema(schema)
+    assert "allOf" not in json.dumps(schema)
+    declared = partner_schema() if kind == "partner" else stream_schema()
+    assert set(schema["properties"]) == {
+        *declared["properties"],
+        *(["account"] if kind == "account" else []),
+    }
+    assert schema["properties"]["date_time"]["airbyte_type"] == "timestamp_with_timezone"
+
+
+# read
+
+
+def test_it_reads_what_the_api_has_and_goes_on_from_there(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=25_000, seed=3, timezone=ZONE)
+    first = read(config_of(sandbox, page_size=4000), tmp_path).check()
+    assert len(first.of("STATE")) >= 3
+    want = {row["id"]: as_emitted(row, ZONE) for row in sandbox.rows()}
+    assert {record["id"]: record for record in first.records} == want
+    order = [(record["date_time"], record["id"]) for record in first.records]
+    assert order == sorted(set(order))
+    validator = Draft202012Validator(stream_schema(), format_checker=FormatChecker())
+    for record in first.records[::50]:
+        validator.validate(record)
+    estimates = [trace["row_estimate"] for trace in first.traces("ESTIMATE")]
+    assert estimates[-1] == 25_000
+
+    before = len(sandbox.reports)
+    config = config_of(sandbox, page_size=4000, lookback_window="PT1S")
+    again = read(config, tmp_path, state=first.state).check()
+    assert len(sandbox.reports) == before + 1
+    assert len(again.records) <= 1
+    assert again.of("STATE")
+
+
+def test_an_account_gone_silent_costs_one_request_and_says_a_state(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=0)
+    start = datetime.now(timezone.utc) - timedelta(days=1000)
+    config = config_of(sandbox, start_date=f"{start:%Y-%m-%d}")
+    del config["end_date"]
+    first = read(config, tmp_path).check()
+    assert len(sandbox.reports) > 9
+    before = len(sandbox.reports)
+    again = read(config, tmp_path, state=first.state).check()
+    assert len(sandbox.reports) == before + 1
+    assert again.of("STATE")[-1]["state"]["sourceStats"]["recordCount"] == 0
+
+
+@pytest.mark.parametrize("mode", ["incremental", "full_refresh"])
+def test_from_any_state_the_union_is_complete(
+    mode: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """A full refresh too goes on within its generation: Airbyte drops the state with it."""
+    sandbox = make_sandbox(sessions=600, seed=5)
+    catalog = catalog_of(mode=mode)
+    config = config_of(sandbox, page_size=50, lookback_window="PT0S")
+    whole = read(config, tmp_path, catalog=catalog)
+    ids = [record["id"] for record in whole.records]
+    held: list[int] = []
+    for message in whole.messages:
+        if message["type"] == "RECORD":
+            held.append(message["record"]["data"]["id"])
+        if message["type"] == "STATE":
+            rest = read(config, tmp_path, catalog=catalog, state=[message["state"]])
+            assert {*held, *(record["id"] for record in rest.records)} == {*ids}
+
+
+def test_only_what_the_catalog_wants_is_asked_and_said(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=30)
+    schema = {"properties": {"channel": {}, "hits": {}}}
+    done = read(config_of(sandbox), tmp_path, catalog=catalog_of(schema)).check()
+    assert {frozenset(record) for record in done.records} == {
+        frozenset({"id", "date_time", "channel", "hits"})
+    }
+    assert {*sandbox.reports[0].params["fields"]} == {"id", "date_time", "channel", "hits"}
+    nothing = read(config_of(sandbox), tmp_path, catalog={"streams": []})
+    assert (nothing.code, nothing.messages) == (0, [])
+
+
+SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})
+
+
+@pytest.mark.parametrize(
+    ("catalog", "word"),
+    [
+        (None, "no.* object|not an object"),
+        ({"streams": [{"stream": {"name": "visits"}, "sync_mode": "incremental"}]}, "visits"),
+        (catalog_of(mode="cdc"), "cdc"),
+        (catalog_of({"properties": {"chanel": {}}}), "chanel"),
+        (
+            {"streams": [{**catalog_of()["streams"][0], "cursor_field": ["duration"]}]},
+            "duration",
+        ),
+    ],
+)
+def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: str) -> None:
+    with pytest.raises(ConfiguredCatalogError, match=word):
+        columns(catalog, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "x",
+        [1],
+        [{"type": "LEGACY", "data": {}}],
+        [{"stream": {"stream_descriptor": {"name": NAME}, "stream_state": 3}}],
+        [
+            {
+                "stream": {
+                    "stream_descriptor": {"name": NAME},
+                    "stream_state": {"replication_key_value": "05/2024"},
+                }
+            }
+        ],
+    ],
+)
+def test_a_state_that_cannot_be_used_is_named_before_any_request(
+    state: Any, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    with pytest.raises(StateError):
+        StreamState(state, SETTINGS)
+    sandbox = make_sandbox()
+    done = read(config_of(sandbox), tmp_path, state=state)
+    [error] = done.traces("ERROR")
+    assert (done.code, error["failure_type"], sandbox.calls) == (1, "config_error", [])
+    assert "start without a state" in error["message"]
+
+
+def test_a_state_of_the_singer_tap_is_gone_on_from(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=100)
+    config = config_of(sandbox, lookback_window="PT1S")
+    tap = run_tap(config, directory=tmp_path).check()
+    own = tap.state["bookmarks"][NAME]
+    state = [
+        {"type": "STREAM", "stream": {"stream_descriptor": {"name": NAME}, "stream_state": own}}
+    ]
+    done = read(config, tmp_path, state=state).check()
+    assert len(done.records) <= 1
+    assert done.of("STATE")[-1]["state"]["stream"]["stream_state"]["read"] == own["read"]
+
+
+# Errors
+
+
+def test_an_error_is_told_with_who_can_do_something_about_it(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=900, limits=Limits(day=4))
+    for config, kind, word in (
+        (config_of(sandbox, access_token="wrong-token-1"), "config_error", "token"),
+        (config_of(sandbox, concurrency=99), "config_error", "concurrency"),
+        (config_of(sandbox, page_size=50, concurrency=1), "transient_error", "daily API limit"),
+    ):
+        done = read(config, tmp_path)
+        assert (done.code, done.stderr) == (1, "")
+        [error] = done.traces("ERROR")
+        assert error["failure_type"] == kind
+        assert word in error["message"]
+        assert "\n" not in error["message"]
+        assert "wrong-token-1" not in json.dumps(done.messages)
+        assert done.messages[-1]["type"] == "TRACE"
+    assert done.statuses == ["STARTED", "RUNNING", "INCOMPLETE"]
+    assert done.records
+
+
+@pytest.mark.parametrize("arguments", [[], ["write"], ["read"], ["check", "--config", "gone.json"]])
+def test_a_wrong_command_line_is_a_message_too(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    [message] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert message["trace"]["error"]["message"]
+
+
+FAILURES = {
+    ConfigError("x", "y"): "config_error",
+    SettingsError(["x"]): "config_error",
+    StateError("x"): "config_error",
+    ConfiguredCatalogError("x"): "config_error",
+    ApiError("x", mnemonic="access_token_invalid"): "config_error",
+    SecondTooFull("x"): "config_error",
+    TapError("a file that cannot be read"): "config_error",
+    InternalError("x"): "transient_error",
+    LimitExceeded("x"): "transient_error",
+    DailyLimitReached("x"): "transient_error",
+    Unreachable("x"): "transient_error",
+    CountMismatch("x"): "transient_error",
+    CustomersFailed("x"): "transient_error",
+    Unreadable("x"): "system_error",
+    ValueError("x"): "system_error",
+}
+
+
+@pytest.mark.parametrize("problem", FAILURES, ids=lambda problem: type(problem).__name__)
+def test_who_can_do_something_about_an_error(problem: Exception) -> None:
+    assert failure_type(problem) == FAILURES[problem]
+
+
+def mark_of(value: str, **more: Any) -> list[dict[str, Any]]:
+    progress = {"replication_key": "date_time", "replication_key_value": value, **more}
+    stream = {"stream_descriptor": {"name": NAME}, "stream_state": progress}
+    return [{"type": "STREAM", "stream": stream}]
+
+
+OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "stream_state": {}}}]
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "word"),
+    [
+        (mark_of("2099-01-01T00:00:00Z"), {}, "lies in the future"),
+        (mark_of("2024-05-10T00:00:00Z"), {"account": "north"}, "without the setting account"),
+        (
+            mark_of("2024-05-10T00:00:00Z"),
+            {"account_type": "partner", "timezone": "UTC"},
+            "of a customer's account",
+        ),
+        (OTHER, {}, "knows nothing of visitor_sessions"),
+    ],
+)
+def test_a_state_that_is_passed_over_is_warned_about(
+    state: Any, more: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"access_token": "x", "start_date": "2024-01-01", **more}
+    StreamState(state, Settings.from_config(config))
+    [line] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert word in line.getMessage()
+
+
+def test_an_empty_state_file_is_no_state_and_a_byte_order_mark_is_none_of_it(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    (tmp_path / "state").write_text("")
+    text = json.dumps(config_of(sandbox))
+    (tmp_path / "marked.json").write_text(text, encoding="utf-8-sig")
+    files = [f"--state={tmp_path}/state", f"--config={tmp_path}/marked.json"]
+    done = subprocess.run(
+        [*COMMAND, "read", *files, *written(tmp_path, catalog=catalog_of())],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    run = Done(done.returncode, messages, done.stderr).check()
+    assert len(run.records) == 20
+    warnings = [m["log"]["message"] for m in run.of("LOG") if m["log"]["level"] == "WARN"]
+    assert len(warnings) == 1
+    assert "is empty: everything" in warnings[0]
+
+
+def test_waiting_for_points_is_said_with_its_reset(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=400, limits=Limits(minute=4, minute_seconds=2))
+    started = time.time()
+    done = read(config_of(sandbox, page_size=50, concurrency=1), tmp_path)
+    assert done.code == 0
+    reasons = [trace["reasons"] for trace in done.traces("STREAM_STATUS") if "reasons" in trace]
+    assert reasons
+    for [reason] in reasons:
+        assert reason["type"] == "RATE_LIMITED"
+        reset = reason["rate_limited"]["quota_reset"] / 1000
+        assert started < reset < time.time() + 60
+    assert len(done.records) == 400
+
+
+# The promise, through this host
+
+
+def test_a_partners_customers_come_and_a_failing_one_is_named_at_the_end(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = rows_of([10, 20, 30], 40)
+    sandbox = make_sandbox(**agency(rows), refusals={2: "account_inactive"})
+    done = read(partner_config(sandbox), tmp_path)
+    assert done.code == 1
+    assert {record["user_id"] for record in done.records} == {10, 30}
+    assert {record["id"] for record in done.records} == {
+        row["id"] for user in (10, 30) for row in rows[user]
+    }
+    [error] = done.traces("ERROR")
+    assert "customer 2" in error["message"]
+    partitions = done.of("STATE")[-1]["state"]["stream"]["stream_state"]["partitions"]
+    marks = {one["context"]["user_id"]: one.get("replication_key_value") for one in partitions}
+    assert marks[10]
+    assert marks[30]
+    assert not marks.get(20)
+    assert {one["customer_id"] for one in partitions if "customer_id" in one} >= {1, 3}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_through_faults_nothing_is_lost(
+    seed: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    source_of = random.Random(seed)
+    faults = Faults(
+        http_error_rate=0.1,
+        cut_body_rate=0.1,
+        html_200_rate=0.05,
+        internal_error_rate=0.1,
+        duplicate_rate=0.02,
+        short_pages=source_of.choice([None, 40]),
+        reshuffle=True,
+        numbers_as_strings=bool(seed % 2),
+        null_arrays=bool(seed % 2),
+    )
+    sandbox = make_sandbox(sessions=800, seed=seed, faults=faults, timezone=ZONE)
+    done = read(config_of(sandbox, page_size=60, max_retries=12), tmp_path).check()
+    want = {row["id"]: as_emitted(row, ZONE) for row in sandbox.rows()}
+    found = {record["id"]: record for record in done.records}
+    tally(
+        "Airbyte", f"faults, seed {seed}", injected=len(sandbox.calls), lost=len(want) - len(found)
+    )
+    assert found == want
+    assert len(done.records) == len(want)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_killed_and_resumed_the_union_is_complete(
+    number: signal.Signals, code: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    sandbox = make_sandbox(sessions=3000, seed=6, faults=Faults(latency=0.02))
+    config = config_of(sandbox, page_size=60, concurrency=2, lookback_window="PT0S")
+    held: set[int] = set()
+    state: list[dict[str, Any]] = []
+    chance = random.Random(int(number))
+    for stop_after in [chance.randrange(20, 900) for _ in range(4)] + [None]:
+        files = written(tmp_path, config=config, catalog=catalog_of(), state=state)
+        process = subprocess.Popen(
+            [*COMMAND, "read", *files],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == stop_after:
+                os.kill(process.pid, number)
+        process.wait(30)
+        assert process.returncode in ((0,) if stop_after is None else (code, 0))
+        if lines and not lines[-1].endswith("\n"):
+            lines.pop()  # torn by SIGKILL
+        pending: set[int] = set()
+        for message in map(json.loads, lines):
+            if message["type"] == "RECORD":
+                pending.add(message["record"]["data"]["id"])
+            elif message["type"] == "STATE":
+                held |= pending
+                pending, state = set(), [message["state"]]
+    lost = {row["id"] for row in sandbox.rows()} - held
+    tally("Airbyte", f"{number.name} while reading", injected=4, lost=len(lost))
+    assert not lost
+
+
+# Listing
+
+
+def test_the_listing_says_what_the_source_is() -> None:
+    """That it is valid by Airbyte's schema is looked at by `dev.py pyairbyte`."""
+    folder = ROOT / "hub/airbyte"
+    data = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))["data"]
+    urls = [data["documentationUrl"], specification()["documentationUrl"]]
+    assert urls[0] == urls[1]
+    assert urls[0].endswith("docs/airbyte.md")
+    assert (folder / data["icon"]).read_bytes() == (ROOT / "hub/logo.svg").read_bytes()
+    brands = re.findall(r"https://([\w.]+)/v2.0", PROPERTIES["api_url"]["description"])
+    assert data["allowedHosts"]["hosts"] == brands
+    assert data["suggestedStreams"]["streams"] == [NAME]
+    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
+    assert f"{data['dockerRepository']}:{data['dockerImageTag']}" in dockerfile
+    assert 'ENTRYPOINT ["source-visitor-sessions"]' in dockerfile

@@ -1,0 +1,229 @@
+"""A run that is ended from outside: last STATE, no traceback, and nothing lost on resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeSandbox, Tally
+from support import config_of, run_tap
+from target import Target
+
+from sandbox import Faults, Limits, Sandbox
+
+COMMAND = [sys.executable, "-m", "tap_visitor_sessions", "--config", "config.json"]
+SIGNALS = pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)],
+    ids=["SIGTERM", "SIGINT", "SIGKILL"],
+)
+
+
+def start(config: dict[str, Any], state: dict[str, Any], directory: Path) -> subprocess.Popen[str]:
+    (directory / "config.json").write_text(json.dumps(config))
+    (directory / "state.json").write_text(json.dumps(state))
+    return subprocess.Popen(
+        [*COMMAND, "--state", "state.json"],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",  # a kill may cut a character in two
+    )
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals, code: int) -> list[str]:
+    """Send a signal; check that the process ends in time and quietly; its remaining lines."""
+    assert process.stdout
+    assert process.stderr
+    told = time.monotonic()
+    process.send_signal(number)
+    lines = process.stdout.readlines()
+    errors = process.stderr.read()
+    assert process.wait(10) in (code, 0), errors  # 0: it was done already
+    assert time.monotonic() - told < 2
+    assert "Traceback" not in errors
+    return lines
+
+
+@SIGNALS
+@pytest.mark.parametrize("batch", [False, True], ids=["records", "batches"])
+def test_killed_at_a_random_line_and_resumed_the_union_is_complete(
+    number: signal.Signals,
+    code: int,
+    batch: bool,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+    tally: Tally,
+) -> None:
+    sandbox = make_sandbox(sessions=3000, seed=6, faults=Faults(latency=0.02))
+    config = config_of(sandbox, page_size=60, concurrency=2, lookback_window="PT1S")
+    if batch:
+        config["batch_config"] = {
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "storage": {"root": tmp_path.as_uri()},
+            "batch_size": 101,
+        }
+    target, source = Target(), random.Random(int(number))
+    for _ in range(4):
+        process = start(config, target.state, tmp_path)
+        assert process.stdout
+        lines: list[str] = []
+        stop_after = source.randrange(2, 12) if batch else source.randrange(5, 700)
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == stop_after:
+                break
+        lines += end(process, number, code)
+        if number is not signal.SIGKILL:
+            assert json.loads(lines[-1])["type"] == "STATE"
+        target.read(lines)
+    last = start(config, target.state, tmp_path)
+    target.read(last.communicate(timeout=60)[0].splitlines(keepends=True))
+    assert last.returncode == 0
+    lost = {row["id"] for row in sandbox.rows()} - target.held
+    what = "BATCH files" if batch else "records"
+    tally("Kills", f"{number.name} between {what}", injected=4, lost=len(lost))
+
+
+@SIGNALS
+def test_killed_at_a_random_moment_and_resumed_the_union_is_complete(
+    number: signal.Signals, code: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    """Moments from the first import to the last record."""
+    sandbox = make_sandbox(sessions=3000, seed=7, faults=Faults(latency=0.02))
+    config = config_of(sandbox, page_size=60, concurrency=3, lookback_window="PT0S")
+    target, source = Target(), random.Random(100 + int(number))
+    moments = [0.15, 0.4, *(source.uniform(0.5, 2.0) for _ in range(6))]
+    for moment in moments:
+        process = start(config, target.state, tmp_path)
+        lines: list[str] = []
+        assert process.stdout
+        reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
+        time.sleep(moment)
+        reader.start()
+        process.send_signal(number)
+        told = time.monotonic()
+        ended = process.wait(5)
+        assert time.monotonic() - told < 2
+        reader.join(5)
+        assert process.stderr
+        if ended == -number and number is not signal.SIGKILL:
+            assert not lines  # Python itself was still starting: not ours to handle
+            continue
+        assert ended in (code, 0)
+        assert "Traceback" not in process.stderr.read()
+        before = target.state
+        target.read(lines)
+        assert _bookmark(target.state) >= _bookmark(before)
+    last = run_tap(config, state=target.state, directory=tmp_path).check()
+    target.held |= {record["id"] for record in last.records}
+    lost = {row["id"] for row in sandbox.rows()} - target.held
+    tally("Kills", f"{number.name} at a random moment", injected=len(moments), lost=len(lost))
+
+
+def _bookmark(state: dict[str, Any]) -> str:
+    marks = state.get("bookmarks", {}).get("visitor_sessions", {})
+    return str(marks.get("replication_key_value") or "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("waits_for", ["an answer", "a retry", "the minute", "a login"])
+def test_a_signal_ends_every_kind_of_wait(
+    number: signal.Signals,
+    waits_for: str,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+    tally: Tally,
+) -> None:
+    sandbox = make_sandbox(sessions=900, seed=8)
+    calm = 6
+
+    def then_wait(sandbox: Sandbox, _: object) -> None:
+        if len(sandbox.reports) == calm:
+            if waits_for == "an answer":
+                sandbox.faults.latency = 60
+            elif waits_for == "a retry":
+                sandbox.faults.http_error_rate = 1
+            elif waits_for == "the minute":
+                sandbox.meters.limits = Limits(minute=calm)
+
+    sandbox.faults.arrive = then_wait
+    config = config_of(sandbox, page_size=60, concurrency=2)
+    if waits_for == "a login":
+        sandbox.faults.latency = 60
+        config |= {"login": sandbox.login, "password": sandbox.password}
+        del config["access_token"]
+    state = {
+        "bookmarks": {
+            "visitor_sessions": {
+                "replication_key": "date_time",
+                "replication_key_value": "2024-05-02T00:00:00Z",
+            }
+        }
+    }
+    process = start(config, state, tmp_path)
+    assert process.stdout
+    lines: list[str] = []
+    reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
+    reader.start()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (
+        len(sandbox.reports) < calm if waits_for != "a login" else not sandbox.most_at_once
+    ):
+        time.sleep(0.02)
+    assert time.monotonic() < deadline
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(number)
+    told = time.monotonic()
+    assert process.wait(5) == 128 + number
+    assert time.monotonic() - told < 2
+    reader.join(5)
+    assert process.stderr
+    assert "Traceback" not in process.stderr.read()
+    assert json.loads(lines[-1])["type"] == "STATE"
+    assert _bookmark(json.loads(lines[-1])["value"]) >= "2024-05-02T00:00:00Z"
+    tally("Kills", f"{number.name} while waiting for {waits_for}", injected=1)
+
+
+def test_a_closed_pipe_ends_quietly(
+    make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    sandbox = make_sandbox(sessions=3000)
+    (tmp_path / "config.json").write_text(json.dumps(config_of(sandbox, page_size=60)))
+    tap = " ".join(COMMAND)
+    done = subprocess.run(
+        ["bash", "-c", f"{tap} | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert json.loads(done.stdout)["type"] == "SCHEMA"
+    assert done.returncode == 141  # as a shell names SIGPIPE: not a success
+    assert "Traceback" not in done.stderr
+    assert "rror" not in done.stderr
+    tally("Kills", "stdout closed (`| head -1`)", injected=1)
+
+
+def test_a_reader_that_stopped_reading_does_not_hold_up_the_end(
+    make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    sandbox = make_sandbox(sessions=3000)
+    process = start(config_of(sandbox), {}, tmp_path)
+    assert process.stdout
+    os.read(process.stdout.fileno(), 100)
+    time.sleep(2)  # by now the pipe is full
+    process.terminate()
+    assert process.wait(3) == 143
+    tally("Kills", "SIGTERM while the reader has stopped reading", injected=1)

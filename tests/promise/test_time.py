@@ -1,0 +1,75 @@
+"""Starts and ends at awkward moments, as whole runs see them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import MakeSandbox, Tally
+from oracle import FORMAT, utc_text
+from support import config_of, run_tap
+
+from sandbox import make_sessions
+from sandbox.filters import Refused
+from sandbox.server import _span
+from tap_visitor_sessions.sessions.windows import SECOND, Region, furthest_end
+
+BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "first"),
+    [
+        # Inside the gap of spring: the clock goes from 02:00 to 03:00.
+        (BERLIN, "2024-03-31T02:30:00", "2024-03-31 02:30:00"),
+        (BERLIN, "2024-03-31T01:00:00Z", "2024-03-31 02:00:00"),
+        # Inside the overlap of autumn: 02:00 to 03:00 occurs twice, and is read as the first.
+        (BERLIN, "2024-10-27T02:30:00", "2024-10-27 02:30:00"),
+        (BERLIN, "2024-10-27T00:30:00Z", "2024-10-27 02:30:00"),
+        (BERLIN, "2024-10-27T01:30:00Z", "2024-10-27 02:30:00"),
+        (BERLIN, "2024-10-27T03:30:00+02:00", "2024-10-27 02:30:00"),
+        # A day that never was.
+        (APIA, "2011-12-30T12:00:00", "2011-12-30 12:00:00"),
+        (APIA, "2011-12-30T10:00:00Z", "2011-12-30 00:00:00"),
+        # The end of February.
+        (BERLIN, "2024-02-29", "2024-02-29 00:00:00"),
+        (BERLIN, "2023-02-28T23:59:59", "2023-02-28 23:59:59"),
+    ],
+)
+def test_start_date_inside_a_change_of_the_clock_leaves_out_no_session(
+    zone: str, start: str, first: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    at = datetime.strptime(first, FORMAT)
+    rows = make_sessions(400, start=at - timedelta(hours=3), end=at + timedelta(hours=5))
+    sandbox = make_sandbox(rows=rows, timezone=zone)
+    end = str(at + timedelta(hours=6)).replace(" ", "T")
+    config = config_of(sandbox, start_date=start, end_date=end, page_size=50)
+    run = run_tap(config, directory=tmp_path).check()
+    wanted = {row["id"]: row["date_time"] for row in rows if row["date_time"] >= first}
+    got = {record["id"]: record["date_time"] for record in run.records}
+    lost = wanted.keys() - got.keys()
+    assert not lost, sorted(wanted[id_] for id_ in lost)
+    assert all(got[id_] == utc_text(wall, zone) for id_, wall in wanted.items())
+    assert got.keys() == wanted.keys()
+    tally("Time", "`start_date` in a gap, in an overlap, at the end of February", injected=1)
+
+
+def test_spans_of_exactly_three_months_from_each_day_of_the_year_are_allowed(
+    tally: Tally,
+) -> None:
+    """Held against the sandbox's own reading of "three months", which shares no code."""
+    day, days = datetime(2023, 1, 1, 13, 14, 15), 0
+    while day.year < 2025:
+        end = furthest_end(day)
+        for till, allowed in ((end, True), (end + SECOND, False)):
+            span = {"date_from": day.strftime(FORMAT), "date_till": till.strftime(FORMAT)}
+            if allowed:
+                _span(span)
+            else:
+                with pytest.raises(Refused, match="date_interval_limit_reached"):
+                    _span(span)
+        region = Region(day, day + timedelta(days=400))
+        assert region.cut(10_000).end == end
+        day, days = day + timedelta(days=1), days + 1
+    tally("Time", "a span of exactly three months, from each day of two years", injected=days)

@@ -1,0 +1,460 @@
+"""One odd value costs that value: whatever stands at whatever place of a session."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from agencies import agency, config_of, ids_by_user, rows_of
+from conftest import MakeSandbox
+from fake_api import FakeAnswer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+from singer_sdk.plugin_base import PluginBase
+from support import run_tap
+
+from sandbox import Faults
+from tap_visitor_sessions.api.envelope import opened
+from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.api.mending import TOO_DEEP, without_halves, without_odd_tokens
+from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
+
+SCHEMA = stream_schema()
+MOSCOW = "Europe/Moscow"
+ZONES = ["UTC", MOSCOW, "America/New_York", "Pacific/Kiritimati", "Pacific/Apia", "Asia/Kathmandu"]
+DAY = "2024-05-01"
+HUGE = "9" * 6000
+
+
+class Token(NamedTuple):
+    """A number as it stands in the JSON, of a size that no encoder here writes."""
+
+    text: str
+
+
+def to_json(value: Any) -> str:
+    if isinstance(value, Token):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(str(k))}:{to_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(to_json, value)) + "]"
+    return json.dumps(value)
+
+
+DEEP = "[" * 5_000 + "]" * 5_000
+HALF = r'"a\ud83db"'
+TWICE = '{"keyword": "a", "keyword": "b", "group_id": NaN}'
+
+
+def answer_of(rows: list[dict[str, Any]]) -> FakeAnswer:
+    """Rows as the tap gets them: out of the envelope of an answer."""
+    count = len(rows)
+    body = {"id": "1", "result": {"data": rows, "metadata": {"total_items": count}}}
+    return FakeAnswer(bytes(opened(to_json(body).encode(), "1").rows(count)), count)
+
+
+def row(number: int) -> dict[str, Any]:
+    """A session with something at each place of the schema."""
+    return {
+        **dict.fromkeys(SCHEMA["properties"]),
+        "id": number,
+        "date_time": f"{DAY} 1{number}:00:00",
+        "duration": 5,
+        "channel": "x",
+        "hits": [{"hit_time": "t", "hit_duration": "d", "hit_url": "u"}],
+        "communications": [
+            {
+                "communication_type": "call",
+                "communication_id": 3,
+                "communication_date_time": f"{DAY} 12:00:00",
+                "ext_id": None,
+            }
+        ],
+        "integrated_campaign_data": {"keyword": "k", "group_id": 4, "old_banner_ids": [1, 2]},
+        "segments": [{"segment_id": 1}],
+        "visitor_custom_properties": [{"property_name": "n"}],
+    }
+
+
+# One value
+
+
+def emitted(column: str, value: Any, zone: str = MOSCOW) -> Any:
+    path = column.split(".")
+    changed = row(1)
+    if len(path) == 1:
+        changed[column] = value
+    else:
+        holder = changed[path[0]]
+        (holder[0] if isinstance(holder, list) else holder)[path[1]] = value
+    decoder = Decoder(SCHEMA, Zone(ZoneInfo(zone)))
+    [record] = decoder.finish(decoder.rows(answer_of([changed]).data))
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    Draft202012Validator(SCHEMA, format_checker=FormatChecker()).validate(plain)
+    found = plain[path[0]]
+    for name in path[1:]:
+        found = (found[0] if isinstance(found, list) else found)[name]
+    return found
+
+
+CALL = "communications.communication_date_time"
+GROUP = "integrated_campaign_data.group_id"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "want"),
+    [
+        (CALL, "2024-05-01 12:00:00", "2024-05-01T09:00:00Z"),
+        (CALL, "2024-05-01T12:00:00Z", "2024-05-01T12:00:00Z"),
+        (CALL, "2024-05-01T12:00:00+05:00", "2024-05-01T07:00:00Z"),
+        (CALL, "2024-05-01 12:00:00.250", "2024-05-01T09:00:00.250000Z"),
+        (CALL, 1714521600, "2024-05-01T00:00:00Z"),
+        (CALL, 1714521600000, "2024-05-01T00:00:00Z"),
+        (CALL, "1714521600", "2024-05-01T00:00:00Z"),
+        (CALL, 1714521600.5, "2024-05-01T00:00:00.500000Z"),
+        (CALL, "0001-01-01 12:00:00", "0001-01-01T09:29:43Z"),
+    ],
+)
+def test_a_time_is_read_as_what_it_says(
+    column: str, value: Any, want: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert emitted(column, value) == want
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "zone"),
+    [
+        (CALL, "0001-01-01 00:00:00", MOSCOW),
+        (CALL, "9999-12-31 23:59:59", "America/New_York"),
+        (CALL, "0001-01-01T00:00:00+05:00", MOSCOW),
+        (CALL, "2024-05-01", MOSCOW),
+        (CALL, "soon", MOSCOW),
+        (CALL, "", MOSCOW),
+        (CALL, {}, MOSCOW),
+        (CALL, [1], MOSCOW),
+        (CALL, True, MOSCOW),
+        (CALL, Token("1e400"), MOSCOW),
+        (CALL, 10**30, MOSCOW),
+        ("duration", Token("1e400"), MOSCOW),
+        ("duration", Token(HUGE), MOSCOW),
+        ("duration", Token("-1e999"), MOSCOW),
+        ("duration", "", MOSCOW),
+        ("duration", {"x": 1}, MOSCOW),
+        ("duration", "NaN", MOSCOW),
+        ("duration", Token("NaN"), MOSCOW),
+        ("duration", Token("-Infinity"), MOSCOW),
+        ("duration", Token(DEEP), MOSCOW),
+        ("channel", Token(DEEP), MOSCOW),
+        ("channel", Token(f'[{DEEP}, NaN, {HALF}, "]"]'), MOSCOW),
+        (CALL, Token("Infinity"), MOSCOW),
+        (CALL, Token(DEEP), MOSCOW),
+        (GROUP, Token("NaN"), MOSCOW),
+        (GROUP, "abc", MOSCOW),
+        (GROUP, [[1]], MOSCOW),
+    ],
+)
+def test_what_cannot_be_read_is_null_with_one_warning_for_its_column(
+    column: str, value: Any, zone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert emitted(column, value, zone) is None
+    [message] = caplog.messages
+    assert message.startswith(f"{column}: ")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "want"),
+    [
+        ("duration", 10**400, 10**400),
+        ("duration", -0.0, 0),
+        ("duration", True, 1),
+        ("channel", {"a": [1]}, '{"a": [1]}'),
+        ("channel", 5, "5"),
+        ("channel", Token("1e400"), "Infinity"),
+        ("channel", Token("NaN"), "NaN"),
+        ("channel", Token(HALF), "a\ufffdb"),
+        ("channel", Token('["NaN [", NaN, "\\\\"]'), '["NaN [", "NaN", "\\\\"]'),
+        ("hits", Token(DEEP), []),
+        ("integrated_campaign_data.old_banner_ids", Token("[1, NaN, 2, null]"), [1, 2]),
+        ("integrated_campaign_data.old_banner_ids", Token(f"[1, {DEEP}]"), [1]),
+        ("hits", {"hit_url": "one"}, [{"hit_time": None, "hit_duration": None, "hit_url": "one"}]),
+        ("hits", [None, 7], []),
+        ("hits", "x", []),
+        ("segments", [[]], []),
+        ("integrated_campaign_data", [1], {}),
+        ("integrated_campaign_data", 5, {}),
+    ],
+)
+def test_what_can_be_kept_is_kept(column: str, value: Any, want: Any) -> None:
+    assert emitted(column, value) == want
+
+
+def test_many_odd_values_of_a_column_are_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    decoder = Decoder(SCHEMA, Zone(ZoneInfo(MOSCOW)))
+    rows = [{**row(n % 9), "id": n, "duration": value} for n, value in enumerate(["x", [], {}] * 9)]
+    assert len(decoder.rows(to_json(rows).encode())) == 27
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"id": None},
+        {"id": "abc"},
+        {"id": 1.5},
+        {"id": "1.5"},
+        {"id": True},
+        {"id": []},
+        {"id": Token("1e400")},
+        {"date_time": None},
+        {"date_time": "2024-05-01"},
+        {"date_time": {}},
+        {"date_time": "soon"},
+        {"date_time": "0001-01-01 00:00:00"},
+        {"date_time": "0001-01-01T00:00:00+05:00"},
+    ],
+    ids=str,
+)
+def test_a_session_whose_own_key_or_time_cannot_be_used_is_an_error(own: dict[str, Any]) -> None:
+    decoder = Decoder(SCHEMA, Zone(ZoneInfo(MOSCOW)))
+    with pytest.raises(Unreadable):
+        decoder.finish(decoder.rows(to_json([{**row(1), **own}]).encode()))
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-05-01T09:00:00Z", "2024-05-01T12:00:00+03:00", 1714554000, "1714554000"]
+)
+def test_a_date_time_that_is_an_instant_is_one_on_the_accounts_clock(value: Any) -> None:
+    decoder = Decoder(SCHEMA, Zone(ZoneInfo(MOSCOW)))
+    data = to_json([{**row(1), "date_time": value}]).encode()
+    assert str(decoder.times(data)[0]) == "2024-05-01 12:00:00"
+    [record] = decoder.rows(data)
+    assert str(record.date_time) == "2024-05-01 12:00:00"
+    [record] = decoder.finish([record])
+    assert msgspec.to_builtins(record)["date_time"] == "2024-05-01T09:00:00Z"
+
+
+def test_a_fraction_of_a_second_of_a_date_time_is_dropped() -> None:
+    assert emitted("date_time", f"{DAY} 12:00:00.75") == "2024-05-01T09:00:00Z"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_is_not_mended(value: Any) -> None:
+    for body in (json.dumps(value).encode(), json.dumps(value, ensure_ascii=False).encode()):
+        assert without_odd_tokens(without_halves(body)) == body
+
+
+@given(st.lists(st.sampled_from(["\ud83d", "\ude97", "\U0001f697", "\\", '"', "u", "d83d", "é"])))
+def test_half_a_character_is_replaced_and_nothing_else(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    want = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert json.loads(without_halves(json.dumps(text).encode())) == want
+
+
+def test_a_member_that_comes_twice_costs_no_session(caplog: pytest.LogCaptureFixture) -> None:
+    campaign = emitted("integrated_campaign_data", Token(TWICE))
+    assert (campaign["keyword"], campaign["group_id"]) == ("b", None)
+    [message] = caplog.messages
+    assert message.startswith(f"{GROUP}: ")
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.booleans())
+def test_what_is_cut_short_stays_so(depth: int, end: int, word: bool) -> None:
+    whole = b'{"a":[' + b"[" * depth + (b"NaN" if word else b'"NaN"') + b"]" * depth + b"],"
+    whole += b'"b":2}'
+    assert json.loads(without_odd_tokens(whole))["b"] == 2
+    with pytest.raises((ValueError, RecursionError)):
+        json.loads(without_odd_tokens(whole[: min(end, len(whole) - 1)]))
+
+
+def test_what_is_nested_too_deep_is_a_text() -> None:
+    raw = b'[{"a":' + DEEP.encode() + b',"b":[1]}]'
+    [mended] = json.loads(without_odd_tokens(raw))
+    assert mended["b"] == [1]
+    inner = mended["a"]
+    while isinstance(inner, list):
+        [inner] = inner
+    assert inner == TOO_DEEP
+
+
+# Whole runs
+
+
+@pytest.mark.parametrize(
+    ("column", "token"),
+    [("id", "NaN"), ("id", DEEP), ("date_time", "1e400"), ("date_time", "{}")],
+    ids=["id NaN", "id too deep", "date_time 1e400", "date_time {}"],
+)
+def test_a_session_that_cannot_be_used_costs_a_partner_that_customer_alone(
+    column: str, token: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = rows_of([10, 20, 30], 20)
+
+    def mangle(data: bytes) -> bytes:
+        page = json.loads(data)
+        for session in page:
+            if session["id"] == rows[20][7]["id"]:
+                session[column] = Token(token)
+        return to_json(page).encode()
+
+    sandbox = make_sandbox(**agency(rows), faults=Faults(mangle=mangle))
+    run = run_tap(config_of(sandbox), directory=tmp_path)
+    assert run.code == 1
+    assert {user: len(ids) for user, ids in ids_by_user(run).items()} == {10: 20, 30: 20}
+    assert f"without a usable {column}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len([line for line in run.stderr.splitlines() if "| ERROR" in line]) == 1
+
+
+# Anything anywhere, in all output modes
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(10**25), 10**25)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9)
+    | st.sampled_from(
+        [
+            "0001-01-01 00:00:00",
+            "9999-12-31 23:59:59",
+            "2024-05-01T10:00:00+14:00",
+            "2024-05-01",
+            "",
+            1714521600000,
+            Token("1e400"),
+            Token("-1e400"),
+            Token(HUGE),
+            10**400,
+            "\x00",
+            Token("NaN"),
+            Token("-Infinity"),
+            Token(DEEP),
+            Token(HALF),
+            Token(TWICE),
+            "0000-00-00 00:00:00",
+        ]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Each place of a session but its own key and time."""
+    if path and path not in (("id",), ("date_time",)):
+        yield path
+    if isinstance(value, dict):
+        for name in value:
+            yield from places(value[name], (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from places(item, (*path, index))
+
+
+PLACES = list(places(row(1)))
+changes = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from(PLACES), anything), min_size=1, max_size=5
+)
+MODES = ["typed", "maps", "flattening", "jsonl", "parquet"]
+
+
+def put(session: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
+    holder: Any = session
+    try:
+        for step in path[:-1]:
+            holder = holder[step]
+        holder[path[-1]] = value
+    except (KeyError, IndexError, TypeError):
+        return  # an earlier change took the place away
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    with patch.object(PluginBase, "_setup_signal_handlers", lambda self: None):
+        yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(changes, st.sampled_from(ZONES))
+def test_anything_anywhere_costs_no_session(
+    quiet: None, mode: str, odd: list[tuple[int, tuple[Any, ...], Any]], zone: str
+) -> None:
+    rows = {number: row(number) for number in (1, 2, 3)}
+    for number, path, value in odd:
+        put(rows[number], path, value)
+    with tempfile.TemporaryDirectory() as folder:
+        config: dict[str, Any] = {
+            "access_token": "x",
+            "api_url": "http://127.0.0.1:9/v2.0",
+            "start_date": DAY,
+            "end_date": DAY,
+            "timezone": zone,
+        }
+        if mode == "maps":
+            config["stream_maps"] = {"visitor_sessions": {"more": "str(id)"}}
+        elif mode == "flattening":
+            config |= {"flattening_enabled": True, "flattening_max_depth": 1}
+        elif mode in ("jsonl", "parquet"):
+            storage = {"root": f"file://{folder}"}
+            encoding = {"format": mode, "compression": "none"}
+            config["batch_config"] = {"encoding": encoding, "storage": storage}
+        messages = run(config, list(rows.values()))
+        records = [m["record"] for m in messages if m["type"] == "RECORD"]
+        for message in messages:
+            for url in message.get("manifest", []) if message["type"] == "BATCH" else []:
+                file = Path(url.removeprefix("file://"))
+                if mode == "jsonl":
+                    records += map(json.loads, file.read_text().split("\n")[:-1])
+                else:
+                    records += pq.read_table(file).to_pylist()
+    assert [record["id"] for record in records] == [1, 2, 3]
+    [schema] = [m["schema"] for m in messages if m["type"] == "SCHEMA"]
+    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    for record in records:
+        validator.validate(record)
+
+
+def run(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    tap = TapVisitorSessions(config=config)
+
+    def call(_method: str, params: dict[str, Any]) -> FakeAnswer:
+        found = [r for r in rows if params["date_from"] <= r["date_time"] <= params["date_till"]]
+        return answer_of(found)
+
+    tap.connection.client.call = call  # type: ignore[method-assign, assignment]
+    out = io.StringIO()
+    with patch.object(sys, "stdout", out):
+        tap.sync_all()
+    return [json.loads(line) for line in out.getvalue().split("\n") if line]

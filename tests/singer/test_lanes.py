@@ -1,0 +1,175 @@
+"""The typed lane and the SDK's own path say the same, message for message; BATCH files too."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import MakeSandbox
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from in_process import messages
+from singer_sdk.plugin_base import PluginBase
+from strategies import json_values
+from support import config_of, run_tap
+
+from sandbox import Faults, Sandbox, make_sessions
+from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.sessions.lines import Chunk, drained
+from tap_visitor_sessions.singer.stream import VisitorSessions
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
+
+COLUMNS = stream_schema()["properties"]
+FREE = [name for name in COLUMNS if name not in ("id", "date_time")]
+NESTED = [
+    ("hits", "hit_url"),
+    ("integrated_campaign_data", "keyword"),
+    ("communications", "communication_date_time"),
+]
+odd_values = st.dictionaries(st.sampled_from(FREE), json_values, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    logging.disable(logging.CRITICAL)
+    with (
+        ExitStack() as stack,
+        patch.object(PluginBase, "_setup_signal_handlers", lambda self: None),
+    ):
+        yield stack.enter_context(Sandbox(sessions=0).running())
+    logging.disable(logging.NOTSET)
+
+
+def catalog_of(dropped: set[str], nested: set[tuple[str, str]]) -> dict[str, Any]:
+    config = {"access_token": "x", "start_date": "2024-05-01"}
+    catalog = TapVisitorSessions(config=config).catalog_dict
+    for item in catalog["streams"][0]["metadata"]:
+        path = item["breadcrumb"]
+        if not path:
+            item["metadata"]["selected"] = True
+        elif path[1] in dropped:
+            item["metadata"]["selected"] = False
+    for column, member in nested:
+        steps = ["items"] if COLUMNS[column].get("items") else []
+        path = ["properties", column, *steps, "properties", member]
+        catalog["streams"][0]["metadata"] = [
+            item for item in catalog["streams"][0]["metadata"] if item["breadcrumb"] != path
+        ] + [{"breadcrumb": path, "metadata": {"selected": False}}]
+    return dict(catalog)
+
+
+def without_states(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for message in found if message["type"] != "STATE"]
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    odd=st.lists(odd_values, max_size=12),
+    plain=st.integers(0, 30),
+    dropped=st.sets(st.sampled_from(FREE), max_size=20),
+    nested=st.sets(st.sampled_from(NESTED), max_size=2),
+    page_size=st.sampled_from([3, 10, 10_000]),
+    batch_size=st.integers(1, 50),
+    full_table=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    odd: list[dict[str, Any]],
+    plain: int,
+    dropped: set[str],
+    nested: set[tuple[str, str]],
+    page_size: int,
+    batch_size: int,
+    full_table: bool,
+    seed: int,
+) -> None:
+    rows = make_sessions(plain + len(odd), seed=seed)
+    rows = [{**row, **more} for row, more in zip(rows, [*odd, *[{}] * plain], strict=True)]
+    sandbox.hold(rows, timezone="Europe/Moscow", faults=Faults(reshuffle=True))
+    catalog = catalog_of(dropped, nested)
+    if full_table:
+        catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    config = config_of(sandbox, page_size=page_size)
+    typed = messages(config, catalog)
+    with patch.object(VisitorSessions, "_fits_typed_lane", lambda self: False):
+        plainly = messages(config, catalog)
+    if full_table:  # versions are the moment of the run
+        for message in (*typed, *plainly):
+            message.pop("version", None)
+    assert without_states(typed) == without_states(plainly)
+    assert typed[-1] == plainly[-1]
+    assert sum(m["type"] == "RECORD" for m in typed) == len(rows)
+
+    batch = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": tmp_path.as_uri()},
+        "batch_size": batch_size,
+    }
+    batches = messages({**config, "batch_config": batch}, catalog)
+    files = [
+        [
+            json.loads(line)
+            for line in gzip.decompress(Path(name.removeprefix("file://")).read_bytes()).split(
+                b"\n"
+            )
+            if line
+        ]
+        for message in batches
+        if message["type"] == "BATCH"
+        for name in message["manifest"]
+    ]
+    records = [m["record"] for m in typed if m["type"] == "RECORD"]
+    assert [record for file in files for record in file] == records
+    assert all(len(file) == batch_size for file in files[:-1])
+    assert batches[-1] == typed[-1]
+
+
+def test_parquet_files_hold_the_same_records_with_the_types_of_the_schema(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=300)
+    batch = {
+        "encoding": {"format": "parquet", "compression": "gzip"},
+        "storage": {"root": tmp_path.as_uri()},
+        "batch_size": 120,
+    }
+    run = run_tap(config_of(sandbox, batch_config=batch), directory=tmp_path)
+    assert run.code == 0, run.stderr
+    tables = [
+        pq.read_table(name.removeprefix("file://"))
+        for message in run.of("BATCH")
+        for name in message["manifest"]
+    ]
+    assert [table.num_rows for table in tables] == [120, 120, 60]
+    assert len({str(table.schema) for table in tables}) == 1
+    plain = run_tap(config_of(sandbox), directory=tmp_path).check()
+    rows = [row for table in tables for row in table.to_pylist()]
+    for row in rows:  # Parquet has no object without its members
+        campaign = row["integrated_campaign_data"]
+        if all(value is None for value in campaign.values()):
+            row["integrated_campaign_data"] = {}
+    assert rows == plain.records
+    assert run.bookmark == plain.bookmark
+
+
+def test_what_is_written_is_not_held_any_longer() -> None:
+    chunks = [Chunk(b"%d\n" % number, 1, "") for number in range(3)]
+    written = []
+    for chunk in drained(chunks):
+        written.append(chunk.lines)
+        assert len(chunks) == 3 - len(written)
+    assert written == [b"0\n", b"1\n", b"2\n"]
