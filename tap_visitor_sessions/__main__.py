@@ -12,7 +12,7 @@ def main() -> None:
     """Run the tap; exit 1 with one line on stderr for every error."""
     end_at_once_on_signals()
 
-    from tap_visitor_sessions.api.errors import TapError
+    from tap_visitor_sessions.api import TapError
     from tap_visitor_sessions.singer.cli import Command
     from tap_visitor_sessions.singer.failure import told
 

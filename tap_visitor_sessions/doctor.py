@@ -13,13 +13,8 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.api.errors import ApiError, TapError
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.connection import Connection
-from tap_visitor_sessions.sessions.reader import METHOD, Query
-from tap_visitor_sessions.sessions.records import Decoder
-from tap_visitor_sessions.sessions.windows import Window
-from tap_visitor_sessions.sessions.zones import SECOND
+from tap_visitor_sessions.api import ApiError, TapError
+from tap_visitor_sessions.sessions import METHOD, SECOND, Connection, Decoder, Query, User, Window
 
 LOOK_BACK = (timedelta(days=7), timedelta(days=85))
 """How far back a sample session is looked for, first try and last."""

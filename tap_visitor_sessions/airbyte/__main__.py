@@ -15,7 +15,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise it."""
-        from tap_visitor_sessions.api.errors import TapError
+        from tap_visitor_sessions.api import TapError
 
         raise TapError(message)
 
@@ -45,8 +45,8 @@ def main() -> None:
     from tap_visitor_sessions.airbyte.messages import LogMessages, Messages
     from tap_visitor_sessions.airbyte.source import Source, failure_type
     from tap_visitor_sessions.airbyte.state import read_state
-    from tap_visitor_sessions.api.errors import TapError, unforeseen
-    from tap_visitor_sessions.config.files import json_of, object_of
+    from tap_visitor_sessions.api import TapError, unforeseen
+    from tap_visitor_sessions.config import json_of, object_of
 
     collect_seldom()
     output = Messages()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tap_visitor_sessions.api.errors import TapError
-from tap_visitor_sessions.config.schema import (
+from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config import (
     ADDED,
     BOOKMARK,
     STREAM,
+    Settings,
     key_columns,
     record_schema,
 )
-from tap_visitor_sessions.config.settings import Settings
-from tap_visitor_sessions.sessions.extraction import Columns
+from tap_visitor_sessions.sessions import Columns
 
 _MODES = ["full_refresh", "incremental"]
 

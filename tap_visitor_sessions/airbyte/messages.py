@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.config.schema import STREAM
-from tap_visitor_sessions.sessions.lines import Chunk, Lines, chunked
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.config import STREAM
+from tap_visitor_sessions.sessions import Chunk, Lines, Record, chunked
 
 _DESCRIPTOR = {"name": STREAM}
 _LEVELS = {"CRITICAL": "FATAL", "WARNING": "WARN"}

@@ -12,7 +12,7 @@ from tap_visitor_sessions.airbyte.catalog import columns, declared, discovered
 from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import SINGERS, specification
 from tap_visitor_sessions.airbyte.state import StreamState
-from tap_visitor_sessions.api.errors import (
+from tap_visitor_sessions.api import (
     CountMismatch,
     CustomersFailed,
     DailyLimitReached,
@@ -22,12 +22,16 @@ from tap_visitor_sessions.api.errors import (
     Unreachable,
     Unreadable,
 )
-from tap_visitor_sessions.config.checks import problems
-from tap_visitor_sessions.config.settings import Settings, SettingsError, unknown
+from tap_visitor_sessions.config import Settings, SettingsError, problems, unknown
 from tap_visitor_sessions.doctor import checks
-from tap_visitor_sessions.sessions.connection import Connection
-from tap_visitor_sessions.sessions.extraction import Columns, Extraction
-from tap_visitor_sessions.sessions.lines import Pace, exit_soon, write_all
+from tap_visitor_sessions.sessions import (
+    Columns,
+    Connection,
+    Extraction,
+    Pace,
+    exit_soon,
+    write_all,
+)
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 

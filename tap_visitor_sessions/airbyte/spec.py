@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tap_visitor_sessions.config.settings import SCHEMA, SENSITIVE
+from tap_visitor_sessions.config import SCHEMA, SENSITIVE
 
 DOCUMENTATION = (
     "https://github.com/tap-visitor-sessions/tap-visitor-sessions/blob/main/docs/airbyte.md"

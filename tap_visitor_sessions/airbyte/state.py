@@ -6,13 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tap_visitor_sessions.config.files import json_of, text_of
-from tap_visitor_sessions.config.schema import STREAM
-from tap_visitor_sessions.config.settings import Settings
-from tap_visitor_sessions.sessions import saved
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.marks import Former, Marks
-from tap_visitor_sessions.sessions.saved import ALL_IS_READ, CURE, StateError
+from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
+from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, Former, Marks, StateError, User, saved
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 

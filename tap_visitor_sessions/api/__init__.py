@@ -2,3 +2,44 @@
 
 Knows no stream and no host.
 """
+
+from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.envelope import count
+from tap_visitor_sessions.api.errors import (
+    ApiError,
+    ConfigError,
+    CountMismatch,
+    CustomersFailed,
+    DailyLimitReached,
+    InternalError,
+    LimitExceeded,
+    SecondTooFull,
+    TapError,
+    TransientError,
+    Unreachable,
+    Unreadable,
+    redacted,
+    unforeseen,
+)
+from tap_visitor_sessions.api.mending import TOO_DEEP, without_odd_tokens
+
+__all__ = [
+    "TOO_DEEP",
+    "ApiError",
+    "Client",
+    "ConfigError",
+    "CountMismatch",
+    "CustomersFailed",
+    "DailyLimitReached",
+    "InternalError",
+    "LimitExceeded",
+    "SecondTooFull",
+    "TapError",
+    "TransientError",
+    "Unreachable",
+    "Unreadable",
+    "count",
+    "redacted",
+    "unforeseen",
+    "without_odd_tokens",
+]

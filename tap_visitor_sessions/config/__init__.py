@@ -1,1 +1,46 @@
 """What a user can turn: the settings, the filter, the declaration of the stream."""
+
+from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.checks import problems
+from tap_visitor_sessions.config.files import json_of, object_of, text_of
+from tap_visitor_sessions.config.schema import (
+    ACCOUNT,
+    ADDED,
+    BOOKMARK,
+    STREAM,
+    key_columns,
+    record_schema,
+)
+from tap_visitor_sessions.config.settings import (
+    SCHEMA,
+    SENSITIVE,
+    Settings,
+    SettingsError,
+    normalized,
+    unknown,
+)
+from tap_visitor_sessions.config.spelling import texts_in
+from tap_visitor_sessions.config.storage import storage_problems, storing
+
+__all__ = [
+    "ACCOUNT",
+    "ADDED",
+    "BOOKMARK",
+    "SCHEMA",
+    "SENSITIVE",
+    "STREAM",
+    "Settings",
+    "SettingsError",
+    "environment",
+    "json_of",
+    "key_columns",
+    "normalized",
+    "object_of",
+    "problems",
+    "record_schema",
+    "storage_problems",
+    "storing",
+    "text_of",
+    "texts_in",
+    "unknown",
+]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config.filters import filter_problems
 from tap_visitor_sessions.config.moments import Moment, parse_duration, shortened
 from tap_visitor_sessions.config.settings import PROPERTIES, Batch, FakerConfig, normalized

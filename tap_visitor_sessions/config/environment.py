@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config.spelling import is_unset
 
 

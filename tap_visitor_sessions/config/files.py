@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.api import TapError
 
 
 def text_of(path: str, kind: str) -> str:

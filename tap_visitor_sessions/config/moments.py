@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pendulum
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api import ConfigError
 
 LONGEST = timedelta(days=3660)
 """Of a look-back: ten years."""

@@ -15,7 +15,7 @@ import msgspec
 import pendulum
 from msgspec import Meta
 
-from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config.declaration import json_schema
 from tap_visitor_sessions.config.moments import DATE_PATTERN, Moment, parse_duration, shortened
 from tap_visitor_sessions.config.spelling import (

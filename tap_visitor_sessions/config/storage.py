@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tap_visitor_sessions.api.errors import ConfigError, TapError, redacted
+from tap_visitor_sessions.api import ConfigError, TapError, redacted
 from tap_visitor_sessions.config.spelling import texts_in
 
 EXTRAS = {

@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.api.envelope import count
-from tap_visitor_sessions.api.errors import ApiError, ConfigError, TapError
-from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.api import ApiError, Client, ConfigError, TapError, count
+from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.account")

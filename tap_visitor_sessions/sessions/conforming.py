@@ -16,8 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import Unreadable
-from tap_visitor_sessions.api.mending import TOO_DEEP, without_odd_tokens
+from tap_visitor_sessions.api import TOO_DEEP, Unreadable, without_odd_tokens
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 

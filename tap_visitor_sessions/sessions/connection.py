@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.api import Client
+from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.account import Account
 
 

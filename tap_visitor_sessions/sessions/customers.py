@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tap_visitor_sessions.api.errors import (
+from tap_visitor_sessions.api import (
     ApiError,
     CountMismatch,
     CustomersFailed,

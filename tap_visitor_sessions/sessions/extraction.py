@@ -17,8 +17,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import TapError, Unreadable
-from tap_visitor_sessions.config.schema import ACCOUNT
+from tap_visitor_sessions.api import TapError, Unreadable
+from tap_visitor_sessions.config import ACCOUNT
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.customers import Failures

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from tap_visitor_sessions.api.errors import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.api import CountMismatch, SecondTooFull, TapError
 from tap_visitor_sessions.sessions.in_flight import InFlight, Place
 from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
 from tap_visitor_sessions.sessions.windows import SECOND, PageCap, Window

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.api import Unreadable
 from tap_visitor_sessions.sessions.conforming import SPELLINGS, Conformer, decoded, kind_of
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pendulum
 
-from tap_visitor_sessions.api.errors import TapError
-from tap_visitor_sessions.config.schema import BOOKMARK
+from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config import BOOKMARK
 from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
 
 _VALUE = "replication_key_value"
@@ -46,7 +46,7 @@ def _instant(value: object, what: str) -> datetime:
         except (ValueError, TypeError, OverflowError):
             parsed = None
     if not isinstance(parsed, pendulum.DateTime):
-        shown = repr(value) if isinstance(value, (str, int, float)) else kind_of(value)
+        shown = repr(value) if isinstance(value, (str, int, float)) else type_name(value)
         raise StateError(
             f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
             f"{CURE}"
@@ -170,7 +170,7 @@ def name_account(progress: Progress, account: str | None) -> None:
         progress[_ACCOUNT] = account
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """What a value is, for a message."""
     kinds = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
     return kinds.get(type(value), type(value).__name__)

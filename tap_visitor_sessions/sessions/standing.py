@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 
-from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.marks import Former, Marks, Reading, next_turn, spelled
 from tap_visitor_sessions.sessions.zones import SECOND, Zone

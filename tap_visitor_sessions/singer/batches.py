@@ -15,11 +15,9 @@ from uuid import uuid4
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import ConfigError, Unreadable
-from tap_visitor_sessions.config.storage import storing
-from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
-from tap_visitor_sessions.sessions.extraction import Part
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.api import ConfigError, Unreadable
+from tap_visitor_sessions.config import storing
+from tap_visitor_sessions.sessions import Part, Record, Warnings, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

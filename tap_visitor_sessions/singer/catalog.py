@@ -21,7 +21,7 @@ from singer_sdk.singerlib.catalog import (
     MetadataMapping,
 )
 
-from tap_visitor_sessions.sessions.conforming import kind_of
+from tap_visitor_sessions.sessions import kind_of
 from tap_visitor_sessions.singer.entry import (
     CatalogError,
     Declaration,

@@ -14,9 +14,8 @@ import click
 import msgspec
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
-from tap_visitor_sessions.api.errors import ConfigError, TapError
-from tap_visitor_sessions.config.files import object_of, text_of
-from tap_visitor_sessions.config.schema import record_schema
+from tap_visitor_sessions.api import ConfigError, TapError
+from tap_visitor_sessions.config import object_of, record_schema, text_of
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 

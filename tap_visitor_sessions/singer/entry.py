@@ -14,8 +14,8 @@ from singer_sdk.singerlib.catalog import (
     Metadata,
 )
 
-from tap_visitor_sessions.api.errors import TapError
-from tap_visitor_sessions.config.schema import ACCOUNT
+from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config import ACCOUNT
 
 Names = tuple[str, ...]
 """Where a column or member stands, from the top: ("hits", "hit_url")."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 
-from tap_visitor_sessions.api.errors import TapError, unforeseen
+from tap_visitor_sessions.api import TapError, unforeseen
 
 _LENGTH = 1000
 _MORE = "TAP_VISITOR_SESSIONS_LOGLEVEL=DEBUG shows where it happened"

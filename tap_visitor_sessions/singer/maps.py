@@ -18,8 +18,8 @@ from typing import Any
 
 from singer_sdk.mapper import CustomStreamMap, PluginMapper, StreamMap
 
-from tap_visitor_sessions.api.errors import ConfigError, TapError, redacted
-from tap_visitor_sessions.config.spelling import texts_in
+from tap_visitor_sessions.api import ConfigError, TapError, redacted
+from tap_visitor_sessions.config import texts_in
 
 NULLS = (None, "__NULL__")
 _SPECIAL = frozenset({"_", "record", "config", "__stream_name__", "__original_stream_name__"})

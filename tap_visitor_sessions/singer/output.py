@@ -10,8 +10,7 @@ import msgspec
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
-from tap_visitor_sessions.sessions.lines import Chunk, Lines, chunked
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions import Chunk, Lines, Record, chunked
 
 
 class Output(Lines, SingerWriter):

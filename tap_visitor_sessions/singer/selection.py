@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.config.schema import ADDED
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.config import ADDED
+from tap_visitor_sessions.sessions import Record
 
 Change = Callable[[Any], Any]
 """Makes the value that is emitted of a value as it is declared, as Python's JSON types."""

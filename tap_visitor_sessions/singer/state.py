@@ -6,14 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tap_visitor_sessions.config.schema import STREAM
-from tap_visitor_sessions.sessions.saved import (
-    ALL_IS_READ,
-    CURE,
-    StateError,
-    check_progress,
-    kind_of,
-)
+from tap_visitor_sessions.config import STREAM
+from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, StateError, check_progress, type_name
 
 
 def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -51,7 +45,7 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
 
 def _unwrapped(value: Any, where: str, notes: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise StateError(f"{where} is no object but {kind_of(value)}: {CURE}")
+        raise StateError(f"{where} is no object but {type_name(value)}: {CURE}")
     if not value or "bookmarks" in value:
         return value
     if value.get("type") == "STATE" and "value" in value:
@@ -97,5 +91,5 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise StateError(f"The state's {name} is no object but {kind_of(value)}: {CURE}")
+        raise StateError(f"The state's {name} is no object but {type_name(value)}: {CURE}")
     return value

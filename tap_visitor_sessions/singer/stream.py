@@ -27,14 +27,19 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
-from tap_visitor_sessions.config.schema import BOOKMARK, STREAM, key_columns, record_schema
-from tap_visitor_sessions.sessions import saved
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
-from tap_visitor_sessions.sessions.lines import Pace, write_all
-from tap_visitor_sessions.sessions.marks import Marks
-from tap_visitor_sessions.sessions.reader import METHOD
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.config import BOOKMARK, STREAM, key_columns, record_schema
+from tap_visitor_sessions.sessions import (
+    METHOD,
+    Columns,
+    Extraction,
+    Marks,
+    Pace,
+    Part,
+    Record,
+    User,
+    saved,
+    write_all,
+)
 from tap_visitor_sessions.singer.announced import announced
 from tap_visitor_sessions.singer.batches import Files, write_files
 from tap_visitor_sessions.singer.catalog import handed, wanted

@@ -11,19 +11,18 @@ from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.singerlib import StateMessage
 
-from tap_visitor_sessions.api.errors import ConfigError
-from tap_visitor_sessions.config import environment
-from tap_visitor_sessions.config.checks import problems
-from tap_visitor_sessions.config.settings import (
+from tap_visitor_sessions.api import ConfigError
+from tap_visitor_sessions.config import (
     SCHEMA,
     Settings,
     SettingsError,
+    environment,
     normalized,
+    problems,
+    storage_problems,
     unknown,
 )
-from tap_visitor_sessions.config.storage import storage_problems
-from tap_visitor_sessions.sessions.connection import Connection
-from tap_visitor_sessions.sessions.lines import exit_soon
+from tap_visitor_sessions.sessions import Connection, exit_soon
 from tap_visitor_sessions.singer import map_names, maps
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output
