@@ -23,19 +23,6 @@ NO_USER = "has no user on whose behalf it could be read"
 
 
 @dataclass(frozen=True)
-class User:
-    """A user of a partner's customer, on whose behalf sessions are read."""
-
-    user_id: int
-    customer_id: int
-    customer_name: str | None = None
-
-    def __str__(self) -> str:
-        name = f" ({self.customer_name})" if self.customer_name else ""
-        return f"customer {self.customer_id}{name} as user {self.user_id}"
-
-
-@dataclass(frozen=True)
 class Customer:
     """A partner's customer and how it is read.
 
@@ -55,6 +42,22 @@ class Customer:
 
     def __str__(self) -> str:
         return f"customer {self.customer_id}" + (f" ({self.name})" if self.name else "")
+
+
+@dataclass(frozen=True)
+class User:
+    """The user on whose behalf a customer's sessions are read."""
+
+    user_id: int
+    customer: Customer
+
+    @property
+    def customer_id(self) -> int:
+        """Its customer's."""
+        return self.customer.customer_id
+
+    def __str__(self) -> str:
+        return f"{self.customer} as user {self.user_id}"
 
 
 class Account:
@@ -138,7 +141,7 @@ class Account:
                 level = logging.INFO if customer.reason == EXCLUDED else logging.WARNING
                 logger.log(level, "Skipped %s: %s", customer, customer.reason)
             else:
-                users.append(User(customer.user_id, customer.customer_id, customer.name))
+                users.append(User(customer.user_id, customer))
         return sorted(users, key=lambda user: user.user_id), {}
 
     @staticmethod
@@ -154,7 +157,7 @@ class Account:
             elif owner.reason:
                 missing[f"user {user_id} of {owner}"] = owner.reason
             else:
-                found.append(User(user_id, owner.customer_id, owner.name))
+                found.append(User(user_id, owner))
         if not found:
             reasons = "; ".join(f"{who}: {reason}" for who, reason in missing.items())
             raise ConfigError("user_ids", reasons)
@@ -175,7 +178,7 @@ class Account:
                     "name": customer.name,
                     "status": customer.status,
                     "user_id": user_id,
-                    "timezone": self.zone_name(User(user_id or 0, customer.customer_id)),
+                    "timezone": self.zone_name(User(user_id or 0, customer)),
                     "read": reason is None,
                     "reason": reason,
                 }
@@ -196,9 +199,10 @@ class Account:
     @cached_property
     def _users_by_customer(self) -> dict[int, list[int]]:
         users: dict[int, list[int]] = {}
-        for row in self._client.items("get.customer_users", {"fields": ["id", "customer_id"]}):
-            user = _user(row)
-            users.setdefault(user.customer_id, []).append(user.user_id)
+        method = "get.customer_users"
+        for row in self._client.items(method, {"fields": ["id", "customer_id"]}):
+            customer_id = _whole(row, "customer_id", method)
+            users.setdefault(customer_id, []).append(_whole(row, "id", method))
         return users
 
     @cached_property
@@ -250,12 +254,6 @@ def is_closed(status: str) -> bool:
 
 def _text(value: object) -> str | None:
     return str(value) if isinstance(value, (str, int)) and value != "" else None
-
-
-def _user(row: object) -> User:
-    return User(
-        _whole(row, "id", "get.customer_users"), _whole(row, "customer_id", "get.customer_users")
-    )
 
 
 def _whole(row: object, member: str, method: str) -> int:
