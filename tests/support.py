@@ -111,3 +111,20 @@ def parsed(code: int, stdout: str, stderr: str) -> Run:
     """A run from what it left behind."""
     messages = [json.loads(line) for line in stdout.split("\n") if line.startswith('{"')]
     return Run(code, messages, stderr, stdout)
+
+
+def catalog_of(schema: dict[str, Any] | None = None, mode: str = "incremental") -> dict[str, Any]:
+    """A configured catalog of Airbyte's."""
+    stream = {
+        "name": "visitor_sessions",
+        "json_schema": schema or {},
+        "supported_sync_modes": [mode],
+    }
+    configured = {
+        "stream": stream,
+        "sync_mode": mode,
+        "destination_sync_mode": "append_dedup",
+        "cursor_field": ["date_time"],
+        "generation_id": 1,
+    }
+    return {"streams": [configured]}

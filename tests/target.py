@@ -1,32 +1,28 @@
-"""A loader as the promise sees it."""
+"""A destination as the promise sees it."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from pathlib import Path
 from typing import Any
+
+from hosts import Host
 
 
 class Target:
     """Keeps what came before the last STATE that it saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self.held: set[int] = set()
-        self.state: dict[str, Any] = {}
+        self.state: Any = None
 
     def read(self, lines: list[str]) -> None:
         if lines and not lines[-1].endswith("\n"):
             lines.pop()  # torn by SIGKILL
         pending: set[int] = set()
-        for message in map(json.loads, lines):
-            if message["type"] == "RECORD":
-                pending.add(message["record"]["id"])
-            elif message["type"] == "BATCH":
-                for name in message["manifest"]:
-                    data = gzip.decompress(Path(name.removeprefix("file://")).read_bytes())
-                    pending |= {json.loads(line)["id"] for line in data.splitlines()}
-            elif message["type"] == "STATE":
+        for kind, value in self._host.heard(lines):
+            if kind == "RECORD":
+                pending.add(value["id"])
+            else:
                 self.held |= pending
                 pending = set()
-                self.state = message["value"]
+                self.state = value

@@ -7,7 +7,7 @@ can be told from the expression alone is told here: does it parse, is there what
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, time
 from decimal import Decimal
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from math import isfinite
 from typing import Any
 
-from singer_sdk.mapper import CustomStreamMap, PluginMapper, StreamMap
+from singer_sdk.mapper import CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
 
 from tap_visitor_sessions.api import ConfigError, TapError, redacted
 from tap_visitor_sessions.config import texts_in
@@ -62,6 +62,15 @@ def check_config(config: Mapping[str, Any]) -> None:
         else:
             for column, expression in definition.items():
                 _check_kind(name, column, expression)
+
+
+def change(maps: Sequence[StreamMap], stream: str) -> bool:
+    """Whether a stream's maps make other records of its own, or send them to another name."""
+    return (
+        len(maps) != 1
+        or type(maps[0]) is not SameRecordTransform
+        or (maps[0].stream_alias != stream)
+    )
 
 
 def check_expressions(

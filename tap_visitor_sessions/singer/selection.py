@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.config import ADDED
-from tap_visitor_sessions.sessions import Record
+from tap_visitor_sessions.sessions import Columns, Record
 
 Change = Callable[[Any], Any]
 """Makes the value that is emitted of a value as it is declared, as Python's JSON types."""
@@ -57,9 +57,11 @@ class Selection:
             object.__setattr__(self, name, value)
 
     @property
-    def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the columns as they are decoded: whole, of the declared types."""
-        return {"properties": {name: self.declared["properties"][name] for name in self.pieces}}
+    def columns(self) -> Columns:
+        """The columns as they are decoded: whole, of the declared types."""
+        declared = self.declared["properties"]
+        schema = {"properties": {name: declared[name] for name in self.pieces}}
+        return Columns(schema, self.asked, self.added)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -70,6 +72,11 @@ class Selection:
         """Take deselected members out of a record, and cast its values."""
         for name, change in self.changes.items():
             record[name] = change(record[name])
+
+    @property
+    def changing(self) -> Callable[[Record], dict[str, Any]] | None:
+        """`changed`, where anything changes at all."""
+        return self.changed if self.changes else None
 
     def changed(self, record: Record) -> dict[str, Any]:
         """A typed record as the dict that is emitted."""

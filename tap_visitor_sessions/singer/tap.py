@@ -40,12 +40,12 @@ class TapVisitorSessions(Tap):
 
     def __init__(self, *, catalog: object = None, **more: Any) -> None:
         # The SDK would take from it what the stream alone decides, for SCHEMA but not for RECORD.
-        self.handed_catalog = handed(catalog)
+        self._handed = handed(catalog)
         super().__init__(**more)
 
     def discover_streams(self) -> list[VisitorSessions]:
         """The one stream. No network."""
-        return [VisitorSessions(self)]
+        return [VisitorSessions(self, self._handed, lambda: self.connection)]
 
     def setup_mapper(self) -> None:
         """The SDK's maps; one that cannot work, or names what is not there, ends the run before

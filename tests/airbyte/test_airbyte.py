@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +20,7 @@ from agencies import config_of as partner_config
 from conftest import MakeSandbox, Tally
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from oracle import as_emitted
-from support import ROOT, ZONE, config_of, run_tap
+from support import ROOT, ZONE, catalog_of, config_of, run_tap
 
 from sandbox import Faults, Limits
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
@@ -87,18 +85,6 @@ class Done:
         assert sum(counts) == len(self.records)
         assert max(counts) <= 10_000 + 1000
         return self
-
-
-def catalog_of(schema: dict[str, Any] | None = None, mode: str = "incremental") -> dict[str, Any]:
-    stream = {"name": NAME, "json_schema": schema or {}, "supported_sync_modes": [mode]}
-    configured = {
-        "stream": stream,
-        "sync_mode": mode,
-        "destination_sync_mode": "append_dedup",
-        "cursor_field": ["date_time"],
-        "generation_id": 1,
-    }
-    return {"streams": [configured]}
 
 
 def written(directory: Path, **files: Any) -> list[str]:
@@ -529,49 +515,6 @@ def test_through_faults_nothing_is_lost(
     )
     assert found == want
     assert len(done.records) == len(want)
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
-)
-def test_killed_and_resumed_the_union_is_complete(
-    number: signal.Signals, code: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
-) -> None:
-    sandbox = make_sandbox(sessions=3000, seed=6, faults=Faults(latency=0.02))
-    config = config_of(sandbox, page_size=60, concurrency=2, lookback_window="PT0S")
-    held: set[int] = set()
-    state: list[dict[str, Any]] = []
-    chance = random.Random(int(number))
-    for stop_after in [chance.randrange(20, 900) for _ in range(4)] + [None]:
-        files = written(tmp_path, config=config, catalog=catalog_of(), state=state)
-        process = subprocess.Popen(
-            [*COMMAND, "read", *files],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-            errors="replace",
-        )
-        assert process.stdout
-        lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if len(lines) == stop_after:
-                os.kill(process.pid, number)
-        process.wait(30)
-        assert process.returncode in ((0,) if stop_after is None else (code, 0))
-        if lines and not lines[-1].endswith("\n"):
-            lines.pop()  # torn by SIGKILL
-        pending: set[int] = set()
-        for message in map(json.loads, lines):
-            if message["type"] == "RECORD":
-                pending.add(message["record"]["data"]["id"])
-            elif message["type"] == "STATE":
-                held |= pending
-                pending, state = set(), [message["state"]]
-    lost = {row["id"] for row in sandbox.rows()} - held
-    tally("Airbyte", f"{number.name} while reading", injected=4, lost=len(lost))
-    assert not lost
 
 
 # Listing

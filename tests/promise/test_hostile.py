@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox, Tally
-from support import config_of, run_tap
+from hosts import EVERY_HOST, Host
+from support import config_of
 
 from sandbox import Faults, make_sessions
 
@@ -95,9 +96,10 @@ CASES: dict[str, tuple[str, str, Any, str | None]] = {
 }
 
 
+@EVERY_HOST
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_content_survives_and_a_loss_is_said_once(
-    name: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host, name: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     column, raw, kept, warning = CASES[name]
     rows = [{**row, column: MARK} for row in make_sessions(COUNT, seed=3)]
@@ -105,7 +107,7 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
     mark = json.dumps(MARK).encode()
     faults = Faults(mangle=lambda data: data.replace(mark, raw.encode()))
     sandbox = make_sandbox(rows=rows, faults=faults)
-    run = run_tap(config_of(sandbox), directory=tmp_path).check()
+    run = host.run(config_of(sandbox), directory=tmp_path).check()
     hostile = {row["id"] for row in rows[:COUNT]}
     got = {record["id"]: record for record in run.records}
     for id_ in hostile & got.keys():
@@ -123,8 +125,9 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
     tally("Content", name, injected=COUNT, lost=len(lost))
 
 
+@EVERY_HOST
 def test_columns_that_never_come_are_named(
-    make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     def without(data: bytes) -> bytes:
         rows = json.loads(data)
@@ -133,27 +136,29 @@ def test_columns_that_never_come_are_named(
         return json.dumps(rows).encode()
 
     sandbox = make_sandbox(sessions=300, faults=Faults(mangle=without))
-    run = run_tap(config_of(sandbox, page_size=40), directory=tmp_path).check()
+    run = host.run(config_of(sandbox, page_size=40), directory=tmp_path).check()
     assert len(re.findall("leaves out columns.*exit_page, channel_code", run.stderr)) == 1
     assert all(record["exit_page"] is None for record in run.records)
     tally("Content", "columns asked for that never come", injected=300, lost=300 - len(run.records))
 
 
+@EVERY_HOST
 def test_columns_not_declared_are_named_once(
-    make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     def more(data: bytes) -> bytes:
         return json.dumps([{**row, "brand_new": {"a": 1}} for row in json.loads(data)]).encode()
 
     sandbox = make_sandbox(sessions=300, faults=Faults(mangle=more))
-    run = run_tap(config_of(sandbox, page_size=40), directory=tmp_path).check()
+    run = host.run(config_of(sandbox, page_size=40), directory=tmp_path).check()
     assert run.stderr.count("brand_new: the API sends it, it is not declared; left out") == 1
     tally("Content", "a column not declared", injected=300, lost=300 - len(run.records))
 
 
+@EVERY_HOST
 @pytest.mark.parametrize("column", ["id", "date_time"])
 def test_a_session_without_key_or_bookmark_ends_the_run(
-    column: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host, column: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     def without(data: bytes) -> bytes:
         rows = json.loads(data)
@@ -161,7 +166,7 @@ def test_a_session_without_key_or_bookmark_ends_the_run(
         return json.dumps(rows).encode()
 
     sandbox = make_sandbox(sessions=30, faults=Faults(mangle=without))
-    run = run_tap(config_of(sandbox), directory=tmp_path)
+    run = host.run(config_of(sandbox), directory=tmp_path)
     assert run.code == 1
     assert f"without a usable {column}" in run.stderr
     assert "Traceback" not in run.stderr

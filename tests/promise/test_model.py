@@ -2,14 +2,13 @@
 are cut, a target that keeps what came before the last STATE it saw ends up complete.
 
 Stateful (Hypothesis): sessions arrive, change and vanish, between runs and during them; runs
-are cut at random places. A run is the tap itself, in this process, against the sandbox over
-HTTP. A run cut short is its output cut short, since the tap keeps nothing but its output.
+are cut at random places. A run is a host itself, in this process, against the sandbox over
+HTTP. A run cut short is its output cut short, since a host keeps nothing but its output.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import logging
 import math
 import os
@@ -25,6 +24,7 @@ from unittest.mock import patch
 
 import pytest
 from conftest import Tally
+from hosts import EVERY_HOST, Host
 from hypothesis import HealthCheck, Phase, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyStrategyDefinition
@@ -35,13 +35,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from oracle import FORMAT, as_emitted, first_instant, utc_text
-from singer_sdk.plugin_base import PluginBase
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.api import client as client_module
 from tap_visitor_sessions.api.errors import CountMismatch, TransientError
 from tap_visitor_sessions.sessions import reader as reader_module
-from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 # Zone, and a wall-clock moment near a change of its clock.
 PLACES = [
@@ -107,19 +105,20 @@ motions = st.lists(
 
 # By default the search also ends after a time: an example with a row a page, on a server that
 # leaves connections hanging, can take a minute.
-SECONDS = float("inf") if "MODEL_EXAMPLES" in os.environ else 150.0
+SECONDS = float("inf") if "MODEL_EXAMPLES" in os.environ else 110.0
 # Shrinking takes minutes: ask for it when there is something to shrink.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "40"))
 SHRINK = os.environ.get("MODEL_SHRINK")
 PHASES = tuple(Phase) if SHRINK else (Phase.explicit, Phase.generate)
 
-INJECTED: Counter[str] = Counter()
-
 
 class Account:
-    """The API's side: one server for all examples, since starting one takes longer than a run."""
+    """The API's side: one server for all examples, since starting one takes longer than a run;
+    and the host that reads it."""
 
     sandbox: Sandbox
+    host: Host
+    injected: Counter[str]
     until = float("inf")
 
 
@@ -177,13 +176,14 @@ class Promise(RuleBasedStateMachine):
             "max_retries": 40,
             "request_timeout": 0.5,  # a connection that a fault leaves hanging
         }
+        mapped = mapped and Account.host.name == "singer"
         if mapped:  # the SDK's own path
             self.config["stream_maps"] = {"visitor_sessions": {"extra": "str(id)"}}
         self.mapped = mapped
         rows = [self.row(self.start + timedelta(seconds=at)) for at in seconds]
         Account.sandbox.hold(rows, timezone=self.zone, faults=faults)
         self.held: dict[int, dict[str, Any]] = {}
-        self.state: dict[str, Any] = {}
+        self.state: Any = None
         self.gone: set[int] = set()
         self.stale: set[int] = set()  # changed where no look-back reaches
         self.missable: set[int] = set()  # added where no look-back reaches
@@ -202,8 +202,7 @@ class Promise(RuleBasedStateMachine):
 
     @property
     def bookmark(self) -> str:
-        marks = self.state.get("bookmarks", {}).get("visitor_sessions", {})
-        return str(marks.get("replication_key_value") or "")
+        return Account.host.mark(self.state)
 
     def is_seen_again(self, wall: str, reads: Reads | None = None) -> bool:
         """Whether the next run reads a session filed under a wall-clock time.
@@ -240,7 +239,7 @@ class Promise(RuleBasedStateMachine):
             sandbox.update(picked["id"], duration=10_000 + number)
             if not self.is_seen_again(picked["date_time"]):
                 self.stale.add(picked["id"])
-        INJECTED[what] += 1
+        Account.injected[what] += 1
 
     @rule(what=st.sampled_from(["add", "change", "delete", "swap"]), number=st.integers(0, 2**16))
     def between_runs(self, what: str, number: int) -> None:
@@ -257,7 +256,7 @@ class Promise(RuleBasedStateMachine):
             text = moved.isoformat()
             with_offset = self.config["start_date"].endswith("Z")
             self.config["start_date"] = utc_text(str(moved), self.zone) if with_offset else text
-            INJECTED["start_date"] += 1
+            Account.injected["start_date"] += 1
 
     @rule(faults=moods)
     def another_mood(self, faults: Faults) -> None:
@@ -272,7 +271,7 @@ class Promise(RuleBasedStateMachine):
         lines, _ = self.emitted(motion)
         text = "".join(lines)
         kept = text[: int(len(text) * cut)]
-        INJECTED["kill"] += 1
+        Account.injected["kill"] += 1
         self.deliver(kept[: kept.rfind("\n") + 1].splitlines())
 
     @rule(motion=motions)
@@ -315,17 +314,16 @@ class Promise(RuleBasedStateMachine):
 
         out, failed = io.StringIO(), False
         sandbox.faults.arrive = arrive
-        tap = TapVisitorSessions(config=dict(self.config), state=json.loads(json.dumps(self.state)))
         with patch.object(sys, "stdout", out):
             try:
-                tap.sync_all()
+                Account.host.sync(self.config, self.state)
             except (CountMismatch, TransientError):
                 failed = True
         sandbox.faults.arrive = None
         lines = out.getvalue().splitlines(keepends=True)
         self.check(lines, calm=not moved)
         # What arrived or changed during a run, behind where the next will look, may be missed.
-        states = [m["value"] for m in map(json.loads, lines) if m["type"] == "STATE"]
+        states = [value for kind, value in Account.host.heard(lines) if kind == "STATE"]
         reads = _reads(states[-1]) if states else self.reads
         for id_ in changed:
             row = next((r for r in sandbox.rows() if r["id"] == id_), None)
@@ -338,25 +336,24 @@ class Promise(RuleBasedStateMachine):
         return lines, failed
 
     def check(self, lines: list[str], *, calm: bool) -> None:
-        messages = [json.loads(line) for line in lines]
-        records = [m["record"] for m in messages if m["type"] == "RECORD"]
+        host, heard = Account.host, list(Account.host.heard(lines))
+        records = [value for kind, value in heard if kind == "RECORD"]
         order = [(record["date_time"], record["id"]) for record in records]
         assert order == sorted(order), "the order goes back"
         assert len({id_ for _, id_ in order}) == len(order), "an id twice in one run"
-        marks = [self.bookmark, *_marks(lines)]
+        marks = [self.bookmark, *(host.mark(value) for kind, value in heard if kind == "STATE")]
         assert marks == sorted(marks), "the bookmark goes back"
         seen = self.bookmark
-        for message in messages:
-            if message["type"] == "RECORD":
-                seen = max(seen, message["record"]["date_time"])
-            elif message["type"] == "STATE":
-                [mark] = _marks([json.dumps(message)])
-                assert mark <= seen, "the bookmark overtakes the records"
+        for kind, value in heard:
+            if kind == "RECORD":
+                seen = max(seen, value["date_time"])
+            else:
+                assert host.mark(value) <= seen, "the bookmark overtakes the records"
         sandbox = Account.sandbox
         assert sandbox.most_at_once <= self.concurrency
         for fault in (call.http_fault or call.mnemonic for call in sandbox.calls):
             if fault:
-                INJECTED[fault] += 1
+                Account.injected[fault] += 1
         if calm and not sandbox.faults.short_pages_random and not sandbox.faults.duplicate_rate:
             self.check_requests(len(records))
 
@@ -373,33 +370,23 @@ class Promise(RuleBasedStateMachine):
     def deliver(self, lines: list[str]) -> None:
         """A target keeps what came before the last STATE that it saw."""
         pending: dict[int, dict[str, Any]] = {}
-        for message in map(json.loads, lines):
-            if message["type"] == "RECORD":
-                record = message["record"]
+        for kind, value in Account.host.heard(lines):
+            if kind == "RECORD":
                 if self.mapped:
-                    assert record.pop("extra") == str(record["id"])
-                pending[record["id"]] = record
-            elif message["type"] == "STATE":
+                    assert value.pop("extra") == str(value["id"])
+                pending[value["id"]] = value
+            else:
                 self.held |= pending
                 pending = {}
-                self.state = message["value"]
+                self.state = value
 
 
 Reads = list[tuple[datetime, datetime]]
 
 
-def _reads(state: dict[str, Any]) -> Reads:
-    spans = state.get("bookmarks", {}).get("visitor_sessions", {}).get("read", [])
+def _reads(state: Any) -> Reads:
+    spans = Account.host.progress(state).get("read", [])
     return [tuple(datetime.fromisoformat(at.replace("Z", "+00:00")) for at in s) for s in spans]
-
-
-def _marks(lines: list[str]) -> list[str]:
-    messages = (json.loads(line) for line in lines)
-    states = (m["value"] for m in messages if m["type"] == "STATE")
-    return [
-        str(s.get("bookmarks", {}).get("visitor_sessions", {}).get("replication_key_value") or "")
-        for s in states
-    ]
 
 
 @pytest.fixture
@@ -408,14 +395,19 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(reader_module, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(logging, "raiseExceptions", False)
     logging.disable(logging.CRITICAL)
-    monkeypatch.setattr(PluginBase, "_setup_signal_handlers", lambda self: None)
+    Account.injected = Counter()
     with ExitStack() as stack:
         Account.sandbox = stack.enter_context(Sandbox(sessions=0).running())
         yield
     logging.disable(logging.NOTSET)
 
 
-def test_whatever_happens_the_union_of_runs_is_complete(account: None, tally: Tally) -> None:
+@EVERY_HOST
+def test_whatever_happens_the_union_of_runs_is_complete(
+    host: Host, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
+) -> None:
+    host.without_signals(monkeypatch)
+    Account.host = host
     Account.until = time.monotonic() + SECONDS
     try:
         run_state_machine_as_test(
@@ -440,5 +432,6 @@ def test_whatever_happens_the_union_of_runs_is_complete(account: None, tally: Ta
         "kill": "a run cut short at a random byte",
         "start_date": "start_date moved to an earlier or a later day between runs",
     }
-    for what, count in sorted(INJECTED.items()):
-        tally("Model", names.get(what, f"{what} (random runs)"), injected=count)
+    for what, count in sorted(Account.injected.items()):
+        fault = f"{names.get(what, f'{what} (random runs)')} ({host.name})"
+        tally("Model", fault, injected=count)

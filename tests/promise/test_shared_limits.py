@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox, Tally
+from hosts import HOSTS
 from support import config_of, run_tap
 from target import Target
 
@@ -103,7 +104,7 @@ def test_failing_at_the_daily_limit_loses_nothing_over_the_days(
             "storage": {"root": tmp_path.as_uri()},
             "batch_size": 77,
         }
-    target, days = Target(), 0
+    target, days = Target(HOSTS[0]), 0
     while days < 9:
         days += 1
         run = run_tap(config, state=target.state, directory=tmp_path)

@@ -11,11 +11,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import MakeSandbox, Tally
-from support import config_of, run_tap
+from hosts import EVERY_HOST, HOSTS, Host
+from support import config_of
 from target import Target
 
 from sandbox import Faults, Limits, Sandbox
@@ -26,19 +26,6 @@ SIGNALS = pytest.mark.parametrize(
     [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)],
     ids=["SIGTERM", "SIGINT", "SIGKILL"],
 )
-
-
-def start(config: dict[str, Any], state: dict[str, Any], directory: Path) -> subprocess.Popen[str]:
-    (directory / "config.json").write_text(json.dumps(config))
-    (directory / "state.json").write_text(json.dumps(state))
-    return subprocess.Popen(
-        [*COMMAND, "--state", "state.json"],
-        cwd=directory,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",  # a kill may cut a character in two
-    )
 
 
 def end(process: subprocess.Popen[str], number: signal.Signals, code: int) -> list[str]:
@@ -56,10 +43,15 @@ def end(process: subprocess.Popen[str], number: signal.Signals, code: int) -> li
 
 
 @SIGNALS
-@pytest.mark.parametrize("batch", [False, True], ids=["records", "batches"])
+@pytest.mark.parametrize(
+    ("host", "batch"),
+    [*((host, False) for host in HOSTS), (HOSTS[0], True)],
+    ids=[*(host.name for host in HOSTS), "batches"],
+)
 def test_killed_at_a_random_line_and_resumed_the_union_is_complete(
     number: signal.Signals,
     code: int,
+    host: Host,
     batch: bool,
     make_sandbox: MakeSandbox,
     tmp_path: Path,
@@ -73,9 +65,9 @@ def test_killed_at_a_random_line_and_resumed_the_union_is_complete(
             "storage": {"root": tmp_path.as_uri()},
             "batch_size": 101,
         }
-    target, source = Target(), random.Random(int(number))
+    target, source = Target(host), random.Random(int(number))
     for _ in range(4):
-        process = start(config, target.state, tmp_path)
+        process = host.start(config, target.state, tmp_path)
         assert process.stdout
         lines: list[str] = []
         stop_after = source.randrange(2, 12) if batch else source.randrange(5, 700)
@@ -85,27 +77,33 @@ def test_killed_at_a_random_line_and_resumed_the_union_is_complete(
                 break
         lines += end(process, number, code)
         if number is not signal.SIGKILL:
-            assert json.loads(lines[-1])["type"] == "STATE"
+            assert list(host.heard(lines))[-1][0] == "STATE"
         target.read(lines)
-    last = start(config, target.state, tmp_path)
+    last = host.start(config, target.state, tmp_path)
     target.read(last.communicate(timeout=60)[0].splitlines(keepends=True))
     assert last.returncode == 0
     lost = {row["id"] for row in sandbox.rows()} - target.held
     what = "BATCH files" if batch else "records"
-    tally("Kills", f"{number.name} between {what}", injected=4, lost=len(lost))
+    tally("Kills", f"{number.name} between {what} ({host.name})", injected=4, lost=len(lost))
 
 
 @SIGNALS
+@EVERY_HOST
 def test_killed_at_a_random_moment_and_resumed_the_union_is_complete(
-    number: signal.Signals, code: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host,
+    number: signal.Signals,
+    code: int,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+    tally: Tally,
 ) -> None:
     """Moments from the first import to the last record."""
     sandbox = make_sandbox(sessions=3000, seed=7, faults=Faults(latency=0.02))
     config = config_of(sandbox, page_size=60, concurrency=3, lookback_window="PT0S")
-    target, source = Target(), random.Random(100 + int(number))
+    target, source = Target(host), random.Random(100 + int(number))
     moments = [0.15, 0.4, *(source.uniform(0.5, 2.0) for _ in range(6))]
     for moment in moments:
-        process = start(config, target.state, tmp_path)
+        process = host.start(config, target.state, tmp_path)
         lines: list[str] = []
         assert process.stdout
         reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
@@ -124,21 +122,19 @@ def test_killed_at_a_random_moment_and_resumed_the_union_is_complete(
         assert "Traceback" not in process.stderr.read()
         before = target.state
         target.read(lines)
-        assert _bookmark(target.state) >= _bookmark(before)
-    last = run_tap(config, state=target.state, directory=tmp_path).check()
+        assert host.mark(target.state) >= host.mark(before)
+    last = host.run(config, state=target.state, directory=tmp_path).check()
     target.held |= {record["id"] for record in last.records}
     lost = {row["id"] for row in sandbox.rows()} - target.held
-    tally("Kills", f"{number.name} at a random moment", injected=len(moments), lost=len(lost))
+    fault = f"{number.name} at a random moment ({host.name})"
+    tally("Kills", fault, injected=len(moments), lost=len(lost))
 
 
-def _bookmark(state: dict[str, Any]) -> str:
-    marks = state.get("bookmarks", {}).get("visitor_sessions", {})
-    return str(marks.get("replication_key_value") or "")
-
-
+@EVERY_HOST
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("waits_for", ["an answer", "a retry", "the minute", "a login"])
 def test_a_signal_ends_every_kind_of_wait(
+    host: Host,
     number: signal.Signals,
     waits_for: str,
     make_sandbox: MakeSandbox,
@@ -163,15 +159,9 @@ def test_a_signal_ends_every_kind_of_wait(
         sandbox.faults.latency = 60
         config |= {"login": sandbox.login, "password": sandbox.password}
         del config["access_token"]
-    state = {
-        "bookmarks": {
-            "visitor_sessions": {
-                "replication_key": "date_time",
-                "replication_key_value": "2024-05-02T00:00:00Z",
-            }
-        }
-    }
-    process = start(config, state, tmp_path)
+    began = "2024-05-02T00:00:00Z"
+    state = host.state_of({"replication_key": "date_time", "replication_key_value": began})
+    process = host.start(config, state, tmp_path)
     assert process.stdout
     lines: list[str] = []
     reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
@@ -191,9 +181,10 @@ def test_a_signal_ends_every_kind_of_wait(
     reader.join(5)
     assert process.stderr
     assert "Traceback" not in process.stderr.read()
-    assert json.loads(lines[-1])["type"] == "STATE"
-    assert _bookmark(json.loads(lines[-1])["value"]) >= "2024-05-02T00:00:00Z"
-    tally("Kills", f"{number.name} while waiting for {waits_for}", injected=1)
+    kind, last = list(host.heard(lines))[-1]
+    assert kind == "STATE"
+    assert host.mark(last) >= began
+    tally("Kills", f"{number.name} while waiting for {waits_for} ({host.name})", injected=1)
 
 
 def test_a_closed_pipe_ends_quietly(
@@ -216,14 +207,15 @@ def test_a_closed_pipe_ends_quietly(
     tally("Kills", "stdout closed (`| head -1`)", injected=1)
 
 
+@EVERY_HOST
 def test_a_reader_that_stopped_reading_does_not_hold_up_the_end(
-    make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     sandbox = make_sandbox(sessions=3000)
-    process = start(config_of(sandbox), {}, tmp_path)
+    process = host.start(config_of(sandbox), None, tmp_path)
     assert process.stdout
     os.read(process.stdout.fileno(), 100)
     time.sleep(2)  # by now the pipe is full
     process.terminate()
     assert process.wait(3) == 143
-    tally("Kills", "SIGTERM while the reader has stopped reading", injected=1)
+    tally("Kills", f"SIGTERM while the reader has stopped reading ({host.name})", injected=1)

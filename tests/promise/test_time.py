@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeSandbox, Tally
+from hosts import EVERY_HOST, Host
 from oracle import FORMAT, utc_text
-from support import config_of, run_tap
+from support import config_of
 
 from sandbox import make_sessions
 from sandbox.filters import Refused
@@ -18,6 +19,7 @@ from tap_visitor_sessions.sessions.windows import SECOND, Region, furthest_end
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 
 
+@EVERY_HOST
 @pytest.mark.parametrize(
     ("zone", "start", "first"),
     [
@@ -38,14 +40,20 @@ BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
     ],
 )
 def test_start_date_inside_a_change_of_the_clock_leaves_out_no_session(
-    zone: str, start: str, first: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+    host: Host,
+    zone: str,
+    start: str,
+    first: str,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+    tally: Tally,
 ) -> None:
     at = datetime.strptime(first, FORMAT)
     rows = make_sessions(400, start=at - timedelta(hours=3), end=at + timedelta(hours=5))
     sandbox = make_sandbox(rows=rows, timezone=zone)
     end = str(at + timedelta(hours=6)).replace(" ", "T")
     config = config_of(sandbox, start_date=start, end_date=end, page_size=50)
-    run = run_tap(config, directory=tmp_path).check()
+    run = host.run(config, directory=tmp_path).check()
     wanted = {row["id"]: row["date_time"] for row in rows if row["date_time"] >= first}
     got = {record["id"]: record["date_time"] for record in run.records}
     lost = wanted.keys() - got.keys()

@@ -1,0 +1,234 @@
+"""The hosts of the core as the tests of the promise drive them: a small driver for each."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from singer_sdk.plugin_base import PluginBase
+from support import catalog_of
+
+from tap_visitor_sessions import __main__ as singer_command
+from tap_visitor_sessions.airbyte import __main__ as airbyte_command
+from tap_visitor_sessions.airbyte import source as airbyte_source
+from tap_visitor_sessions.airbyte.messages import Messages
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
+
+STREAM = "visitor_sessions"
+Heard = tuple[str, Any]
+"""("RECORD", the record) or ("STATE", the state as it is handed in again)."""
+
+
+@dataclass
+class HostRun:
+    """What a run of a host left behind.
+
+    Attributes:
+        stderr: What a person reads of it: the log, and the error at its end, a line each.
+        errors: The errors among them.
+        output: All that it wrote, anywhere.
+    """
+
+    code: int
+    records: list[dict[str, Any]]
+    states: list[Any]
+    stderr: str
+    errors: list[str]
+    output: str
+
+    @property
+    def state(self) -> Any:
+        return self.states[-1]
+
+    def check(self) -> HostRun:
+        """Assert success, order, and no id twice."""
+        assert self.code == 0, self.stderr
+        order = [(record["date_time"], record["id"]) for record in self.records]
+        assert order == sorted(order)
+        assert len({id_ for _, id_ in order}) == len(order)
+        return self
+
+    @property
+    def error(self) -> str:
+        """The one line in which it says why it failed, and which is its last."""
+        assert self.code == 1, self.stderr
+        assert "Traceback" not in self.output
+        assert self.errors == self.stderr.splitlines()[-1:], self.stderr
+        return self.errors[0]
+
+
+class Host(ABC):
+    """How a host is called, and what its messages mean."""
+
+    name: ClassVar[str]
+    command: ClassVar[list[str]]
+    main: ClassVar[Any]
+    """The command line, in this process."""
+
+    @abstractmethod
+    def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
+        """Those of a read; the files that they name are written."""
+
+    @abstractmethod
+    def heard(self, lines: Iterable[str]) -> Iterator[Heard]:
+        """What a destination is told."""
+
+    @abstractmethod
+    def progress(self, state: Any) -> dict[str, Any]:
+        """The stream's own part of a state."""
+
+    @abstractmethod
+    def state_of(self, progress: dict[str, Any]) -> Any:
+        """The state that holds it."""
+
+    @abstractmethod
+    def sync(self, config: dict[str, Any], state: Any) -> None:
+        """A read in this process, its messages to `sys.stdout`; an error escapes."""
+
+    @abstractmethod
+    def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Leave the signals of this process alone."""
+
+    @abstractmethod
+    def parsed(self, code: int, stdout: str, stderr: str) -> HostRun:
+        """A run from what it left behind."""
+
+    def start(self, config: dict[str, Any], state: Any, directory: Path) -> subprocess.Popen[str]:
+        """A read, as a process."""
+        return subprocess.Popen(
+            [*self.command, *self.arguments(config, state, directory)],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",  # a kill may cut a character in two
+        )
+
+    def run(
+        self, config: dict[str, Any], *, directory: Path, state: Any = None, timeout: float = 120
+    ) -> HostRun:
+        """A read to its end."""
+        process = self.start(config, state, directory)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        return self.parsed(process.returncode, stdout, stderr)
+
+    def mark(self, state: Any) -> str:
+        """The bookmark of a customer's account; "" before there is one."""
+        return str(self.progress(state).get("replication_key_value") or "")
+
+
+def _written(directory: Path, **files: Any) -> list[str]:
+    options = []
+    for name, value in files.items():
+        if value:
+            (directory / f"{name}.json").write_text(json.dumps(value))
+            options += [f"--{name}", str(directory / f"{name}.json")]
+    return options
+
+
+class Singer(Host):
+    """The tap."""
+
+    name = "singer"
+    command: ClassVar[list[str]] = [sys.executable, "-m", "tap_visitor_sessions"]
+    main = staticmethod(singer_command.main)
+
+    def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
+        return _written(directory, config=config, state=state)
+
+    def heard(self, lines: Iterable[str]) -> Iterator[Heard]:
+        for line in lines:
+            message = json.loads(line)
+            if message["type"] == "RECORD":
+                yield "RECORD", message["record"]
+            elif message["type"] == "STATE":
+                yield "STATE", message["value"]
+            elif message["type"] == "BATCH":
+                for name in message["manifest"]:
+                    data = gzip.decompress(Path(name.removeprefix("file://")).read_bytes())
+                    yield from (("RECORD", json.loads(record)) for record in data.splitlines())
+
+    def progress(self, state: Any) -> dict[str, Any]:
+        return dict((state or {}).get("bookmarks", {}).get(STREAM, {}))
+
+    def state_of(self, progress: dict[str, Any]) -> Any:
+        return {"bookmarks": {STREAM: progress}}
+
+    def sync(self, config: dict[str, Any], state: Any) -> None:
+        TapVisitorSessions(config=dict(config), state=json.loads(json.dumps(state))).sync_all()
+
+    def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(PluginBase, "_setup_signal_handlers", lambda _: None)
+
+    def parsed(self, code: int, stdout: str, stderr: str) -> HostRun:
+        lines = [line for line in stdout.split("\n") if line.startswith('{"')]
+        heard = list(self.heard(lines))
+        errors = [line for line in stderr.splitlines() if "| ERROR " in line]
+        return HostRun(code, *_sorted_out(heard), stderr, errors, stdout + stderr)
+
+
+class Airbyte(Host):
+    """The Airbyte source."""
+
+    name = "airbyte"
+    command: ClassVar[list[str]] = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
+    main = staticmethod(airbyte_command.main)
+
+    def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
+        files = _written(directory, config=config, catalog=catalog_of(), state=state)
+        return ["read", *files]
+
+    def heard(self, lines: Iterable[str]) -> Iterator[Heard]:
+        for line in lines:
+            message = json.loads(line)
+            if message["type"] == "RECORD":
+                yield "RECORD", message["record"]["data"]
+            elif message["type"] == "STATE":
+                yield "STATE", [message["state"]]
+
+    def progress(self, state: Any) -> dict[str, Any]:
+        return dict(state[0]["stream"]["stream_state"]) if state else {}
+
+    def state_of(self, progress: dict[str, Any]) -> Any:
+        stream = {"stream_descriptor": {"name": STREAM}, "stream_state": progress}
+        return [{"type": "STREAM", "stream": stream}]
+
+    def sync(self, config: dict[str, Any], state: Any) -> None:
+        airbyte_source.Source(Messages()).read(dict(config), catalog_of(), state or None)
+
+    def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(airbyte_source._Read, "_heed_signals", lambda _: None)
+
+    def parsed(self, code: int, stdout: str, stderr: str) -> HostRun:
+        assert not stderr
+        written = [line for line in stdout.split("\n") if line]
+        lines, errors = [], []
+        for message in map(json.loads, written):
+            if message["type"] == "LOG":
+                level = message["log"]["level"].replace("WARN", "WARNING")
+                lines.append(f"| {level} | {message['log']['message']}")
+            elif message["type"] == "TRACE" and message["trace"]["type"] == "ERROR":
+                errors.append(f"| ERROR | {message['trace']['error']['message']}")
+                lines.append(errors[-1])
+        heard = list(self.heard(written))
+        return HostRun(code, *_sorted_out(heard), "\n".join(lines), errors, stdout)
+
+
+def _sorted_out(heard: list[Heard]) -> tuple[list[dict[str, Any]], list[Any]]:
+    records = [value for kind, value in heard if kind == "RECORD"]
+    return records, [value for kind, value in heard if kind == "STATE"]
+
+
+HOSTS: list[Host] = [Singer(), Airbyte()]
+EVERY_HOST = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
