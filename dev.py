@@ -22,7 +22,8 @@ python3 dev.py minimums    the same with the oldest versions that pyproject.toml
 python3 dev.py docs        the docs site, into docs/_build/html
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
                            20 customers, into PostgreSQL; further arguments go to pytest
-python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL
+python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
+                           Airbyte's own tests of a source
 python3 dev.py setup       only make the environment in .venv
 """
 

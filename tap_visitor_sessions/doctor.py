@@ -14,6 +14,7 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError
+from tap_visitor_sessions.config import ADDED, record_schema
 from tap_visitor_sessions.sessions import METHOD, SECOND, Connection, Decoder, Query, User, Window
 
 LOOK_BACK = (timedelta(days=7), timedelta(days=85))
@@ -54,16 +55,12 @@ class _Over(Exception):
     """Nothing more can be asked."""
 
 
-def checks(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]:
+def checks(connection: Connection) -> Iterator[Check]:
     """All checks in the order of NAMES, each as soon as it is known; after a failure those that
-    depend on it are not asked.
-
-    Args:
-        schema: The stream's JSON Schema, which a sample session must satisfy.
-    """
+    depend on it are not asked."""
     done = []
     try:
-        for check in _asked(connection, schema):
+        for check in _asked(connection):
             done.append(check.name)
             yield check
     except _Over:
@@ -78,12 +75,14 @@ def checks(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]
             yield Check(name, True if points else None, points)
 
 
-def _asked(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]:
+def _asked(connection: Connection) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
+    schema = record_schema(is_partner=settings.is_partner, has_account=False)
+    added = [name for name in schema["properties"] if name in ADDED]
+    asked = [name for name in schema["properties"] if name not in ADDED]
 
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
-        asked = [name for name in schema["properties"] if name not in _added(user)]
         query = Query(asked, SAMPLE, settings.filter, user.user_id if user else None)
         now = account.zone(user).last_wall(settings.now)
         for back in LOOK_BACK:
@@ -127,13 +126,9 @@ def _asked(connection: Connection, schema: Mapping[str, Any]) -> Iterator[Check]
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
     zone = account.zone(user)
-    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in _added(user)})
+    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in added})
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")
-
-
-def _added(user: User | None) -> list[str]:
-    return ["customer_id", "user_id"] if user else []
 
 
 def _sample(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-from tap_visitor_sessions.airbyte.catalog import columns, declared, discovered
+from tap_visitor_sessions.airbyte.catalog import columns, discovered
 from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import SINGERS, specification
 from tap_visitor_sessions.airbyte.state import StreamState
@@ -72,7 +72,7 @@ class Source:
             settings = _settings(config)
             connection = _connection(settings)
             try:
-                for one in checks(connection, declared(settings)):
+                for one in checks(connection):
                     logger.info("%s", one)
                     if one.ok is False and failed is None:
                         failed = f"{one.name}: {one.text}"

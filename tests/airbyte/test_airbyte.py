@@ -158,8 +158,9 @@ def test_check_says_the_first_that_is_not_ok_and_its_cure(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=20)
-    good = source("check", tmp_path, config=config_of(sandbox))
-    assert good.of("CONNECTION_STATUS")[0]["connectionStatus"] == {"status": "SUCCEEDED"}
+    for more in ({}, {"account": "north"}):
+        good = source("check", tmp_path, config=config_of(sandbox, **more))
+        assert good.of("CONNECTION_STATUS")[0]["connectionStatus"] == {"status": "SUCCEEDED"}
     for config, word in (
         (config_of(sandbox, access_token="wrong-token-1"), "key"),
         (config_of(sandbox, page_size=0), "page_size"),

@@ -31,7 +31,7 @@ def python() -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         venv.create(HOME, with_pip=True, clear=True)
         pip = [str(found), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        more = ["airbyte-connector-models>=0.1.12,<0.2", "--editable", str(ROOT)]
+        more = ["airbyte-connector-models>=0.1.12,<0.2", "pytest", "--editable", str(ROOT)]
         subprocess.run([*pip, f"--requirement={REQUIREMENTS}", *more], check=True)
         stamp.write_text(wanted)
     return found
@@ -60,6 +60,24 @@ def test_into_duckdb_and_postgres_twice(python: Path, tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in said] == [
         f"{kind}, run {number}" for kind in ("duckdb", "postgres") for number in (1, 2)
     ]
+    print("\n".join(said))
+
+
+@TOO_NEW
+def test_airbytes_own_tests_of_a_source(python: Path, tmp_path: Path) -> None:
+    rows = make_sessions(500, seed=5, end=datetime(2024, 5, 20))
+    with Sandbox(rows=rows).running() as sandbox:
+        script = Path(__file__).with_name("in_standard_tests.py")
+        options = ["-o", "addopts=", "-rs", "-p", "no:cacheprovider", f"--confcutdir={script.parent}"]
+        done = subprocess.run(
+            [str(python), "-m", "pytest", *options, str(script)],
+            capture_output=True,
+            text=True,
+            env={"SANDBOX_URL": sandbox.url, "DO_NOT_TRACK": "1", "HOME": str(tmp_path)},
+        )
+    said = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "12 passed" in said[-1], said[-1]
     print("\n".join(said))
 
 

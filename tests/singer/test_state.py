@@ -397,7 +397,7 @@ def test_a_bookmark_in_the_future_is_said_and_not_said_again(
 def test_what_was_in_flight_and_not_written_does_not_count(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
-    sandbox = recent(make_sandbox, limits=Limits(day=9))
+    sandbox = recent(make_sandbox, 600, limits=Limits(day=16))
     config = config_of(sandbox, start_date=since(30), page_size=20, concurrency=8)
     del config["end_date"]
     run = run_tap(config, directory=tmp_path)
