@@ -68,7 +68,7 @@ def test_airbytes_own_tests_of_a_source(python: Path, tmp_path: Path) -> None:
     rows = make_sessions(500, seed=5, end=datetime(2024, 5, 20))
     with Sandbox(rows=rows).running() as sandbox:
         script = Path(__file__).with_name("in_standard_tests.py")
-        options = ["-o", "addopts=", "-rs", "-p", "no:cacheprovider", f"--confcutdir={script.parent}"]
+        options = ["-o", "addopts=", "-rs", f"--confcutdir={script.parent}"]
         done = subprocess.run(
             [str(python), "-m", "pytest", *options, str(script)],
             capture_output=True,
