@@ -150,7 +150,9 @@ def _sample(
     for record in records:
         plain = msgspec.json.decode(msgspec.json.encode(record))
         for error in validator.iter_errors(plain):
-            said.append(f"{'.'.join(map(str, error.path))}: {error.message[:100]}")
+            # Not its message, which shows the value.
+            rule = f"{error.validator} {error.validator_value!r}"
+            said.append(f"{'.'.join(map(str, error.path))}: not of {rule[:100]}")
     if said:
         return Check("sample session", False, f"not as declared, report it: {'; '.join(said)}")
     return Check(

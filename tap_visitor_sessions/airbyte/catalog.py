@@ -11,6 +11,7 @@ from tap_visitor_sessions.config import (
     BOOKMARK,
     STREAM,
     Settings,
+    hashed_schema,
     key_columns,
     record_schema,
 )
@@ -28,7 +29,8 @@ class ConfiguredCatalogError(TapError):
 
 def declared(settings: Settings) -> dict[str, Any]:
     """The JSON Schema of a record with all columns."""
-    return record_schema(is_partner=settings.is_partner, has_account=bool(settings.account))
+    schema = record_schema(is_partner=settings.is_partner, has_account=bool(settings.account))
+    return hashed_schema(schema, settings.hash_columns)
 
 
 def key_of(settings: Settings) -> tuple[str, ...]:
@@ -95,10 +97,14 @@ def _columns(schema: object, settings: Settings) -> Columns:
         wanted = known
     if unknown := sorted(set(wanted) - set(known)):
         raise ConfiguredCatalogError(f"there are no columns {', '.join(unknown)}")
+    for name in settings.hash_columns:
+        given = wanted.get(name)
+        types = given.get("type") if isinstance(given, Mapping) else None
+        if types and "string" not in types:
+            raise ConfiguredCatalogError(f"{name} is hashed, so a text, and not {types}")
     always = {*key_of(settings), BOOKMARK}
     names = [name for name in known if name in wanted or name in always]
     return Columns(
-        {"properties": {name: known[name] for name in names}},
         [name for name in names if name not in ADDED],
         [name for name in names if name in ADDED],
     )

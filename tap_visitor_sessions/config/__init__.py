@@ -3,6 +3,7 @@
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.checks import problems
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
+from tap_visitor_sessions.config.hashed import hashed_schema
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -32,6 +33,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "environment",
+    "hashed_schema",
     "json_of",
     "key_columns",
     "normalized",

@@ -12,6 +12,7 @@ import pendulum
 
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config.filters import filter_problems
+from tap_visitor_sessions.config.hashed import SECRET, SETTING, hash_problems
 from tap_visitor_sessions.config.moments import Moment, parse_duration, shortened
 from tap_visitor_sessions.config.settings import PROPERTIES, Batch, FakerConfig, normalized
 from tap_visitor_sessions.config.spelling import wanted
@@ -34,6 +35,7 @@ def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:
     yield from _date_problems(clean)
     yield from _zone_problems(clean)
     yield from _partner_problems(clean)
+    yield from hash_problems(clean.get(SETTING, ()), clean.get(SECRET))
     yield from _output_problems(clean)
     if "filter" in clean:
         yield from filter_problems(clean["filter"])

@@ -45,7 +45,7 @@ def _plain(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> Schema:
 
 
 def _member(schema: Schema, required: bool) -> Schema:
-    if schema.get("default") in (None, [], {}):
+    if schema.get("default") in (None, [], (), {}):
         schema.pop("default", None)
     if not required and isinstance(schema.get("type"), str):
         schema["type"] = [schema["type"], "null"]

@@ -366,6 +366,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         ]
         | None
     ) = None
+    hash_columns: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["visitor_ip_address", "hits.hit_url"]],
+            title="Columns hashed",
+            description="Columns, and members such as `hits.hit_url`, whose values are replaced by "
+            "their hash (HMAC-SHA-256, as hex) before they leave the process.",
+        ),
+    ] = ()
+    hash_key: (
+        Annotated[
+            str,
+            Meta(
+                examples=["of 32 random bytes, as hex"],
+                title="Key of the hashes",
+                description="Secret of `hash_columns`, and required with it. Another key makes "
+                "other hashes.",
+                extra_json_schema=_SECRET,
+            ),
+        ]
+        | None
+    ) = None
     batch_config: (
         Annotated[
             dict[str, Any],

@@ -138,7 +138,8 @@ def _array(value: Any, schema: Schema) -> list[Any]:
         value = [value]
     if not isinstance(value, list | tuple):
         raise Misspelled
-    return [spelled_out(item, schema["items"]) for item in value if not is_unset(item)]
+    items = [item.strip() if isinstance(item, str) else item for item in value]
+    return [spelled_out(item, schema["items"]) for item in items if not is_unset(item)]
 
 
 def _object(value: Any, schema: Schema) -> dict[str, Any]:

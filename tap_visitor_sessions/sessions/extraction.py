@@ -8,7 +8,7 @@ written, and keeps the marks that come of it. Of pages, zones and clocks it need
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,10 +18,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
-from tap_visitor_sessions.config import ACCOUNT
+from tap_visitor_sessions.config import ACCOUNT, record_schema
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.customers import Failures
+from tap_visitor_sessions.sessions.hashing import Hasher
 from tap_visitor_sessions.sessions.marks import Former
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
@@ -41,15 +42,13 @@ Prepare = Callable[[list[Record]], T]
 
 @dataclass(frozen=True)
 class Columns:
-    """What a record holds.
+    """What a record holds, by name.
 
     Attributes:
-        schema: The JSON Schema of its columns, as they are declared.
-        asked: Those that the API is asked for.
-        added: Those that come from elsewhere: of `config.schema.ADDED`.
+        asked: The columns that the API is asked for.
+        added: Those that come from elsewhere: of `config.ADDED`.
     """
 
-    schema: Mapping[str, Any]
     asked: Sequence[str]
     added: Sequence[str] = ()
 
@@ -187,8 +186,15 @@ class Extraction:
             users: Those to read; else all.
         """
         chosen = self.users if users is None else users
-        added = columns.added
-        decoder = Decoder(columns.schema, Zone(timezone.utc), dict.fromkeys(added))
+        added, schema = columns.added, self._schema_of(columns)
+        decoder = Decoder(schema, Zone(timezone.utc), dict.fromkeys(added))
+        prepared = prepare
+        if self._settings.hash_key is not None:
+            hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
+
+            def prepared(records: list[Record]) -> T:
+                return prepare(hasher.hash(records))
+
         shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
 
         def span_of(user: User | None) -> Span[T]:
@@ -207,13 +213,21 @@ class Extraction:
                     self._settings.filter,
                     user.user_id if user else None,
                 ),
-                prepare,
+                prepared,
                 shared,
             )
             return Span(reader, reading.stretches)
 
         with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
             yield (Part(self, pipeline, user) for user in chosen)
+
+    def _schema_of(self, columns: Columns) -> dict[str, Any]:
+        """The JSON Schema of the columns as they are declared."""
+        whole = record_schema(
+            is_partner=self._settings.is_partner, has_account=self._settings.account is not None
+        )
+        names = (*columns.asked, *columns.added)
+        return {"properties": {name: whole["properties"][name] for name in names}}
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""

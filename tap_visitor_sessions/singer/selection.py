@@ -35,11 +35,9 @@ class Selection:
     """The columns of the stream that are emitted.
 
     Args:
-        declared: The stream's own JSON Schema.
         pieces: What is emitted of each column, in the schema's order.
     """
 
-    declared: Mapping[str, Any]
     pieces: Mapping[str, Piece]
     asked: list[str] = field(init=False)
     """The columns that the API is asked for."""
@@ -58,10 +56,8 @@ class Selection:
 
     @property
     def columns(self) -> Columns:
-        """The columns as they are decoded: whole, of the declared types."""
-        declared = self.declared["properties"]
-        schema = {"properties": {name: declared[name] for name in self.pieces}}
-        return Columns(schema, self.asked, self.added)
+        """The columns, whole."""
+        return Columns(self.asked, self.added)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_visitor_sessions.config import BOOKMARK, STREAM, key_columns, record_schema
+from tap_visitor_sessions.config import BOOKMARK, STREAM, hashed_schema, key_columns, record_schema
 from tap_visitor_sessions.sessions import Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
@@ -50,7 +50,10 @@ class VisitorSessions(SdkStream):
     ) -> None:
         self._is_partner = tap.config.get("account_type") == "partner"
         has_account = bool(tap.config.get("account"))
-        schema = record_schema(is_partner=self._is_partner, has_account=has_account)
+        schema = hashed_schema(
+            record_schema(is_partner=self._is_partner, has_account=has_account),
+            tap.config.get("hash_columns") or (),
+        )
         super().__init__(tap, schema=schema)
         self.primary_keys = key_columns(has_account=has_account)
         self.replication_key = BOOKMARK
@@ -78,7 +81,7 @@ class VisitorSessions(SdkStream):
         # SCHEMA is made of these too, by way of the tap's catalog.
         self._schema, self._metadata, self._mask = chosen.schema, chosen.metadata, None
         self.forced_replication_method = REPLICATION_FULL_TABLE if chosen.full_table else None
-        self._selection = Selection(self.declared, chosen.pieces)
+        self._selection = Selection(chosen.pieces)
 
     # State
 
