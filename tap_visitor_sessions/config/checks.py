@@ -118,9 +118,9 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name}: {problem}{_allowed(name, str(problem))}"
     if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
         yield "flattening_max_depth: is required where flattening_enabled is true"
-    if clean.get("batch_config") and (clean.get("stream_maps") or clean.get("flattening_enabled")):
+    if clean.get("batch_config") and clean.get("stream_maps"):
         # The SDK would announce the mapped schema and write the records unmapped.
-        yield "batch_config: does not go with stream_maps or flattening_enabled"
+        yield "batch_config: does not go with stream_maps"
     if clean.get("batch_config") and clean.get("emit_activate_version_messages"):
         # Rows of files have no version: a loader would drop them as it activates one.
         yield "batch_config: does not go with emit_activate_version_messages"

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from math import isfinite
 from typing import Any
 
+from singer_sdk.helpers._flattening import FlatteningOptions
 from singer_sdk.mapper import CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
 
 from tap_visitor_sessions.api import ConfigError, TapError, redacted
@@ -71,6 +72,11 @@ def change(maps: Sequence[StreamMap], stream: str) -> bool:
         or type(maps[0]) is not SameRecordTransform
         or (maps[0].stream_alias != stream)
     )
+
+
+def flattening(maps: Sequence[StreamMap]) -> FlatteningOptions | None:
+    """How records are flattened; None where they are not."""
+    return maps[0].flattening_options if maps[0].flattening_enabled else None
 
 
 def check_expressions(

@@ -40,7 +40,7 @@ class RecordLines:
         self,
         stream: str,
         version: int | None,
-        changed: Callable[[Record], dict[str, Any]] | None = None,
+        changed: Callable[[Record], Any] | None = None,
     ) -> None:
         self._changed = changed
         self._stream = stream

@@ -12,7 +12,7 @@ from tap_visitor_sessions.config import ADDED
 from tap_visitor_sessions.sessions import Columns, Record
 
 Change = Callable[[Any], Any]
-"""Makes the value that is emitted of a value as it is declared, as Python's JSON types."""
+"""Makes the value that is emitted of a value as it is decoded."""
 
 
 @dataclass(frozen=True)
@@ -64,35 +64,32 @@ class Selection:
         """The JSON Schema of the values that are emitted, one type for each."""
         return {"properties": {name: piece.values for name, piece in self.pieces.items()}}
 
-    def change(self, record: dict[str, Any]) -> None:
-        """Take deselected members out of a record, and cast its values."""
+    def changed(self, record: Record) -> Record:
+        """The same record without the deselected members, and with its values cast."""
         for name, change in self.changes.items():
-            record[name] = change(record[name])
+            setattr(record, name, change(getattr(record, name)))
+        return record
 
-    @property
-    def changing(self) -> Callable[[Record], dict[str, Any]] | None:
-        """`changed`, where anything changes at all."""
-        return self.changed if self.changes else None
-
-    def changed(self, record: Record) -> dict[str, Any]:
-        """A typed record as the dict that is emitted."""
-        result: dict[str, Any] = msgspec.to_builtins(record)
-        self.change(result)
+    def as_dict(self, record: Record) -> dict[str, Any]:
+        """A record as the dict that is emitted."""
+        result: dict[str, Any] = msgspec.to_builtins(self.changed(record))
         return result
 
 
 def only(kept: Mapping[str, Piece]) -> Change:
-    """Of an object the members `kept`; null stays, as does what an object lacks."""
+    """Of an object the members `kept`; null stays, as does an empty object."""
+    slim: Any = msgspec.defstruct("Slim", list(kept), gc=False)
     changes = [(name, piece.change) for name, piece in kept.items()]
+    plain = all(inner is None for _, inner in changes)
+    names = list(kept)
 
     def change(value: Any) -> Any:
-        if value is None:
-            return None
-        return {
-            name: value[name] if inner is None else inner(value[name])
-            for name, inner in changes
-            if name in value
-        }
+        if value is None or not value.__struct_fields__:
+            return value
+        if plain:
+            return slim(*[getattr(value, name) for name in names])
+        values = ((getattr(value, name), inner) for name, inner in changes)
+        return slim(*[one if inner is None else inner(one) for one, inner in values])
 
     return change
 

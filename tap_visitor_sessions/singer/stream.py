@@ -22,6 +22,7 @@ from tap_visitor_sessions.sessions import Connection, Pace, Part, Record, write_
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
 from tap_visitor_sessions.singer.catalog import handed, wanted
+from tap_visitor_sessions.singer.emitted import emitted
 from tap_visitor_sessions.singer.entry import Declaration
 from tap_visitor_sessions.singer.output import Output, RecordLines
 from tap_visitor_sessions.singer.reading import Context, Reading, context_of
@@ -129,7 +130,8 @@ class VisitorSessions(SdkStream):
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
         output = self._tap.message_writer
         assert isinstance(output, Output)
-        lines = RecordLines(self.name, self._stream_version, self._selection.changing)
+        made = emitted(self._selection, maps.flattening(self.stream_maps))
+        lines = RecordLines(self.name, self._stream_version, made.change)
         with (
             self._reading.parts(self._selection.columns, lines.chunks, context) as parts,
             self.get_record_counter() as counter,
@@ -146,9 +148,8 @@ class VisitorSessions(SdkStream):
 
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """The SDK's, from typed records."""
-        chosen = self._selection
-        stem = f"{self.tap_name}--{self.name}"
-        files = Files(batch_config, stem, chosen.values, chosen.change if chosen.changes else None)
+        stem, options = f"{self.tap_name}--{self.name}", maps.flattening(self.stream_maps)
+        files = Files(batch_config, stem, self._selection, options)
         announce = partial(self._write_batch_message, batch_config.encoding)
         with (
             self._run(),
@@ -161,7 +162,7 @@ class VisitorSessions(SdkStream):
             self._write_state_message()
 
     def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
-        """Records as dicts, for the SDK's own path (stream maps, flattening)."""
+        """Records as dicts, for the SDK's own path (stream maps)."""
         if self._parts is not None:
             yield from self._dicts(next(self._parts))
         else:
@@ -173,7 +174,7 @@ class VisitorSessions(SdkStream):
         self._part = part
         for taken in part.windows():
             for record in taken.ready or []:
-                yield self._selection.changed(record)
+                yield self._selection.as_dict(record)
             part.finished(taken)
 
     @contextmanager
@@ -194,5 +195,5 @@ class VisitorSessions(SdkStream):
 
     def _fits_typed_lane(self) -> bool:
         """Whether records go out as they are, to a writer of ours."""
-        changed = self.config.get("flattening_enabled") or maps.change(self.stream_maps, self.name)
-        return not self.is_test and not changed and isinstance(self._tap.message_writer, Output)
+        mapped = maps.change(self.stream_maps, self.name)
+        return not self.is_test and not mapped and isinstance(self._tap.message_writer, Output)

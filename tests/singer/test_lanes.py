@@ -83,6 +83,17 @@ def without_states(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     page_size=st.sampled_from([3, 10, 10_000]),
     batch_size=st.integers(1, 50),
     full_table=st.booleans(),
+    flat=st.none()
+    | st.fixed_dictionaries(
+        {
+            "flattening_enabled": st.just(True),
+            "flattening_max_depth": st.integers(0, 3),
+        },
+        optional={
+            "flattening_separator": st.sampled_from([".", "_", "__", " "]),
+            "flattening_max_key_length": st.sampled_from([20, 40, 255]),
+        },
+    ),
     seed=st.integers(0, 100),
 )
 def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
@@ -95,6 +106,7 @@ def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
     page_size: int,
     batch_size: int,
     full_table: bool,
+    flat: dict[str, Any] | None,
     seed: int,
 ) -> None:
     rows = make_sessions(plain + len(odd), seed=seed)
@@ -103,7 +115,7 @@ def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
     catalog = catalog_of(dropped, nested)
     if full_table:
         catalog["streams"][0]["replication_method"] = "FULL_TABLE"
-    config = config_of(sandbox, page_size=page_size)
+    config = config_of(sandbox, page_size=page_size, **(flat or {}))
     typed = messages(config, catalog)
     with patch.object(VisitorSessions, "_fits_typed_lane", lambda self: False):
         plainly = messages(config, catalog)
@@ -164,6 +176,26 @@ def test_parquet_files_hold_the_same_records_with_the_types_of_the_schema(
             row["integrated_campaign_data"] = {}
     assert rows == plain.records
     assert run.bookmark == plain.bookmark
+
+
+def test_parquet_files_are_flat_where_records_are(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=100)
+    flat = {"flattening_enabled": True, "flattening_max_depth": 1, "flattening_separator": "."}
+    batch = {"encoding": {"format": "parquet"}, "storage": {"root": tmp_path.as_uri()}}
+    run = run_tap(config_of(sandbox, batch_config=batch, **flat), directory=tmp_path)
+    assert run.code == 0, run.stderr
+    [message] = run.of("BATCH")
+    [name] = message["manifest"]
+    rows = pq.read_table(name.removeprefix("file://")).to_pylist()
+    [schema] = run.of("SCHEMA")
+    assert list(rows[0]) == list(schema["schema"]["properties"])
+    assert "integrated_campaign_data.keyword" in rows[0]
+    plain = run_tap(config_of(sandbox, **flat), directory=tmp_path).check()
+    assert any("integrated_campaign_data.keyword" not in record for record in plain.records)
+    # What a flat record lacks is null in a column.
+    assert rows == [{**dict.fromkeys(rows[0]), **record} for record in plain.records]
 
 
 def test_what_is_written_is_not_held_any_longer() -> None:
