@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+SHAPES = ("null_arrays", "numbers_as_strings", "single_hit_object", "example_spelling")
+"""Faults that write a row differently from its plain form."""
+
 
 @dataclass
 class Faults:
-    """Misbehaviour of the report method; all off by default. Rates are probabilities."""
+    """Misbehaviour of the report method; all off by default. Rates are probabilities. How often
+    each was injected is counted in `Sandbox.injected`, by the names that they have here."""
 
     short_pages: int | None = None
     short_pages_random: bool = False
@@ -43,11 +48,20 @@ class Faults:
     @property
     def reshapes(self) -> bool:
         """Whether rows are written differently from their plain form."""
-        return (
-            self.null_arrays
-            or self.numbers_as_strings
-            or self.single_hit_object
-            or self.example_spelling
+        return any(getattr(self, name) for name in SHAPES)
+
+    def reshaped(self, rows: list[dict[str, Any]], numbers: set[str]) -> Counter[str]:
+        """In how many of the rows each other spelling makes a difference, by its name."""
+        alone: dict[str, Faults] = {}
+        for name in SHAPES:
+            if getattr(self, name):
+                alone[name] = Faults()
+                setattr(alone[name], name, True)
+        return Counter(
+            name
+            for row in rows
+            for name, faults in alone.items()
+            if faults.reshape(row, numbers) != row
         )
 
     def reshape(self, row: dict[str, Any], numbers: set[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.columns import COLUMNS, DEFAULT, SORTABLE
+from sandbox.columns import COLUMNS, DEFAULT, NUMBERS, SORTABLE
 from sandbox.data import make_sessions
 from sandbox.faults import Faults, Limits, Meters
 from sandbox.filters import Refused, compiled
@@ -49,6 +50,15 @@ CODES = {
     "notifications_not_supported": -32600,
     "batch_operations_not_supported": -32600,
 }
+BREAKS = (
+    "http_error_rate",
+    "html_200_rate",
+    "cut_body_rate",
+    "truncated_json_rate",
+    "reset_rate",
+    "wrong_id_rate",
+    "bad_utf8_rate",
+)
 REPORT_PARAMS = {
     "access_token",
     "user_id",
@@ -126,6 +136,10 @@ class Sandbox:
         self.disabled_component = disabled_component
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
+        self.injected: Counter[str] = Counter()
+        """How often each fault has reached a client, by its name in `Faults`; a broken answer
+        hides those within it."""
+        self._within: Counter[str] = Counter()
         self.most_at_once = 0
         self.echo: str | None = None
         """What every refusal repeats in its texts, as careless servers do."""
@@ -149,10 +163,12 @@ class Sandbox:
         return self._store(user_id).rows()
 
     def hold(self, rows: Iterable[Row], *, timezone: str, faults: Faults) -> None:
-        """Become another account: its sessions, its zone, its moods; the calls are forgotten."""
+        """Become another account: its sessions, its zone, its moods; the calls are forgotten,
+        and what was injected into them."""
         self._stores = {None: Store(rows)}
         self.timezone, self.faults = timezone, faults
         self.calls.clear()
+        self.injected.clear()
         self.most_at_once = 0
 
     def add(self, rows: Iterable[Row], user_id: int | None = None) -> None:
@@ -213,36 +229,32 @@ class Sandbox:
         body = await request.body()
         faults = self.faults
         if faults.latency:
+            self.injected["latency"] += 1
             await asyncio.sleep(faults.latency)
         address = request.client.host if request.client else ""
+        self._within.clear()
         method, params, answer = self._answer(body, address)
-        fault = self._http_fault() if method == REPORT else None
-        if fault:
+        name = self._http_fault() if method == REPORT else None
+        if name:
+            self.injected[name] += 1
+            fault = "http_error" if name == "fail_first" else name.removesuffix("_rate")
             self.calls[-1] = Call(method, params, None, 0, time.monotonic(), fault)
             return self._broken(fault, answer, request)
+        self.injected += self._within
         headers = {"Content-Type": "application/json; charset=UTF-8"}
         if faults.gzip and "gzip" in request.headers.get("accept-encoding", ""):
+            self.injected["gzip"] += 1
             answer = gzip.compress(answer, 1)
             headers["Content-Encoding"] = "gzip"
         return Response(answer, headers=headers)
 
     def _http_fault(self) -> str | None:
+        """The name of the fault, if any, that breaks an answer."""
         faults = self.faults
         if faults.fail_first > 0:
             faults.fail_first -= 1
-            return "http_error"
-        rates = [
-            "http_error",
-            "html_200",
-            "cut_body",
-            "truncated_json",
-            "reset",
-            "wrong_id",
-            "bad_utf8",
-        ]
-        return next(
-            (r for r in rates if self._random.random() < getattr(faults, f"{r}_rate")), None
-        )
+            return "fail_first"
+        return next((r for r in BREAKS if self._random.random() < getattr(faults, r)), None)
 
     def _broken(self, fault: str, answer: bytes, request: Request) -> Response:
         html = b"<html><body>Bad Gateway</body></html>"
@@ -349,12 +361,14 @@ class Sandbox:
         if self.allowed_ips is not None and address not in self.allowed_ips:
             raise Refused("ip_not_whitelisted", value=address)
         if queue := self.faults.errors.get(method):
+            self._within["errors"] += 1
             raise Refused(queue.pop(0))
         if method != "login.user":
             self._authorize(params)
         if kind := self.meters.exceeded():
             raise Refused("limit_exceeded", value=kind)
         if method == REPORT and self._random.random() < self.faults.internal_error_rate:
+            self._within["internal_error_rate"] += 1
             raise Refused("internal_error")
         data, metadata = methods[method](params)
         return data if isinstance(data, bytes) else msgspec.json.encode(data), metadata
@@ -427,6 +441,7 @@ class Sandbox:
             raise Refused("forbidden")
         limit, offset = _paging(params)
         if self.faults.short_pages:
+            self._within["short_pages"] += limit > self.faults.short_pages < len(rows) - offset
             limit = min(limit, self.faults.short_pages)
         source = self._random if self.faults.reshuffle else random.Random(self._seed)
         source.shuffle(rows)
@@ -445,6 +460,7 @@ class Sandbox:
             raise Refused("unexpected_parameters", unknown[0], params[unknown[0]])
         faults = self.faults
         if faults.arrive:
+            self._within["arrive"] += 1
             faults.arrive(self, params)
         user_id = self._user(params)
         limit, offset = _paging(params)
@@ -456,16 +472,32 @@ class Sandbox:
         found = store.find(start, till, faults.till_exclusive, passes)
         source = self._random if faults.reshuffle else random.Random(f"{self._seed}{start}{till}")
         rows = ordered(found, sort, faults, source)
-        if faults.short_pages:
-            limit = min(limit, faults.short_pages)
         page = rows[offset : offset + limit]
+        if faults.short_pages:
+            self._within["short_pages"] += len(page) > faults.short_pages
+            page = page[: faults.short_pages]
         if faults.short_pages_random and page:
-            page = page[: self._random.randint(max(len(page) // 10, 1), len(page))]
+            least = max(len(page) // 10, 1)
+            kept = self._random.randint(least, len(page))
+            self._within["short_pages_random"] += kept < len(page)
+            page = page[:kept]
         if len(page) > 1 and self._random.random() < faults.duplicate_rate:
+            self._within["duplicate_rate"] += 1
             page = [page[1], *page[1:]]
+        if len(rows) > 1:
+            self._within["reshuffle"] += faults.reshuffle
+            self._within["order"] += faults.order != "shuffled"
+        if faults.till_exclusive:
+            self._within["till_exclusive"] += len(store.find(till, till, False, passes))
+        self._within["deprecated"] += faults.deprecated
+        if faults.reshapes:
+            plain = [{name: row[name] for name in fields} for row in page]
+            self._within.update(faults.reshaped(plain, set(NUMBERS)))
         data = store.encoded(page, fields, faults)
         if faults.mangle:
-            data = faults.mangle(data)
+            mangled = faults.mangle(data)
+            self._within["mangle"] += mangled != data
+            data = mangled
         return data, {"total_items": len(found), "_rows": len(page)}
 
     def _user(self, params: dict[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from sandbox.columns import COLUMNS, NUMBERS
-from sandbox.faults import Faults
+from sandbox.faults import SHAPES, Faults
 from sandbox.filters import Test
 
 Row = dict[str, Any]
@@ -69,12 +69,7 @@ class Store:
 
     def encoded(self, rows: Sequence[Row], fields: Sequence[str], faults: Faults) -> bytes:
         """A page as a JSON array."""
-        flavour = (
-            faults.null_arrays,
-            faults.numbers_as_strings,
-            faults.single_hit_object,
-            faults.example_spelling,
-        )
+        flavour = tuple(getattr(faults, name) for name in SHAPES)
         with self._lock:
             cache = self._encoded.setdefault((tuple(fields), flavour), {})
         parts = []

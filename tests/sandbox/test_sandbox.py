@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -121,6 +123,45 @@ def test_date_till_may_be_exclusive(make_sandbox: MakeSandbox) -> None:
     assert ask(sandbox, **span)["result"]["metadata"]["total_items"] == 1
     sandbox.faults = Faults(till_exclusive=True)
     assert ask(sandbox, **span)["result"]["metadata"]["total_items"] == 0
+
+
+FAULTS: dict[str, Any] = {
+    "short_pages": 5,
+    "fail_first": 1,
+    "latency": 0.01,
+    "order": "ascending",
+    "arrive": lambda sandbox, params: None,
+    "mangle": lambda data: data + b" ",
+    "errors": {REPORT: ["internal_error"]},
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Faults)])
+def test_each_fault_is_counted_when_it_is_injected(make_sandbox: MakeSandbox, name: str) -> None:
+    default = getattr(Faults(), name)
+    value = FAULTS.get(name, True if default is False else 1.0)
+    rows = sorted(make_sessions(300), key=lambda row: row["date_time"])
+    span = {"date_from": "2024-05-01 00:00:00", "date_till": rows[20]["date_time"]}
+    wanted = {"fields": ["id", "hits", "segments", "campaign_id"], **span}
+    sandbox = make_sandbox(rows=rows)
+    ask(sandbox, **wanted)
+    assert not sandbox.injected
+    sandbox.faults = Faults(**{name: value})
+    with suppress(requests.RequestException, AssertionError, UnicodeDecodeError):
+        ask(sandbox, **wanted)
+    assert set(sandbox.injected) == {name}
+
+
+def test_a_fault_within_a_broken_answer_is_not_counted(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=20, faults=Faults(duplicate_rate=1, internal_error_rate=0.5))
+    for _ in range(20):
+        ask(sandbox, **SPAN)
+    once = dict(sandbox.injected)
+    assert set(once) == {"duplicate_rate", "internal_error_rate"}
+    sandbox.faults.http_error_rate = 1.0
+    with pytest.raises(AssertionError):
+        ask(sandbox, **SPAN)
+    assert sandbox.injected == {**once, "http_error_rate": 1}
 
 
 conditions = st.builds(
