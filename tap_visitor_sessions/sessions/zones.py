@@ -48,7 +48,7 @@ class Zone:
         """The latest wall-clock second, naive, at which a session read as `instant` or
         earlier can be filed: in the second pass of a repeated hour, the hour's end."""
         aware = instant.astimezone(self._tz).replace(microsecond=0)
-        wall = aware.replace(tzinfo=None, fold=0)
+        wall = aware.replace(tzinfo=None)
         if aware.fold == 0:
             return wall
         first = self._to_utc_exactly(wall)
@@ -66,9 +66,10 @@ class Zone:
 
     def _offset_of_day(self, wall: datetime) -> timedelta | None:
         """The day's one offset, or None where it changes (or the calendar ends)."""
-        day = wall.replace(hour=0, minute=0, second=0, microsecond=0)
+        day = datetime(wall.year, wall.month, wall.day)
         try:
-            start, end = self._offset(day, 0), self._offset(day + timedelta(days=1), 0)
+            # A midnight that occurs twice, or never, is read as both sides of the change.
+            start, end = self._offset(day, 0), self._offset(day + timedelta(days=1), 1)
         except OverflowError:
             return None
         return start if start == end else None

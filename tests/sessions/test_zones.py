@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import zoneinfo
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone, tzinfo
 
 import pytest
 from conftest import Tally
@@ -79,6 +81,102 @@ def test_a_span_holds_every_session_that_happened_in_it(
     for moment in (start, end, start + (end - start) / 2):
         wall = moment.astimezone(tz).replace(tzinfo=None, microsecond=0)
         assert zone.first_wall(start) <= wall <= zone.last_wall(end)
+
+
+class OneChange(tzinfo):
+    """A zone whose clock is set once, at any second; counts how often its offset is asked for."""
+
+    def __init__(self, change: datetime, before: int, after: int) -> None:
+        self.change = change  # in UTC, naive
+        self.before, self.after = timedelta(seconds=before), timedelta(seconds=after)
+        self.asked = 0
+
+    def utcoffset(self, wall: datetime | None) -> timedelta:
+        self.asked += 1
+        assert wall is not None
+        naive, late = wall.replace(tzinfo=None, fold=0), wall.fold
+        was = naive - self.before < self.change
+        will = naive - self.after >= self.change
+        if was == will:  # twice, or never
+            return self.after if late else self.before
+        return self.before if was else self.after
+
+    def fromutc(self, wall: datetime) -> datetime:
+        naive = wall.replace(tzinfo=None)
+        local = naive + (self.before if naive < self.change else self.after)
+        again = naive >= self.change and local - self.before < self.change
+        return local.replace(tzinfo=self, fold=int(again))
+
+    def dst(self, wall: datetime | None) -> None:
+        return None
+
+    def tzname(self, wall: datetime | None) -> str:
+        return "one change"
+
+
+MIDNIGHT = datetime(2024, 3, 10)
+offsets = st.integers(-50_000, 50_000)
+
+
+@given(
+    at=st.one_of(st.integers(-90_000, 90_000), st.integers(-5, 5)),
+    before=offsets,
+    by=st.one_of(st.integers(-7200, 7200), st.integers(-70, 70)),
+    seconds=st.lists(st.integers(-100_000, 100_000), min_size=1, max_size=8),
+)
+def test_a_wall_time_is_read_alike_whatever_was_asked_before(
+    at: int, before: int, by: int, seconds: list[int]
+) -> None:
+    """A change at any second of the day, by any number of them; the first instant at which the
+    clock has shown the time, or passed it."""
+    change = MIDNIGHT + timedelta(seconds=at - before)
+    tz = OneChange(change, before, before + by)
+    zone = Zone(tz)
+    for second in seconds:
+        wall = MIDNIGHT + timedelta(seconds=at + second % 7300 - 100)
+        first = wall - tz.before if wall - tz.before < change else max(wall - tz.after, change)
+        assert zone.to_utc(wall) == Zone(tz).to_utc(wall) == first.replace(tzinfo=UTC), wall
+
+
+def test_a_day_without_a_change_asks_its_zone_twice_however_many_sessions_it_has() -> None:
+    tz = OneChange(MIDNIGHT + timedelta(days=1, hours=1), 0, -1800)
+    zone = Zone(tz)
+    for day in (MIDNIGHT, MIDNIGHT + timedelta(days=2)):
+        tz.asked = 0
+        for second in range(50):
+            zone.to_utc(day + timedelta(seconds=second * 1000))
+        assert tz.asked <= 2, day
+
+
+@given(
+    name=st.sampled_from(ZONES), instant=st.datetimes(datetime(2015, 1, 1), timezones=st.just(UTC))
+)
+def test_what_a_clock_shows_is_naive_and_in_whole_seconds(name: str, instant: datetime) -> None:
+    zone = Zone(zoneinfo.ZoneInfo(name))
+    for wall in (zone.wall(instant), zone.first_wall(instant), zone.last_wall(instant)):
+        assert (wall.microsecond, wall.tzinfo, wall.fold) == (0, None, 0)
+
+
+def test_the_second_pass_of_an_hour_is_shown_as_the_first() -> None:
+    second_pass = datetime(2024, 10, 27, 1, 30, 0, 5, tzinfo=UTC)
+    zone = Zone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    for wall in (zone.wall(second_pass), zone.last_wall(second_pass)):
+        assert (wall.microsecond, wall.fold) == (0, 0)
+
+
+@pytest.fixture
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own clock is another zone's."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_zone_of_the_machine_does_not_matter() -> None:
+    test_a_repeated_hour_is_read_as_the_first_and_a_gap_as_the_change()
 
 
 def test_a_repeated_hour_is_read_as_the_first_and_a_gap_as_the_change() -> None:
