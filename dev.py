@@ -7,6 +7,8 @@ python3 dev.py test        the gate: lint, types, tests, then loaders, package a
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
+python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
+                           its room: do they notice? With arguments only these modules or rooms
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
@@ -78,8 +80,9 @@ def test(*arguments: str) -> None:
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
-    typed = "tap_visitor_sessions sandbox benchmarks report docs dev.py tests/packages.py"
-    run(python, "-m", "mypy", *typed.split())
+    typed = "tap_visitor_sessions sandbox benchmarks report docs dev.py"
+    scripts = "tests/packages.py tests/mutants.py"
+    run(python, "-m", "mypy", *typed.split(), *scripts.split())
     # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
     dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
     alone = [str(path) for path in sorted(dags) if path.name != "visitor_sessions.py"]
@@ -103,6 +106,12 @@ def faults() -> None:
     """The table of faults."""
     setup("dev")
     run(str(PYTHON), str(Path("docs", "faults.py")))
+
+
+def mutants(*modules: str) -> None:
+    """Would the tests notice?"""
+    setup("mutants")
+    run(str(PYTHON), str(Path("tests", "mutants.py")), *modules)
 
 
 def docs() -> None:
@@ -192,6 +201,8 @@ def main() -> None:
             loaders(*arguments)
         case ["faults"]:
             faults()
+        case ["mutants", *modules]:
+            mutants(*modules)
         case ["docs"]:
             docs()
         case ["audit"]:

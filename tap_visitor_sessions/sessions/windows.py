@@ -50,7 +50,7 @@ def furthest_end(start: datetime) -> datetime:
     From the last days of a month three months can end earlier than the calendar's length
     suggests (30 November + 3 months = 28 February): pendulum clips to the month's end.
     """
-    end = pendulum.instance(start, tz="UTC").add(months=MAX_MONTHS)
+    end = pendulum.instance(start).add(months=MAX_MONTHS)
     return datetime(end.year, end.month, end.day, end.hour, end.minute, end.second)
 
 
@@ -106,7 +106,7 @@ class Density:
         ratio = count / expected
         if ratio < 0.5:
             self._scale = max(self._scale * max(ratio * 1.5, 0.1), 1e-4)
-        elif ratio > 1 and self._scale < 1:
+        elif ratio > 1:
             self._scale = min(self._scale * ratio, 1.0)
 
 
@@ -153,7 +153,7 @@ def split(window: Window, total: int, times: Sequence[datetime], page: int) -> R
         middle = window.start + (window.end - window.start) // 2
         if times and min(times) >= window.end:
             middle = window.end - SECOND
-        middle = max(middle.replace(microsecond=0), window.start + SECOND)
+        middle = middle.replace(microsecond=0)
         return Region(window.start, window.end, _Halving(window, middle, total))
     return region
 
