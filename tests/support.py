@@ -7,10 +7,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pyarrow as pa
 from jsonschema import Draft202012Validator, FormatChecker
+from pyarrow import parquet
 
 from sandbox import Sandbox
 
@@ -111,6 +115,25 @@ def parsed(code: int, stdout: str, stderr: str) -> Run:
     """A run from what it left behind."""
     messages = [json.loads(line) for line in stdout.split("\n") if line.startswith('{"')]
     return Run(code, messages, stderr, stdout)
+
+
+def as_json(value: Any) -> Any:
+    """Values of Python, as a table's rows are, with times as RECORD messages have them."""
+    if isinstance(value, datetime):
+        return msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        return {name: as_json(item) for name, item in value.items()}
+    return [as_json(item) for item in value] if isinstance(value, list) else value
+
+
+def table_rows(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of Parquet or Arrow."""
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path)
+    else:
+        with pa.ipc.open_file(path) as file:
+            table = file.read_all()
+    return [as_json(row) for row in table.to_pylist()]
 
 
 def catalog_of(schema: dict[str, Any] | None = None, mode: str = "incremental") -> dict[str, Any]:

@@ -14,7 +14,14 @@ from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config.filters import filter_problems
 from tap_visitor_sessions.config.hashed import SECRET, SETTING, hash_problems
 from tap_visitor_sessions.config.moments import Moment, parse_duration, shortened
-from tap_visitor_sessions.config.settings import PROPERTIES, Batch, FakerConfig, normalized
+from tap_visitor_sessions.config.settings import (
+    COMPRESSIONS,
+    PROPERTIES,
+    Batch,
+    Encoding,
+    FakerConfig,
+    normalized,
+)
 from tap_visitor_sessions.config.spelling import wanted
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -113,9 +120,12 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     for name, struct in (("batch_config", Batch), ("faker_config", FakerConfig)):
         if clean.get(name):
             try:
-                msgspec.convert(clean[name], struct, strict=False)
+                given = msgspec.convert(clean[name], struct, strict=False)
             except msgspec.ValidationError as problem:
                 yield f"{name}: {problem}{_allowed(name, str(problem))}"
+            else:
+                if isinstance(given, Batch):
+                    yield from _encoding_problems(given.encoding)
     if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
         yield "flattening_max_depth: is required where flattening_enabled is true"
     if clean.get("batch_config") and clean.get("stream_maps"):
@@ -124,6 +134,15 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     if clean.get("batch_config") and clean.get("emit_activate_version_messages"):
         # Rows of files have no version: a loader would drop them as it activates one.
         yield "batch_config: does not go with emit_activate_version_messages"
+
+
+def _encoding_problems(encoding: Encoding) -> Iterator[str]:
+    possible = COMPRESSIONS[encoding.format]
+    if encoding.compression not in (None, *possible):
+        yield (
+            f"batch_config: {encoding.format} does not go with the compression "
+            f"{encoding.compression}, only with {' or '.join(possible)}"
+        )
 
 
 def _allowed(name: str, problem: str) -> str:

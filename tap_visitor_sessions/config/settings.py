@@ -43,8 +43,10 @@ class SettingsError(TapError):
 class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the files of BATCH messages are written."""
 
-    format: Annotated[Literal["jsonl", "parquet"], Meta(title="Format of the files")]
-    compression: Annotated[Literal["gzip", "none"], Meta(title="Compression")] | None = None
+    format: Annotated[Literal["jsonl", "parquet", "arrow"], Meta(title="Format of the files")]
+    compression: (
+        Annotated[Literal["gzip", "none", "snappy", "zstd"], Meta(title="Compression")] | None
+    ) = None
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +61,14 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+
+
+COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
+    "jsonl": ("gzip", "none"),
+    "parquet": ("zstd", "snappy", "gzip", "none"),
+    "arrow": ("none",),
+}
+"""What goes with each format."""
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -400,10 +410,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                     }
                 ],
                 title="BATCH files",
-                description="Write files for BATCH messages: `encoding` (`format` jsonl or "
-                "parquet, `compression` gzip or none), `storage` (`root`, `prefix`, `params`), "
-                "`batch_size`. A root of s3://, gs:// or abfs:// needs the extra "
-                "`tap-visitor-sessions[s3]`, `[gcs]` or `[azure]`, parquet `[parquet]`.",
+                description="Write files for BATCH messages: `encoding` (`format` jsonl, "
+                "`compression` gzip or none; or parquet, zstd, snappy, gzip or none; or arrow, "
+                "none), `storage` (`root`, `prefix`, `params`), `batch_size`. A root of s3://, "
+                "gs:// or abfs:// needs the extra `tap-visitor-sessions[s3]`, `[gcs]` or "
+                "`[azure]`, parquet and arrow `[parquet]`.",
                 extra_json_schema=_members(Batch, **_SENSITIVE),
             ),
         ]

@@ -36,8 +36,9 @@ def storage_problems(batch_config: Mapping[str, Any]) -> list[str]:
     storage = batch_config["storage"]
     root = str(storage["root"])
     scheme = root.partition("://")[0].lower() if "://" in root else "file"
-    if batch_config["encoding"]["format"] == "parquet" and not _has_pyarrow():
-        return ["batch_config: parquet needs pyarrow: install tap-visitor-sessions[parquet]"]
+    kind = batch_config["encoding"]["format"]
+    if kind != "jsonl" and not _has_pyarrow():
+        return [f"batch_config: {kind} needs pyarrow: install tap-visitor-sessions[parquet]"]
     if scheme == "file":
         return list(_folder_problems(_local(root)))
     return list(_remote_problems(scheme, storage))

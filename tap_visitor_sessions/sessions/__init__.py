@@ -4,7 +4,8 @@ records. Knows no host.
 
 from tap_visitor_sessions.sessions import saved
 from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
+from tap_visitor_sessions.sessions.columns import Tables
+from tap_visitor_sessions.sessions.conforming import kind_of
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.lines import Chunk, Lines, Pace, chunked, exit_soon, write_all
@@ -39,8 +40,8 @@ __all__ = [
     "Query",
     "Record",
     "StateError",
+    "Tables",
     "User",
-    "Warnings",
     "Window",
     "check_progress",
     "chunked",

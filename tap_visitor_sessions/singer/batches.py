@@ -1,38 +1,175 @@
 """Files of records for BATCH messages, written from typed records.
 
 The SDK's own batchers take dicts one by one, compress as hard as they can, and let each Parquet
-file guess its types anew; here a file is made of lines that are encoded already, or has the types
-of the stream's schema.
+file guess its types anew; here a file is made of lines that are encoded already, or of columns
+with the types of the stream's schema.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import msgspec
+from singer_sdk.helpers._batch import BatchFileFormat
 
-from tap_visitor_sessions.api import ConfigError, Unreadable
 from tap_visitor_sessions.config import storing
-from tap_visitor_sessions.sessions import Part, Record, Warnings, kind_of
+from tap_visitor_sessions.sessions import Part, Record, Tables
 from tap_visitor_sessions.singer.emitted import emitted
 from tap_visitor_sessions.singer.selection import Selection
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers._flattening import FlatteningOptions
 
 # Measured on sessions: level 4 takes 0.3 of the time of 9, for files 1.2 times as large.
 GZIP_LEVEL = 4
+# The time of none, a third of its size.
+PARQUET_COMPRESSION = "zstd"
+ROW_GROUP = 50_000
+"""Records of a row group at most: about 100 MB in a reader's memory."""
 
-KEYS = ("id",)
 
-Item = tuple[datetime, Any]
-"""A record's `date_time`, and the record as a file's writer wants it."""
+@dataclass(frozen=True)
+class Rows:
+    """Some records as the files want them.
+
+    Attributes:
+        times: Their `date_time`.
+        content: As many: a sequence, or a table of Arrow.
+    """
+
+    times: Sequence[datetime]
+    content: Any
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def cut(self, at: int) -> tuple[Rows, Rows]:
+        """The first `at`, and the rest. Of a table nothing is copied."""
+        times, content = self.times, self.content
+        return Rows(times[:at], content[:at]), Rows(times[at:], content[at:])
+
+
+class Format(Protocol):
+    """How a file is written."""
+
+    ending: str
+
+    def content(self, records: list[Record]) -> Any:
+        """The records as the file wants them. Safe to use from several threads."""
+
+    def write(self, file: Any, pieces: Sequence[Any]) -> None:
+        """Write contents, one after the other, to a file that is open."""
+
+    def end(self) -> None:
+        """No more files follow."""
+
+
+class JsonLines:
+    """A record per line."""
+
+    def __init__(
+        self, selection: Selection, options: FlatteningOptions | None, compression: str | None
+    ) -> None:
+        self._change = emitted(selection, options).change
+        self._encoder = msgspec.json.Encoder()
+        self._zips = compression == "gzip"
+        self.ending = "jsonl.gz" if self._zips else "jsonl"
+
+    def content(self, records: list[Record]) -> list[bytes]:
+        """A line of each."""
+        made = records if self._change is None else map(self._change, records)
+        return [self._encoder.encode(record) for record in made]
+
+    def write(self, file: Any, pieces: Sequence[list[bytes]]) -> None:
+        """Write them."""
+        data = b"\n".join([line for piece in pieces for line in piece] + [b""])
+        file.write(gzip.compress(data, GZIP_LEVEL) if self._zips else data)
+
+    def end(self) -> None:
+        """Nothing is to be said."""
+
+
+class _Columns:
+    """Files of columns."""
+
+    def __init__(self, selection: Selection, options: FlatteningOptions | None) -> None:
+        made = emitted(selection, options, absent=None)
+        self._change = made.change
+        self._tables = Tables(made.values)
+        self.end = self._tables.tell
+
+    def content(self, records: list[Record]) -> Any:
+        """A table of them."""
+        change = self._change
+        return self._tables.table(records if change is None else list(map(change, records)))
+
+    def _whole(self, pieces: Sequence[Any]) -> Any:
+        import pyarrow as pa
+
+        return pa.concat_tables(pieces)
+
+
+class Parquet(_Columns):
+    """Parquet. An empty object has all its members, null."""
+
+    ending = "parquet"
+
+    def __init__(
+        self, selection: Selection, options: FlatteningOptions | None, compression: str | None
+    ) -> None:
+        super().__init__(selection, options)
+        self._compression = compression or PARQUET_COMPRESSION
+
+    def write(self, file: Any, pieces: Sequence[Any]) -> None:
+        """Write them."""
+        from pyarrow import parquet
+
+        parquet.write_table(
+            self._whole(pieces),
+            file,
+            row_group_size=ROW_GROUP,
+            compression=self._compression,
+            compression_level=GZIP_LEVEL if self._compression == "gzip" else None,
+        )
+
+
+class Arrow(_Columns):
+    """Arrow's own form, for loaders on a Singer SDK that knows it."""
+
+    ending = "arrow"
+
+    def __init__(
+        self, selection: Selection, options: FlatteningOptions | None, _: str | None
+    ) -> None:
+        super().__init__(selection, options)
+
+    def write(self, file: Any, pieces: Sequence[Any]) -> None:
+        """Write them."""
+        import pyarrow as pa
+
+        table = self._whole(pieces)
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=ROW_GROUP)
+
+
+FORMATS: Mapping[str, Callable[[Selection, FlatteningOptions | None, str | None], Format]] = {
+    "jsonl": JsonLines,
+    "parquet": Parquet,
+    "arrow": Arrow,
+}
+
+
+def format_problems(name: str) -> list[str]:
+    """Why no files of a format can be announced."""
+    if name in {known.value for known in BatchFileFormat}:
+        return []
+    return [f"batch_config: the installed singer-sdk knows no format {name}: 0.55 or later does"]
 
 
 class Files:
@@ -52,86 +189,32 @@ class Files:
         selection: Selection,
         options: FlatteningOptions | None,
     ) -> None:
-        self._config = batch_config
-        self._stem = f"{batch_config.storage.prefix or ''}{stem}-{uuid4()}"
+        self._storage = batch_config.storage
+        self._stem = f"{self._storage.prefix or ''}{stem}-{uuid4()}"
         self._count = 0
-        self._warnings = Warnings()
-        self._encoder = msgspec.json.Encoder()
-        self._write: Callable[[list[Any]], str]
-        self._item: Callable[[Record], Any]
-        kind = batch_config.encoding.format
-        if kind == "jsonl":
-            self._write, self._item = self._jsonl, self._line
-            made = emitted(selection, options)
-        elif kind == "parquet":
-            self._write, self._item = self._parquet, self._row
-            made = emitted(selection, options, absent=None)
-            self._table_schema = _arrow_schema(made.values)
-        else:
-            raise ConfigError("batch_config", f"the format {kind!r} is not offered")
-        self._change = made.change
+        encoding = batch_config.encoding
+        self._format = FORMATS[encoding.format](selection, options, encoding.compression)
 
-    def prepare(self, records: list[Record]) -> list[Item]:
+    def prepare(self, records: list[Record]) -> Rows:
         """Records as the files want them. Safe to use from several threads."""
-        return [(record.date_time, self._item(record)) for record in records]
+        return Rows([record.date_time for record in records], self._format.content(records))
 
-    def write(self, items: list[Item]) -> list[str]:
+    def write(self, rows: Sequence[Rows]) -> list[str]:
         """Write a file; its URL as a manifest."""
         self._count += 1
-        storage = self._config.storage
+        name, storage = f"{self._stem}-{self._count}.{self._format.ending}", self._storage
         with storing(storage.root, storage.params):
-            return [self._write([item for _, item in items])]
+            with storage.open(name, "wb") as file:
+                self._format.write(file, [some.content for some in rows])
+            return [storage.get_url(name)]
 
-    def _row(self, record: Record) -> dict[str, Any]:
-        made = record if self._change is None else self._change(record)
-        row: dict[str, Any] = msgspec.to_builtins(made)
-        return row
-
-    def _line(self, record: Record) -> bytes:
-        return self._encoder.encode(record if self._change is None else self._change(record))
-
-    def _jsonl(self, lines: list[Any]) -> str:
-        name, storage = f"{self._stem}-{self._count}.jsonl", self._config.storage
-        data = b"\n".join([*lines, b""])
-        if self._config.encoding.compression == "gzip":
-            name, data = f"{name}.gz", gzip.compress(data, GZIP_LEVEL)
-        with storage.open(name, "wb") as file:
-            file.write(data)
-        return storage.get_url(name)
-
-    def _parquet(self, rows: list[Any]) -> str:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        name, storage = f"{self._stem}-{self._count}.parquet", self._config.storage
-        try:
-            table = pa.Table.from_pylist(rows, schema=self._table_schema)
-        except (OverflowError, pa.ArrowInvalid):
-            rows = [self._in_64_bits(row, "") for row in rows]
-            table = pa.Table.from_pylist(rows, schema=self._table_schema)
-        with storage.open(name, "wb") as file:
-            pq.write_table(table, file, compression=self._config.encoding.compression or "none")
-        return storage.get_url(name)
-
-    def _in_64_bits(self, value: Any, path: str) -> Any:
-        """A value without the numbers that Parquet cannot hold."""
-        if isinstance(value, dict):
-            return {k: self._in_64_bits(v, f"{path}.{k}".lstrip(".")) for k, v in value.items()}
-        if isinstance(value, list):
-            kept = (self._in_64_bits(item, path) for item in value)
-            return [item for item in kept if item is not None]
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            if path in KEYS:
-                raise Unreadable(f"{path} {value} does not fit into Parquet's 64 bits: use jsonl")
-            self._warnings.once(
-                path, "a number does not fit into Parquet's 64 bits; emitted as null"
-            )
-            return None
-        return value
+    def end(self) -> None:
+        """No more files follow."""
+        self._format.end()
 
 
 def write_files(
-    parts: Iterable[Part[list[Item]]],
+    parts: Iterable[Part[Rows]],
     files: Files,
     size: int,
     announce: Callable[[list[str]], None],
@@ -142,19 +225,23 @@ def write_files(
     signal keeps back must be read again.
     """
 
-    def send(part: Part[list[Item]], items: list[Item]) -> None:
-        announce(files.write(items))
-        part.emitted(items[-1][0], len(items))
+    def send(part: Part[Rows], rows: list[Rows]) -> None:
+        announce(files.write(rows))
+        part.emitted(rows[-1].times[-1], sum(map(len, rows)))
+        rows.clear()
 
     for part in parts:
-        held: list[Item] = []
+        held: list[Rows] = []
         taken = None
         for taken in part.windows():
-            held += taken.ready or []
-            while len(held) >= size:
-                send(part, held[:size])
-                del held[:size]
+            rest = taken.ready
+            while rest is not None and (missing := size - sum(map(len, held))) <= len(rest):
+                first, rest = rest.cut(missing)
+                held.append(first)
+                send(part, held)
                 yield
+            if rest:
+                held.append(rest)
             if not held:
                 part.finished(taken)
         if held:
@@ -162,29 +249,4 @@ def write_files(
             yield
         if taken is not None:
             part.finished(taken)
-
-
-def _arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
-    """The columns of a Parquet file. Date-times stay texts, as in RECORD messages.
-
-    Raises:
-        ConfigError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise ConfigError(
-            "batch_config", "parquet needs pyarrow: install tap-visitor-sessions[parquet]"
-        ) from None
-
-    def kind(declared: Mapping[str, Any]) -> pa.DataType:
-        name = kind_of(declared)
-        if name == "object":
-            return pa.struct([(m, kind(d)) for m, d in declared["properties"].items()])
-        if name == "array":
-            return pa.list_(kind(declared["items"]))
-        return {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}.get(
-            name, pa.string()
-        )
-
-    return pa.schema([(name, kind(declared)) for name, declared in schema["properties"].items()])
+    files.end()

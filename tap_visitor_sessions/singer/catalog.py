@@ -231,6 +231,8 @@ class _Reading:
             self._refuse(path, "members cannot be made required")
         kind = kind_of(declared)
         values: dict[str, Any] = {"type": declared["type"]}
+        if "format" in schema:
+            values["format"] = schema["format"]
         change: Change | None = None
         if kind == "object":
             pieces = self.members(path, declared, node)

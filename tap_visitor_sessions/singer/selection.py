@@ -21,7 +21,7 @@ class Piece:
 
     Attributes:
         schema: Its JSON Schema as SCHEMA has it.
-        values: A JSON Schema with the one type that its values have, for Parquet.
+        values: A JSON Schema with the one type that its values have, for columns.
         change: How to make its values; None: they go out as they are decoded.
     """
 

@@ -24,6 +24,7 @@ from tap_visitor_sessions.config import (
 )
 from tap_visitor_sessions.sessions import Connection, exit_soon
 from tap_visitor_sessions.singer import map_names, maps
+from tap_visitor_sessions.singer.batches import format_problems
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output
 from tap_visitor_sessions.singer.state import check_state
@@ -117,7 +118,9 @@ class TapVisitorSessions(Tap):
         if not raise_errors:
             return found
         if not found and self._config.get("batch_config"):
-            found = storage_problems(self._config["batch_config"])
+            batch_config = self._config["batch_config"]
+            found = format_problems(batch_config["encoding"]["format"])
+            found = found or storage_problems(batch_config)
         if found:
             raise SettingsError(found)
         return found

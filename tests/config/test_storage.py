@@ -38,8 +38,13 @@ def refused(run: Run, *words: str) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (batch("x", {"format": "csv"}), ["encoding.format", "one of jsonl, parquet"]),
-        (batch("x", {"format": "jsonl", "compression": "zip"}), ["one of gzip, none"]),
+        (batch("x", {"format": "csv"}), ["encoding.format", "one of arrow, jsonl, parquet"]),
+        (
+            batch("x", {"format": "jsonl", "compression": "zip"}),
+            ["one of gzip, none, snappy, zstd"],
+        ),
+        (batch("x", {"format": "jsonl", "compression": "zstd"}), ["jsonl", "gzip or none"]),
+        (batch("x", {"format": "arrow", "compression": "gzip"}), ["arrow", "only with none"]),
         (batch("x", {"compression": "gzip"}), ["format"]),
         (batch(""), ["storage.root"]),
         ({"encoding": {"format": "jsonl"}, "storage": {}}, ["root"]),

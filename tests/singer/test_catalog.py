@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from meltano.core.plugin.singer.catalog import SelectExecutor
 from oracle import as_emitted
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib import Catalog
-from support import config_of, run_tap
+from support import config_of, run_tap, table_rows
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema, with_account
@@ -125,7 +124,7 @@ def batch_records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name in message.get("manifest", ()):
             path = Path(name.removeprefix("file://"))
             if path.suffix == ".parquet":
-                records += pq.read_table(path).to_pylist()
+                records += table_rows(path)
             else:
                 lines = gzip.decompress(path.read_bytes()).split(b"\n")
                 records += [json.loads(line) for line in lines if line]

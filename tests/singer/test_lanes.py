@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from in_process import messages
 from singer_sdk.plugin_base import PluginBase
 from strategies import json_values
-from support import config_of, run_tap
+from support import config_of, run_tap, table_rows
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions.lines import Chunk, drained
+from tap_visitor_sessions.singer.batches import format_problems
 from tap_visitor_sessions.singer.stream import VisitorSessions
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -150,26 +151,30 @@ def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
     assert batches[-1] == typed[-1]
 
 
+@pytest.mark.parametrize("compression", [None, "zstd", "snappy", "gzip", "none"])
 def test_parquet_files_hold_the_same_records_with_the_types_of_the_schema(
-    make_sandbox: MakeSandbox, tmp_path: Path
+    make_sandbox: MakeSandbox, tmp_path: Path, compression: str | None
 ) -> None:
     sandbox = make_sandbox(sessions=300)
     batch = {
-        "encoding": {"format": "parquet", "compression": "gzip"},
+        "encoding": {"format": "parquet", "compression": compression},
         "storage": {"root": tmp_path.as_uri()},
         "batch_size": 120,
     }
     run = run_tap(config_of(sandbox, batch_config=batch), directory=tmp_path)
     assert run.code == 0, run.stderr
-    tables = [
-        pq.read_table(name.removeprefix("file://"))
-        for message in run.of("BATCH")
-        for name in message["manifest"]
-    ]
-    assert [table.num_rows for table in tables] == [120, 120, 60]
-    assert len({str(table.schema) for table in tables}) == 1
+    names = [name for message in run.of("BATCH") for name in message["manifest"]]
+    files = [Path(name.removeprefix("file://")) for name in names]
+    schemas = [pq.read_schema(file) for file in files]
+    assert [pq.read_metadata(file).num_rows for file in files] == [120, 120, 60]
+    assert len({str(schema) for schema in schemas}) == 1
+    assert str(schemas[0].field("date_time").type) == "timestamp[us, tz=UTC]"
+    codec = pq.read_metadata(files[0]).row_group(0).column(0).compression
+    assert codec == {None: "ZSTD", "none": "UNCOMPRESSED"}.get(
+        compression, str(compression).upper()
+    )
     plain = run_tap(config_of(sandbox), directory=tmp_path).check()
-    rows = [row for table in tables for row in table.to_pylist()]
+    rows = [row for file in files for row in table_rows(file)]
     for row in rows:  # Parquet has no object without its members
         campaign = row["integrated_campaign_data"]
         if all(value is None for value in campaign.values()):
@@ -188,7 +193,7 @@ def test_parquet_files_are_flat_where_records_are(
     assert run.code == 0, run.stderr
     [message] = run.of("BATCH")
     [name] = message["manifest"]
-    rows = pq.read_table(name.removeprefix("file://")).to_pylist()
+    rows = table_rows(Path(name.removeprefix("file://")))
     [schema] = run.of("SCHEMA")
     assert list(rows[0]) == list(schema["schema"]["properties"])
     assert "integrated_campaign_data.keyword" in rows[0]
@@ -196,6 +201,34 @@ def test_parquet_files_are_flat_where_records_are(
     assert any("integrated_campaign_data.keyword" not in record for record in plain.records)
     # What a flat record lacks is null in a column.
     assert rows == [{**dict.fromkeys(rows[0]), **record} for record in plain.records]
+
+
+KNOWS_ARROW = not format_problems("arrow")
+
+
+def test_files_of_arrow_need_an_sdk_that_can_announce_them(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=300)
+    batch = {
+        "encoding": {"format": "arrow"},
+        "storage": {"root": tmp_path.as_uri()},
+        "batch_size": 200,
+    }
+    run = run_tap(config_of(sandbox, batch_config=batch), directory=tmp_path)
+    if not KNOWS_ARROW:
+        assert run.code == 1
+        assert "the installed singer-sdk knows no format arrow" in run.stderr
+        assert not sandbox.reports
+        return
+    plain = run_tap(config_of(sandbox), directory=tmp_path).check()
+    names = [name for message in run.of("BATCH") for name in message["manifest"]]
+    rows = [row for name in names for row in table_rows(Path(name.removeprefix("file://")))]
+    for row in rows:  # as in Parquet
+        if not any(row["integrated_campaign_data"].values()):
+            row["integrated_campaign_data"] = {}
+    assert rows == plain.records
+    assert run.bookmark == plain.bookmark
 
 
 def test_what_is_written_is_not_held_any_longer() -> None:
