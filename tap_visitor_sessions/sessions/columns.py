@@ -14,7 +14,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,7 +34,8 @@ _UNFIT = "a number does not fit into 64 bits; written as null"
 
 
 def arrow_schema(schema: Mapping[str, Any], *, texts: bool = False) -> pa.Schema:
-    """The types of the columns of a JSON Schema.
+    """The types of the columns of a JSON Schema. A time within a nested column stays a text, as in
+    a RECORD message: databases keep such columns as JSON, which has no times.
 
     Args:
         texts: Nested columns are texts of JSON; else structs and lists.
@@ -47,7 +47,7 @@ def arrow_schema(schema: Mapping[str, Any], *, texts: bool = False) -> pa.Schema
         "number": pa.float64(),
         "boolean": pa.bool_(),
         "string": pa.string(),
-        "date-time": pa.timestamp("us", tz="UTC"),
+        "date-time": pa.string(),
     }
 
     def kind(declared: Mapping[str, Any]) -> pa.DataType:
@@ -57,8 +57,12 @@ def arrow_schema(schema: Mapping[str, Any], *, texts: bool = False) -> pa.Schema
         return pa.list_(kind(declared["items"])) if name == "array" else scalars[name]
 
     def field(name: str, declared: Mapping[str, Any]) -> pa.Field:
-        whole = pa.string() if texts and kind_of(declared) in NESTED else kind(declared)
-        return pa.field(name, whole, nullable="null" in declared["type"])
+        column = kind(declared)
+        if kind_of(declared) == "date-time":
+            column = pa.timestamp("us", tz="UTC")
+        elif texts and kind_of(declared) in NESTED:
+            column = pa.string()
+        return pa.field(name, column, nullable="null" in declared["type"])
 
     return pa.schema([field(name, declared) for name, declared in schema["properties"].items()])
 
@@ -168,7 +172,7 @@ class Tables:
     def _slowly(self, field: pa.Field, values: Sequence[Any]) -> pa.Array:
         import pyarrow as pa
 
-        plain = msgspec.to_builtins(values, builtin_types=(datetime,))
+        plain = msgspec.to_builtins(values)
         return pa.array([self._in_64_bits(field.name, value) for value in plain], field.type)
 
     def _in_64_bits(self, path: str, value: Any) -> Any:
