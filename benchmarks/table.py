@@ -39,6 +39,7 @@ ALONE = "this tap alone"
 COMES, SHIPPED, BATCH = "the pair as the loader comes", "the pair as shipped", "the same, BATCH"
 DICTS, DICTS_FAST = "dlt, JSON columns", "dlt, JSON columns, by csv or parquet"
 CHILDREN = "dlt, child tables, by csv or parquet"
+OURS = "our dlt source"
 AIRBYTE, FLOOR = "Airbyte low-code, PyAirbyte", "floor"
 POSTGRES, DUCKDB, PARQUET = "PostgreSQL", "DuckDB", "Parquet files"
 QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
@@ -101,6 +102,8 @@ class Field:
         self._dlt, self._airbyte = str(environment("dlt")), str(environment("pyairbyte"))
         config = api.config(window_days=WINDOW_DAYS, page_size=PAGE)
         self._dlt_config = self._written("dlt", config)
+        self._our_dlt = str(environment("our-dlt"))
+        self._our_config = self._written("our-dlt", api.config())
         self._airbyte_config = self._written("airbyte", {**config, "num_workers": 4})
 
     def _written(self, name: str, config: Mapping[str, Any]) -> str:
@@ -126,12 +129,18 @@ class Field:
         return Contender([self._tap(batch), [executable, f"--config={path}"]], store, leaves)
 
     def _peers(self, kind: str, store: Store) -> dict[str, Contender]:
+        state = self._folder / "dlt"
+
         def dlt(nesting: str) -> Contender:
-            state = self._folder / "dlt"
             module = [self._dlt, "-m", "benchmarks.peers.dlt_table", self._dlt_config, str(state)]
             return Contender([[*module, nesting, kind, store.place]], store, state)
 
-        found = {DICTS_FAST: dlt("dicts"), CHILDREN: dlt("children")}
+        ours = [self._our_dlt, "-m", "benchmarks.our_dlt", self._our_config]
+        found = {
+            OURS: Contender([[*ours, str(state), kind, store.place]], store, state),
+            DICTS_FAST: dlt("dicts"),
+            CHILDREN: dlt("children"),
+        }
         if kind != "parquet":
             found = {DICTS: dlt("dicts-default"), **found}
             module = [self._airbyte, "-m", "benchmarks.peers.airbyte_table", self._airbyte_config]
@@ -188,11 +197,20 @@ def contenders(api: Api, folder: Path, stores: Mapping[str, Store]) -> dict[str,
 
 
 def goals(rounds: list[dict[str, Run]]) -> list[Goal]:
-    """What the shipped pair is held against."""
+    """What the shipped pair and our dlt source are held against."""
     mine = f"{POSTGRES}: {SHIPPED}"
+
+    def ours(where: str, who: str) -> float:
+        return ratio(rounds, f"{where}: {who}", f"{where}: {OURS}")
+
     return [
         Goal("shipped against as it comes", ratio(rounds, f"{POSTGRES}: {COMES}", mine), least=3.5),
         Goal("shipped against dlt's dicts", ratio(rounds, f"{POSTGRES}: {DICTS}", mine), least=1.5),
+        Goal("ours by dlt against its dicts", ours(POSTGRES, DICTS), least=3),
+        Goal("ours by dlt of the floor", ours(POSTGRES, FLOOR), least=0.7),
+        Goal("ours by dlt against its dicts, DuckDB", ours(DUCKDB, DICTS), least=3),
+        Goal("ours by dlt against the shipped pair, DuckDB", ours(DUCKDB, SHIPPED), least=1),
+        Goal("ours by dlt against its dicts, Parquet", ours(PARQUET, DICTS_FAST), least=6),
     ]
 
 

@@ -41,13 +41,12 @@ def main(config_path: str, folder: str, nesting: str, kind: str, place: str) -> 
     def visitor_sessions(date_time: Any = cursor) -> Any:
         yield from pages(config, date_time)
 
-    resource = dlt.resource(
-        visitor_sessions,
-        primary_key="id",
-        write_disposition="append" if kind == "parquet" else "merge",  # files have no merge
-        file_format=None if nesting == "dicts-default" else FASTEST[kind],
-        columns={name: {"data_type": "json"} for name in nested} if nesting != "children" else None,
-    )
+    hints: dict[str, Any] = {
+        "write_disposition": "append" if kind == "parquet" else "merge",  # files have no merge
+        "file_format": None if nesting == "dicts-default" else FASTEST[kind],
+        "columns": {n: {"data_type": "json"} for n in nested} if nesting != "children" else None,
+    }
+    resource: Any = dlt.resource(visitor_sessions, primary_key="id", **hints)
     pipeline = dlt.pipeline(
         "benchmark",
         pipelines_dir=folder,

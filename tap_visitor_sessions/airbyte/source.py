@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from tap_visitor_sessions.airbyte.catalog import columns, discovered
 from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
-from tap_visitor_sessions.airbyte.spec import SINGERS, specification
+from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import StreamState
 from tap_visitor_sessions.api import (
     CountMismatch,
@@ -22,7 +22,7 @@ from tap_visitor_sessions.api import (
     Unreachable,
     Unreadable,
 )
-from tap_visitor_sessions.config import Settings, SettingsError, problems, unknown
+from tap_visitor_sessions.config import Settings, core_settings
 from tap_visitor_sessions.doctor import checks
 from tap_visitor_sessions.sessions import (
     Columns,
@@ -69,7 +69,7 @@ class Source:
         """CONNECTION_STATUS: the doctor's questions; FAILED with the first that is not ok."""
         failed = None
         try:
-            settings = _settings(config)
+            settings = core_settings(config)
             connection = _connection(settings)
             try:
                 for one in checks(connection):
@@ -87,7 +87,7 @@ class Source:
 
     def discover(self, config: Mapping[str, Any]) -> None:
         """CATALOG. No network."""
-        self._output.say("CATALOG", catalog=discovered(_settings(config)))
+        self._output.say("CATALOG", catalog=discovered(core_settings(config)))
 
     def read(self, config: Mapping[str, Any], catalog: object, state: object) -> None:
         """RECORD, STATE and TRACE.
@@ -95,7 +95,7 @@ class Source:
         Raises:
             TapError: the read ends early; what has been said is complete as far as STATE says.
         """
-        settings = _settings(config)
+        settings = core_settings(config)
         wanted = columns(catalog, settings)
         held = StreamState(state, settings)
         if wanted is not None:
@@ -142,7 +142,7 @@ class _Read:
         if progress.fraction > 0:
             self._estimated = max(self._estimated, round(progress.sessions / progress.fraction))
             self._output.estimate(self._estimated)
-        self._output.state(self._state.value(), progress.sessions - self._said)
+        self._output.state(self._state.progress, progress.sessions - self._said)
         self._said = progress.sessions
 
     def _waiting(self, seconds: float) -> None:
@@ -166,20 +166,6 @@ class _Read:
             self._output.end(128 + number)
 
         self._output.when_whole(last_words)
-
-
-def _settings(config: Mapping[str, Any]) -> Settings:
-    """The settings; those of the Singer host are passed over.
-
-    Raises:
-        SettingsError: one cannot work.
-    """
-    own = {name: value for name, value in config.items() if name not in SINGERS}
-    if found := problems(own):
-        raise SettingsError(found)
-    for line in unknown(own):
-        logger.warning("Setting %s", line)
-    return Settings.from_config(own)
 
 
 def _connection(settings: Settings) -> Connection:

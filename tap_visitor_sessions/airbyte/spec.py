@@ -5,25 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tap_visitor_sessions.config import SCHEMA, SENSITIVE
+from tap_visitor_sessions.config import SCHEMA, SENSITIVE, SINGERS
 
 DOCUMENTATION = (
     "https://github.com/tap-visitor-sessions/tap-visitor-sessions/blob/main/docs/airbyte.md"
 )
-SINGERS = frozenset(
-    {
-        "emit_activate_version_messages",
-        "stream_maps",
-        "stream_map_config",
-        "faker_config",
-        "flattening_enabled",
-        "flattening_max_depth",
-        "flattening_max_key_length",
-        "flattening_separator",
-        "batch_config",
-    }
-)
-"""Settings of the Singer host alone."""
 _KEPT = ("title", "description", "default", "enum", "pattern", "minimum", "maximum", "examples")
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
-from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, Former, Marks, StateError, User, saved
+from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, StateError, saved
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
 
-class StreamState:
+class StreamState(saved.Kept):
     """What has been saved of the stream, and is saved again with what a run adds.
 
     Args:
@@ -23,33 +23,9 @@ class StreamState:
     """
 
     def __init__(self, given: object, settings: Settings) -> None:
-        self._progress: dict[str, Any] = dict(_own(given))
-        for line in saved.check_progress(
-            self._progress, is_partner=settings.is_partner, account=settings.account or None
-        ):
-            logger.warning("%s", line)
-        self.former: Former = saved.former_of(self._progress)
-        saved.name_account(self._progress, settings.account or None)
-
-    def keep(self, user: User | None, marks: Marks) -> None:
-        """Put marks into the state."""
-        progress = self._progress
-        if user is not None:
-            progress = self._partition(user.user_id)
-            saved.name_customer(progress, user.customer_id)
-        saved.write_marks(progress, marks)
-
-    def _partition(self, user_id: int) -> dict[str, Any]:
-        partitions: list[dict[str, Any]] = self._progress.setdefault("partitions", [])
-        for partition in partitions:
-            if partition.get("context", {}).get("user_id") == user_id:
-                return partition
-        partitions.append({"context": {"user_id": user_id}})
-        return partitions[-1]
-
-    def value(self) -> dict[str, Any]:
-        """The state as it stands."""
-        return self._progress
+        super().__init__(
+            dict(_own(given)), is_partner=settings.is_partner, account=settings.account
+        )
 
 
 def read_state(path: str) -> Any:

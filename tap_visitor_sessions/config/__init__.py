@@ -1,7 +1,7 @@
 """What a user can turn: the settings, the filter, the declaration of the stream."""
 
 from tap_visitor_sessions.config import environment
-from tap_visitor_sessions.config.checks import problems
+from tap_visitor_sessions.config.checks import core_settings, problems
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
 from tap_visitor_sessions.config.hashed import hashed_schema
 from tap_visitor_sessions.config.schema import (
@@ -16,6 +16,7 @@ from tap_visitor_sessions.config.schema import (
 from tap_visitor_sessions.config.settings import (
     SCHEMA,
     SENSITIVE,
+    SINGERS,
     Settings,
     SettingsError,
     normalized,
@@ -31,9 +32,11 @@ __all__ = [
     "KEY",
     "SCHEMA",
     "SENSITIVE",
+    "SINGERS",
     "STREAM",
     "Settings",
     "SettingsError",
+    "core_settings",
     "environment",
     "hashed_schema",
     "json_of",

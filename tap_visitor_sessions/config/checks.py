@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -17,12 +18,18 @@ from tap_visitor_sessions.config.moments import Moment, parse_duration, shortene
 from tap_visitor_sessions.config.settings import (
     COMPRESSIONS,
     PROPERTIES,
+    SINGERS,
     Batch,
     Encoding,
     FakerConfig,
+    Settings,
+    SettingsError,
     normalized,
+    unknown,
 )
 from tap_visitor_sessions.config.spelling import wanted
+
+logger = logging.getLogger("tap-visitor-sessions.settings")
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CREDENTIALS = ("access_token", "login", "password")
@@ -33,6 +40,20 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     name, and none with the value of a secret."""
     clean, found = normalized(config)
     return [" ".join(line.split()) for line in found or _contradictions(clean)]
+
+
+def core_settings(config: Mapping[str, Any]) -> Settings:
+    """The settings of a host other than Singer; Singer's own are passed over.
+
+    Raises:
+        SettingsError: one cannot work.
+    """
+    own = {name: value for name, value in config.items() if name not in SINGERS}
+    if found := problems(own):
+        raise SettingsError(found)
+    for line in unknown(own):
+        logger.warning("Setting %s", line)
+    return Settings.from_config(own)
 
 
 def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:

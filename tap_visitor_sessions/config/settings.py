@@ -480,6 +480,20 @@ SENSITIVE = frozenset(
     name for name, schema in PROPERTIES.items() if schema.get("secret") or schema.get("sensitive")
 )
 """Settings whose values are never shown."""
+SINGERS = frozenset(
+    {
+        "emit_activate_version_messages",
+        "stream_maps",
+        "stream_map_config",
+        "faker_config",
+        "flattening_enabled",
+        "flattening_max_depth",
+        "flattening_max_key_length",
+        "flattening_separator",
+        "batch_config",
+    }
+)
+"""Settings of the Singer host alone."""
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 

@@ -9,7 +9,7 @@ from tap_visitor_sessions.sessions.conforming import kind_of
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.lines import Chunk, Lines, Pace, chunked, exit_soon, write_all
-from tap_visitor_sessions.sessions.marks import Former, Marks
+from tap_visitor_sessions.sessions.marks import Marks
 from tap_visitor_sessions.sessions.reader import METHOD, Query
 from tap_visitor_sessions.sessions.records import Decoder, Record
 from tap_visitor_sessions.sessions.saved import (
@@ -32,7 +32,6 @@ __all__ = [
     "Connection",
     "Decoder",
     "Extraction",
-    "Former",
     "Lines",
     "Marks",
     "Pace",

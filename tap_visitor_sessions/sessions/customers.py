@@ -59,6 +59,8 @@ class Failures:
     def note(self, who: str, problem: TapError) -> None:
         """Go on without a customer, or raise the problem where it ends the run."""
         self._internal_errors += isinstance(problem, InternalError)
+        if not self._skips and is_customers(problem):
+            problem.args = (f"{who}: {problem}",)
         if not self._skips or not is_customers(problem) or self._internal_errors >= PATIENCE:
             raise problem
         self.missing(who, str(problem))

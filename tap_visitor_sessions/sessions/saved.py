@@ -11,6 +11,7 @@ had its last turn. Members that we do not know stay as they are.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -20,7 +21,10 @@ import pendulum
 
 from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import BOOKMARK
+from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
+
+logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
@@ -157,6 +161,40 @@ def check_progress(
             "machine and the setting timezone; sessions before may be missing"
         )
     return warnings
+
+
+class Kept:
+    """What has been saved of the stream; changed in place as marks move.
+
+    Args:
+        progress: That of the stream, with its partitions; empty before the first run.
+
+    Raises:
+        StateError: it cannot be used.
+    """
+
+    def __init__(self, progress: Progress, *, is_partner: bool, account: str | None) -> None:
+        self.progress = progress
+        for line in check_progress(progress, is_partner=is_partner, account=account):
+            logger.warning("%s", line)
+        self.former: Former = former_of(progress)
+        name_account(progress, account)
+
+    def keep(self, user: User | None, marks: Marks) -> None:
+        """Put the marks of an account into it."""
+        progress = self.progress
+        if user is not None:
+            progress = self._partition(user.user_id)
+            name_customer(progress, user.customer_id)
+        write_marks(progress, marks)
+
+    def _partition(self, user_id: int) -> Progress:
+        partitions: list[Progress] = self.progress.setdefault("partitions", [])
+        for partition in partitions:
+            if partition.get("context", {}).get("user_id") == user_id:
+                return partition
+        partitions.append({"context": {"user_id": user_id}})
+        return partitions[-1]
 
 
 def name_customer(progress: Progress, customer_id: int) -> None:

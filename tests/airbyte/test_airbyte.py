@@ -25,7 +25,7 @@ from support import ROOT, ZONE, catalog_of, config_of, run_tap
 from sandbox import Faults, Limits
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
 from tap_visitor_sessions.airbyte.source import failure_type
-from tap_visitor_sessions.airbyte.spec import SINGERS, specification
+from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import StreamState
 from tap_visitor_sessions.api.errors import (
     ApiError,
@@ -41,7 +41,13 @@ from tap_visitor_sessions.api.errors import (
     Unreadable,
 )
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
-from tap_visitor_sessions.config.settings import PROPERTIES, SENSITIVE, Settings, SettingsError
+from tap_visitor_sessions.config.settings import (
+    PROPERTIES,
+    SENSITIVE,
+    SINGERS,
+    Settings,
+    SettingsError,
+)
 from tap_visitor_sessions.sessions.saved import StateError
 
 COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]

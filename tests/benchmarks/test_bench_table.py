@@ -17,7 +17,21 @@ from support import ROOT, ZONE, config_of, run_tap
 
 from benchmarks.harness import Run
 from benchmarks.stores import SCHEMA, TABLE, Parquet, postgres
-from benchmarks.table import ALONE, COMES, DICTS, FLOOR, POSTGRES, SHIPPED, figures, goals, shipped
+from benchmarks.table import (
+    ALONE,
+    COMES,
+    DICTS,
+    DICTS_FAST,
+    DUCKDB,
+    FLOOR,
+    OURS,
+    PARQUET,
+    POSTGRES,
+    SHIPPED,
+    figures,
+    goals,
+    shipped,
+)
 
 
 def test_the_floor_loads_what_the_tap_writes(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
@@ -58,10 +72,13 @@ def test_the_figures_are_those_of_the_rounds() -> None:
         f"{POSTGRES}: {who}": taken for who, taken in ((COMES, 40), (SHIPPED, 10), (DICTS, 20))
     }
     seconds[f"{POSTGRES}: {FLOOR}"] = 5
+    seconds |= {f"{where}: {OURS}": 4.0 for where in (POSTGRES, DUCKDB, PARQUET)}
+    seconds |= {f"{DUCKDB}: {DICTS}": 12, f"{DUCKDB}: {SHIPPED}": 6, f"{PARQUET}: {DICTS_FAST}": 8}
+    seconds[f"{PARQUET}: {ALONE}"] = 2
     slow = {name: Run(2 * taken, taken, 100) for name, taken in seconds.items()}
     rounds = [{name: Run(taken, taken, 100) for name, taken in seconds.items()}, slow, slow]
-    assert [goal.value for goal in goals(rounds)] == [4, 2]
-    rows = {row[1]: row for row in figures(rounds, 60_000)}
+    assert [goal.value for goal in goals(rounds)] == [4, 2, 5, 1.25, 3, 1.5, 2]
+    rows = {row[1]: row for row in figures(rounds, 60_000) if row[0] in ("", POSTGRES)}
     assert rows[SHIPPED] == [POSTGRES, SHIPPED, 20, 3000, 1, "50%", 10, 100]
     assert rows[COMES][3:6] == [750, 4, "12%"]
     assert rows[ALONE][:5] == ["", ALONE, 2, 30_000, None]

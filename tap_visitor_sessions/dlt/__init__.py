@@ -1,0 +1,8 @@
+"""The dlt source: `pipeline.run(visitor_sessions(access_token=…, start_date=…))`.
+
+Needs the extra `tap-visitor-sessions[dlt]`.
+"""
+
+from tap_visitor_sessions.dlt.source import visitor_sessions
+
+__all__ = ["visitor_sessions"]
