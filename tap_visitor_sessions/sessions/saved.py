@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -28,9 +29,7 @@ logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
-_FORM = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?", re.IGNORECASE
-)
+_FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 ALL_IS_READ = "everything from start_date on is read"
 CURE = "correct it, take the STATE before it, or start without a state"
 
@@ -43,12 +42,11 @@ class StateError(TapError):
 
 def _instant(value: object, what: str) -> datetime:
     """An instant (aware, UTC, whole seconds); without an offset it is in UTC."""
+    text = re.sub(r"\s(?=[Z+-])", "", value.strip().upper()) if isinstance(value, str) else ""
     parsed = None
-    if isinstance(value, str) and _FORM.fullmatch(value.strip()):
-        try:
-            parsed = pendulum.parse(value.strip().replace(" ", "T", 1))
-        except (ValueError, TypeError, OverflowError):
-            parsed = None
+    if _FORM.fullmatch(text):
+        with suppress(ValueError, TypeError, OverflowError):
+            parsed = pendulum.parse(text)
     if not isinstance(parsed, pendulum.DateTime):
         shown = repr(value) if isinstance(value, (str, int, float)) else type_name(value)
         raise StateError(

@@ -137,6 +137,10 @@ def test_a_bookmark_that_is_no_time_is_named(value: Any) -> None:
         "2024-05-20T13:00:00+03:00",
         "2024-05-20T13:00:00.654321+03",
         "2024-05-20T10:00Z",
+        " 2024-05-20t10:00:00z\n",
+        "2024-05-20 10:00:00 +00:00",
+        "2024-05-20 13:00 +0300",
+        "2024-05-20T10:00:00.123456789 Z",
     ],
 )
 def test_a_bookmark_is_read_as_what_it_says(text: str) -> None:
@@ -277,6 +281,7 @@ def in_mode(mode: str, folder: Path) -> dict[str, Any]:
     }[mode]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_state_in_error_ends_before_any_request_in_every_mode(
     mode: str, make_sandbox: MakeSandbox, tmp_path: Path
@@ -301,6 +306,7 @@ def errors(run: Run) -> list[str]:
     return [line for line in run.stderr.splitlines() if "| ERROR" in line or "CRITICAL" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_an_account_gone_silent_costs_one_request_a_run(
     mode: str, make_sandbox: MakeSandbox, tmp_path: Path
@@ -324,6 +330,7 @@ def test_an_account_gone_silent_costs_one_request_a_run(
         assert marks.get("replication_key_value") == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES[:2])
 def test_start_date_moved_to_an_earlier_day_is_read_first_and_can_be_cut(
     mode: str, make_sandbox: MakeSandbox, tmp_path: Path
@@ -359,6 +366,7 @@ def test_start_date_moved_to_an_earlier_day_is_read_first_and_can_be_cut(
     assert spans_of(later)[0][0] == spans_of(run)[0][0]
 
 
+@pytest.mark.slow
 def test_a_span_that_asks_for_nothing_new_is_warned_about(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
@@ -377,6 +385,7 @@ def test_a_span_that_asks_for_nothing_new_is_warned_about(
     assert early.bookmark == future.bookmark == first.bookmark
 
 
+@pytest.mark.slow
 def test_a_bookmark_in_the_future_is_said_and_not_said_again(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
@@ -394,6 +403,7 @@ def test_a_bookmark_in_the_future_is_said_and_not_said_again(
     assert warnings_of(again) == ""
 
 
+@pytest.mark.slow
 def test_what_was_in_flight_and_not_written_does_not_count(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
@@ -412,6 +422,7 @@ def test_what_was_in_flight_and_not_written_does_not_count(
     assert f"read up to {end}" in summary
 
 
+@pytest.mark.slow
 def test_state_of_a_named_account(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(sessions=20)
     run = run_tap(config_of(sandbox, account="shop"), directory=tmp_path).check()
@@ -434,6 +445,7 @@ def full_table(sandbox: Sandbox, directory: Path) -> dict[str, Any]:
     return catalog
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES[:2])
 def test_a_version_is_activated_after_a_complete_read_only(
     mode: str, make_sandbox: MakeSandbox, tmp_path: Path
@@ -466,6 +478,7 @@ def test_a_version_is_activated_after_a_complete_read_only(
     assert warnings_of(again) == ""
 
 
+@pytest.mark.slow
 def test_no_version_with_batch(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     config = config_of(
         make_sandbox(), emit_activate_version_messages=True, **in_mode("BATCH", tmp_path)
@@ -475,6 +488,7 @@ def test_no_version_with_batch(make_sandbox: MakeSandbox, tmp_path: Path) -> Non
     assert "emit_activate_version_messages" in errors(run)[0]
 
 
+@pytest.mark.slow
 def test_no_version_of_a_partner_of_whom_a_customer_failed(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
