@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -42,21 +41,28 @@ class StateError(TapError):
 
 def _instant(value: object, what: str) -> datetime:
     """An instant (aware, UTC, whole seconds); without an offset it is in UTC."""
-    text = re.sub(r"\s(?=[Z+-])", "", value.strip().upper()) if isinstance(value, str) else ""
-    parsed = None
-    if _FORM.fullmatch(text):
-        with suppress(ValueError, TypeError, OverflowError):
-            parsed = pendulum.parse(text)
-    if not isinstance(parsed, pendulum.DateTime):
+    instant = _parsed(value) if isinstance(value, str) else None
+    if instant is None:
         shown = repr(value) if isinstance(value, (str, int, float)) else type_name(value)
         raise StateError(
             f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
             f"{CURE}"
         )
-    seconds = int(parsed.timestamp())
-    if seconds < 0:
+    if instant.timestamp() < 0:
         raise StateError(f"The state's {what} {value!r} lies before 1970: {CURE}")
-    return datetime.fromtimestamp(seconds, timezone.utc)
+    return instant
+
+
+def _parsed(text: str) -> datetime | None:
+    text = re.sub(r"\s(?=[Z+-])", "", text.strip().upper())
+    if not _FORM.fullmatch(text):
+        return None
+    try:
+        parsed = pendulum.parse(text)
+        assert isinstance(parsed, pendulum.DateTime)
+        return datetime.fromtimestamp(int(parsed.timestamp()), timezone.utc)
+    except (ValueError, OverflowError):
+        return None
 
 
 def marks_of(progress: Mapping[str, Any]) -> Marks:
