@@ -104,7 +104,7 @@ class Outcome:
         killed, survived = len(self.killed), len(self.survived)
         whole = killed + survived
         explained = survived - len(self.unexplained)
-        share = f"{100 * killed / max(whole, 1):.0f} %"
+        share = f"{100 * killed // max(whole, 1)} %"
         return f"| `{self.module}` | {whole} | {killed} | {share} | {survived} | {explained} |"
 
 

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import first_instant
 
-from tap_visitor_sessions.sessions.marks import Marks, Reading, Span, before, union, unread
+from tap_visitor_sessions.sessions.marks import (
+    TURN,
+    Marks,
+    Reading,
+    Span,
+    before,
+    next_turn,
+    union,
+    unread,
+)
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 BASE = datetime(2024, 10, 26, 12, tzinfo=timezone.utc)
@@ -143,6 +152,47 @@ def test_marks_grow_and_the_bookmark_never_goes_back(
         new = instants(now.read) - instants(marks.read)
         assert all(one < at(second) and one < at(45) for one in new)
         assert new <= instants((span(start, length + 1),))
+
+
+@given(spans, seconds, lengths, st.integers(0, 30), st.booleans())
+def test_where_no_clock_changes_what_is_asked_for_is_what_is_unread(
+    read: list[Span], start: int, length: int, look_back: int, afresh: bool
+) -> None:
+    wanted, marks = span(start, length), Marks(read=union(read))
+    first, end = (one.replace(tzinfo=None) for one in wanted)
+    back = timedelta(seconds=look_back)
+    options = {"afresh": True} if afresh else {}
+    reading = Reading(marks, first, end, Zone(timezone.utc), at(99), back, **options)
+    stretches = unread(wanted, () if afresh else marks.read, back)
+    assert reading.stretches == tuple(
+        (a.replace(tzinfo=None), b.replace(tzinfo=None)) for a, b in stretches
+    )
+
+
+def test_a_bookmark_moves_on_with_what_is_emitted() -> None:
+    marks = Marks().with_emitted(at(5))
+    assert marks.bookmark == at(5)
+    assert marks.with_emitted(at(9)).bookmark == at(9)
+    assert marks.with_emitted(at(3)) == marks
+
+
+def test_a_bookmark_of_now_is_none_of_the_future() -> None:
+    assert Marks(at(50)).taken_over(at(0), at(50)) == Marks(at(50), (span(0, 50),))
+
+
+@pytest.mark.parametrize("last", ["", "nonsense", "2024-05-01T00:00:00.000000Z"])
+def test_a_turn_is_now(last: str) -> None:
+    before = datetime.now(timezone.utc)
+    turn = datetime.strptime(next_turn(last), TURN).replace(tzinfo=timezone.utc)
+    assert before <= turn <= datetime.now(timezone.utc)
+
+
+def test_a_turn_is_later_than_the_last_whatever_the_clock_says() -> None:
+    last = "2999-01-01T00:00:00.000000Z"
+    for number in range(1, 4):
+        last = next_turn(last)
+        assert last == f"2999-01-01T00:00:00.00000{number}Z"
+    assert next_turn("9999-12-31T23:59:59.999999Z") < last
 
 
 def test_an_older_versions_bookmark_stands_for_what_lies_before_it() -> None:

@@ -15,7 +15,7 @@ from oracle import utc_text
 from support import ZONE, Run, config_of, run_tap
 
 from sandbox import Limits, Sandbox, make_sessions
-from tap_visitor_sessions.sessions.marks import Marks, next_turn, union
+from tap_visitor_sessions.sessions.marks import Marks, union
 from tap_visitor_sessions.sessions.saved import (
     StateError,
     marks_of,
@@ -237,13 +237,6 @@ def test_marks_survive_being_written_and_strangers_stay(
     write_marks(progress, marks)
     assert marks_of(json.loads(json.dumps(progress))) == marks
     assert others.items() <= progress.items()
-
-
-def test_turns_follow_each_other_whatever_the_clock_says() -> None:
-    for last in ("", "nonsense", "2024-05-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"):
-        turn = next_turn(last)
-        assert next_turn(turn) > turn
-        assert turn > last or last == "nonsense"
 
 
 def test_partitions_of_others_are_kept_and_passed_over() -> None:
