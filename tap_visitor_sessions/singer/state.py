@@ -83,7 +83,7 @@ def check_state(
     found = check_progress(progress, is_partner=is_partner, account=account)
     if bookmarks and STREAM not in bookmarks:
         others = ", ".join(sorted(map(str, bookmarks))[:5])
-        found.insert(0, f"The state knows nothing of {STREAM}, only of {others}: {ALL_IS_READ}")
+        found.append(f"The state knows nothing of {STREAM}, only of {others}: {ALL_IS_READ}")
     return found
 
 

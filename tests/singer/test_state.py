@@ -17,6 +17,7 @@ from support import ZONE, Run, config_of, run_tap
 from sandbox import Limits, Sandbox, make_sessions
 from tap_visitor_sessions.sessions.marks import Marks, union
 from tap_visitor_sessions.sessions.saved import (
+    CURE,
     StateError,
     marks_of,
     partitions_of,
@@ -58,6 +59,87 @@ def test_a_state_is_taken_out_of_whatever_it_is_wrapped_in(text: str, said: int)
     state, notes, warnings = read_state(text, "the state")
     assert state == PLAIN
     assert (len(notes), warnings) == (said, [])
+
+
+LATER = {"bookmarks": {"visitor_sessions": {"replication_key_value": FUTURE}, "other": 1}}
+TAKEN = "the state is a record of Meltano's state backend: its states are taken"
+UNWRAPPED = "the state is wrapped in singer_state, as Meltano does: taken out of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "notes"),
+    [
+        ("{}", {}, []),
+        ('{"bookmarks": {}, "value": 1}', {"bookmarks": {}, "value": 1}, []),
+        (
+            "{}\n\n[]\n" + json.dumps(PLAIN) + "\n",
+            PLAIN,
+            ["the state has 3 lines: the last is taken"],
+        ),
+        (
+            json.dumps({"type": "STATE", "value": PLAIN}),
+            PLAIN,
+            ["the state is a whole STATE message: its value is taken"],
+        ),
+        (json.dumps({"singer_state": PLAIN}), PLAIN, [UNWRAPPED]),
+        (json.dumps({"completed": PLAIN}), PLAIN, [TAKEN]),
+        (json.dumps({"partial": PLAIN}), PLAIN, [TAKEN]),
+        (json.dumps({"completed": PLAIN, "partial": LATER}), LATER, [TAKEN]),
+        (json.dumps({"completed": LATER, "partial": None}), LATER, [TAKEN]),
+        (
+            json.dumps({"completed": LATER, "partial": {"singer_state": {"singer_state": PLAIN}}}),
+            {"bookmarks": {**LATER["bookmarks"], **PLAIN["bookmarks"]}},
+            [TAKEN, UNWRAPPED, UNWRAPPED],
+        ),
+    ],
+)
+def test_what_was_done_with_a_state_is_told(
+    text: str, state: dict[str, Any], notes: list[str]
+) -> None:
+    assert read_state(text, "the state") == (state, notes, [])
+
+
+MEMBERS = {"c": 1, "a": 1, "b": 1, "f": 1, "e": 1, "d": 1, "value": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "The file is no JSON"),
+        ("XX{}", "The file is no JSON"),
+        ("{}\n{", "The last line of The file is no JSON"),
+        ("[1]", "The file is no object but a list"),
+        ('{"completed": {"bookmarks": {}}, "partial": 5}', "The file is no object but a number"),
+        ('{"type": "RECORD"}', "The file holds a RECORD message, no STATE"),
+        ('{"type": "STATE"}', "The file holds a STATE message, no STATE"),
+        (json.dumps(MEMBERS), "The file has no member bookmarks, but a, b, c, d, e"),
+    ],
+)
+def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
+    with pytest.raises(StateError) as caught:
+        read_state(text, "The file")
+    assert str(caught.value) == f"{said}: {CURE}"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"bookmarks": 5}, "The state's bookmarks is no object but a number"),
+        (state_of("x"), "The state's bookmarks.visitor_sessions is no object but a text"),
+    ],
+)
+def test_a_member_of_another_kind_is_told(state: dict[str, Any], said: str) -> None:
+    with pytest.raises(StateError) as caught:
+        check_state(state, is_partner=False)
+    assert str(caught.value) == f"{said}: {CURE}"
+
+
+def test_a_state_of_other_streams_is_told() -> None:
+    others = {name: {} for name in "fedcba"}
+    assert check_state({"bookmarks": others}, is_partner=False) == [
+        "The state knows nothing of visitor_sessions, only of a, b, c, d, e: everything from "
+        "start_date on is read"
+    ]
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n", "\ufeff", "null"])
