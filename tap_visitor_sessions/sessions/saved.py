@@ -84,13 +84,16 @@ def marks_of(progress: Mapping[str, Any]) -> Marks:
 
 
 def write_marks(progress: Progress, marks: Marks, *, with_bookmark: bool = True) -> None:
-    """Put marks in place of those that a progress holds."""
-    if with_bookmark:
-        if marks.bookmark is not None:
-            progress["replication_key"] = BOOKMARK
-            progress[_VALUE] = spelled(marks.bookmark)
-        else:
-            progress.pop(_VALUE, None)
+    """Put marks in place of those that a progress holds.
+
+    Args:
+        with_bookmark: Else a bookmark stays as it is, unless the marks have none.
+    """
+    if marks.bookmark is None:
+        progress.pop(_VALUE, None)
+    elif with_bookmark:
+        progress["replication_key"] = BOOKMARK
+        progress[_VALUE] = spelled(marks.bookmark)
     if marks.read:
         progress[_READ] = [[spelled(start), spelled(end)] for start, end in marks.read]
     if marks.turn:

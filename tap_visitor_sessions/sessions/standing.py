@@ -161,8 +161,12 @@ class Standing:
     def version_activated(self) -> None:
         """From here on the loader holds no more than the spans of this run."""
         for user, reading in self._readings.items():
-            only = replace(reading.marks, read=()).with_read([reading.span])
-            reading.marks = only.taken_over(reading.span[0], self._settings.now)
+            start, end = reading.span
+            bookmark = reading.marks.bookmark
+            if bookmark is not None and bookmark >= end:
+                bookmark = None  # it would stand for what has been dropped
+            only = replace(reading.marks, bookmark=bookmark, read=()).with_read([reading.span])
+            reading.marks = only.taken_over(start, self._settings.now)
             self._keep(user)
 
     def reached(self) -> dict[str, str | None]:

@@ -57,11 +57,13 @@ def test_what_is_written() -> None:
         "read_at": "2024-05-21T00:00:00.000001Z",
     }
     assert progress == written
-    write_marks(progress, Marks())  # nothing is known: what was read stays, a wrong bookmark not
-    del written["replication_key_value"]
-    assert progress == written
     write_marks(progress, Marks(at(FIRST)), with_bookmark=False)
     assert progress == written
+    del written["replication_key_value"]
+    for with_bookmark in (True, False):  # what was read stays, a bookmark that is none does not
+        write_marks(progress, Marks(), with_bookmark=with_bookmark)
+        assert progress == written
+        progress["replication_key_value"] = LATER
 
 
 def test_whose_marks_they_are_is_written_beside_them() -> None:

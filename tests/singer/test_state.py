@@ -554,6 +554,26 @@ def test_a_version_is_activated_after_a_complete_read_only(
 
 
 @pytest.mark.slow
+def test_what_a_version_has_dropped_is_read_again(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=300)
+    config = config_of(
+        sandbox, emit_activate_version_messages=True, lookback_window="PT0S", page_size=100
+    )
+    whole = run_tap(config, directory=tmp_path).check()
+    ends_earlier = config | {"end_date": "2024-05-20T00:00:00"}
+    catalog = full_table(sandbox, tmp_path)
+    kept = run_tap(ends_earlier, state=whole.state, catalog=catalog, directory=tmp_path).check()
+    assert len(kept.of("ACTIVATE_VERSION")) == 1
+    dropped = {r["id"] for r in whole.records} - {r["id"] for r in kept.records}
+    assert dropped
+    again = run_tap(config, state=kept.state, directory=tmp_path).check()
+    assert {r["id"] for r in again.records} == dropped
+    assert again.bookmark == whole.bookmark
+
+
+@pytest.mark.slow
 def test_no_version_with_batch(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     config = config_of(
         make_sandbox(), emit_activate_version_messages=True, **in_mode("BATCH", tmp_path)
