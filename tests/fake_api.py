@@ -11,7 +11,8 @@ from typing import Any
 
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
 from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.zones import Zone
 
 FORMAT = "%Y-%m-%d %H:%M:%S"

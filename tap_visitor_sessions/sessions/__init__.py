@@ -11,7 +11,7 @@ from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.lines import Chunk, Lines, Pace, chunked, exit_soon, write_all
 from tap_visitor_sessions.sessions.marks import Marks
 from tap_visitor_sessions.sessions.reader import METHOD, Query
-from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.records import Decoder
 from tap_visitor_sessions.sessions.saved import (
     ALL_IS_READ,
     CURE,
@@ -19,6 +19,7 @@ from tap_visitor_sessions.sessions.saved import (
     check_progress,
     type_name,
 )
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.windows import Window
 from tap_visitor_sessions.sessions.zones import SECOND
 

@@ -21,7 +21,7 @@ import msgspec
 from tap_visitor_sessions.api import Unreadable
 from tap_visitor_sessions.config import KEY
 from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.shapes import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa

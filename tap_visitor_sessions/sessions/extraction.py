@@ -20,6 +20,7 @@ import msgspec
 from tap_visitor_sessions.api import TapError, Unreadable
 from tap_visitor_sessions.config import ACCOUNT, record_schema
 from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.conforming import Warnings
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.customers import Failures
 from tap_visitor_sessions.sessions.hashing import Hasher
@@ -27,7 +28,8 @@ from tap_visitor_sessions.sessions.marks import Former
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.standing import Keep, Standing
 from tap_visitor_sessions.sessions.zones import Zone
 
@@ -47,10 +49,13 @@ class Columns:
     Attributes:
         asked: The columns that the API is asked for.
         added: Those that come from elsewhere: of `config.ADDED`.
+        texts: Numbers that are wanted as texts, by the names from the column on: whatever comes
+            there is kept as it is spelled.
     """
 
     asked: Sequence[str]
     added: Sequence[str] = ()
+    texts: Sequence[Sequence[str]] = ()
 
 
 class Part(Generic[T]):
@@ -135,6 +140,7 @@ class Extraction:
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
         self.progress = Progress()
+        self._warnings = Warnings()
         self.failures = Failures(skips=settings.skips_customers)
         self.standing = Standing(
             settings,
@@ -171,6 +177,9 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
+            if losses := self._warnings.losses:
+                lost = ", ".join(f"{path} {count}" for path, count in losses.items())
+                logger.warning("Values that could not be read and are left out: %s", lost)
             logger.info(SUMMARY, figures, extra={"summary": figures})
         client.close()
         self.failures.end()
@@ -187,7 +196,8 @@ class Extraction:
         """
         chosen = self.users if users is None else users
         added, schema = columns.added, self._schema_of(columns)
-        decoder = Decoder(schema, Zone(timezone.utc), dict.fromkeys(added))
+        extra = dict.fromkeys(added)
+        decoder = Decoder(schema, Zone(timezone.utc), extra, self._warnings)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -226,13 +236,19 @@ class Extraction:
         whole = record_schema(
             is_partner=self._settings.is_partner, has_account=self._settings.account is not None
         )
+        for column, *members in columns.texts:
+            node = whole["properties"][column]
+            for member in members:
+                node = node.get("items", node)["properties"][member]
+            node.get("items", node)["type"] = ["string", "null"]
         names = (*columns.asked, *columns.added)
         return {"properties": {name: whole["properties"][name] for name in names}}
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""
         client = self._connection.client
-        return self.progress.figures() | client.figures() | self.standing.reached()
+        lost = {"values_lost": sum(self._warnings.losses.values())}
+        return self.progress.figures() | client.figures() | lost | self.standing.reached()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.shapes import Record
 
 Structs = Sequence[Any]
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.extraction import Part
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.shapes import Record
 
 # How long last words may wait for a reader that has stopped reading, in seconds.
 LAST_WORDS = 1.5

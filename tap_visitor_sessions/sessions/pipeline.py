@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from tap_visitor_sessions.sessions.in_flight import Place
 from tap_visitor_sessions.sessions.reader import Overfull, Whole, WindowReader
-from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.windows import SECOND, Region, Window, split
 
 logger = logging.getLogger("tap-visitor-sessions.pipeline")

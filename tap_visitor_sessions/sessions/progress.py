@@ -14,7 +14,7 @@ REDRAWN_EVERY = 0.5  # seconds
 SUMMARY = (
     "Summary: %(sessions)d sessions in %(windows)d windows, %(requests)d requests, "
     "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for points, "
-    "bookmark %(bookmark)s, read up to %(read_until)s"
+    "%(values_lost)d values lost, bookmark %(bookmark)s, read up to %(read_until)s"
 )
 """Of the figures of Progress and Client, and how far the marks say that it came."""
 

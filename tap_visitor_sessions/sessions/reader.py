@@ -16,7 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tap_visitor_sessions.api import CountMismatch, SecondTooFull, TapError
 from tap_visitor_sessions.sessions.in_flight import InFlight, Place
-from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
+from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.windows import SECOND, PageCap, Window
 
 logger = logging.getLogger("tap-visitor-sessions.reader")

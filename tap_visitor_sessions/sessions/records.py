@@ -1,7 +1,8 @@
 """An answer's bytes -> typed, conformed, sorted records.
 
-The types are built from the stream's JSON Schema. A page that fits them is decoded at the
-speed of msgspec; one that does not is conformed value by value (`conforming`).
+The types are built from the stream's JSON Schema (`shapes`). A page that fits them is decoded at
+the speed of msgspec. One that does not is decoded row by row; a row that does not fit is conformed
+by itself, value by value (`conforming`), and the types of the next rows take what it held.
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from tap_visitor_sessions.api import Unreadable
-from tap_visitor_sessions.sessions.conforming import SPELLINGS, Conformer, decoded, kind_of
+from tap_visitor_sessions.sessions.conforming import (
+    SPELLINGS,
+    Conformer,
+    Warnings,
+    decoded,
+    kind_of,
+)
+from tap_visitor_sessions.sessions.shapes import Record, Shape, Shapes
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 logger = logging.getLogger("tap-visitor-sessions.records")
@@ -25,48 +33,10 @@ logger = logging.getLogger("tap-visitor-sessions.records")
 Raw = bytes | memoryview
 """The JSON of an answer's rows."""
 
-Record = Any
-"""A msgspec.Struct with an attribute per selected column; types from the schema."""
-
 ORDER = attrgetter("date_time", "id")
 """The order of the stream."""
 
 NUL = re.compile(rb"\\u0000")  # measured: twice as fast as `in`
-
-_SCALARS: dict[str, type] = {
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "string": str,
-    "date-time": datetime,
-}
-
-
-def _list(item: Any) -> Any:
-    return list[item]
-
-
-def _python_type(name: str, schema: Mapping[str, Any]) -> Any:
-    kind = kind_of(schema)
-    if kind == "object":
-        return _struct(name, schema["properties"], ())
-    if kind == "array":
-        item: Any = _python_type(f"{name}_item", schema["items"])
-        # One hit as an object (the page's example) is an array of one.
-        return _list(item) | item if kind_of(schema["items"]) == "object" else _list(item)
-    return _SCALARS[kind]
-
-
-def _struct(
-    name: str,
-    properties: Mapping[str, Any],
-    required: Sequence[str],
-) -> type[msgspec.Struct]:
-    fields: list[Any] = []
-    for member, schema in properties.items():
-        kind = _python_type(f"{name}_{member}", schema)
-        fields.append((member, kind) if member in required else (member, kind | None, None))
-    return msgspec.defstruct(name, fields, kw_only=True, gc=False, forbid_unknown_fields=True)
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -76,8 +46,11 @@ class Empty(msgspec.Struct, frozen=True):
 EMPTY = Empty()
 
 
-_UNFIT = (msgspec.MsgspecError, RecursionError)
-"""What the typed decoders raise of JSON that does not fit them."""
+UNFIT = (msgspec.MsgspecError, RecursionError, ValueError)
+"""What the typed decoders raise of JSON that does not fit them; ValueError of the year 10000."""
+
+
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Key(msgspec.Struct, gc=False):
@@ -92,30 +65,28 @@ class Decoder:
         schema: The stream's schema with the selected top-level columns.
         zone: The account's zone.
         extra: Columns that the tap adds itself (partner accounts), with their values.
+        warnings: What is said of odd values, and how many were lost.
     """
 
     def __init__(
-        self, schema: Mapping[str, Any], zone: Zone, extra: Mapping[str, Any] | None = None
+        self,
+        schema: Mapping[str, Any],
+        zone: Zone,
+        extra: Mapping[str, Any] | None = None,
+        warnings: Warnings | None = None,
     ) -> None:
         self._extra = dict(extra or {})
-        self._properties = dict(schema["properties"])
-        self._required = ("id", "date_time")
+        properties = dict(schema["properties"])
+        required = ("id", "date_time")
         self._zone = zone
-        declared = {k: v for k, v in self._properties.items() if k not in self._extra}
+        declared = {k: v for k, v in properties.items() if k not in self._extra}
         self._declared = tuple(declared)
         self._looked = False
-        self._conformer = Conformer(declared, self._required)
-        self._row = _struct("Session", self._properties, self._required)
-        self._decoder = msgspec.json.Decoder(_list(self._row), strict=False)
+        self._conformer = Conformer(declared, required, warnings or Warnings())
+        self._shapes = Shapes(properties, required, self._conformer)
         self._keys = msgspec.json.Decoder(list[_Key], strict=False)
         self._arrays = [k for k, v in declared.items() if kind_of(v) == "array"]
-        hints = {field.name: field.type for field in msgspec.structs.fields(self._row)}
-        # An object of nulls only is told by comparing: its fields are compared in C.
-        self._objects = [
-            (name, _struct_in(hints[name])())
-            for name, v in declared.items()
-            if kind_of(v) == "object"
-        ]
+        self._objects = [k for k, v in declared.items() if kind_of(v) == "object"]
         self._times = [
             (column, members)
             for column, schema in declared.items()
@@ -143,7 +114,7 @@ class Decoder:
     def _keys_of(self, raw: Raw) -> list[Any]:
         try:
             return self._keys.decode(raw)
-        except _UNFIT:
+        except UNFIT:
             return self.rows(raw)
 
     def _wall(self, time: datetime) -> datetime:
@@ -164,14 +135,37 @@ class Decoder:
         """
         if not self._looked:
             self._look(raw)
-        if NUL.search(raw) is None:  # databases cannot store NUL
+        return self._on_the_wall(self._typed(raw))
+
+    def _typed(self, raw: Raw) -> list[Record]:
+        shape = self._shapes.present()
+        has_nul = NUL.search(raw) is not None  # databases cannot store NUL
+        if not has_nul:
             try:
-                rows: list[Record] = self._decoder.decode(raw)
-            except _UNFIT:
+                page = shape.page(raw)
+            except UNFIT:
                 pass
             else:
-                return self._on_the_wall(rows)
-        return self._on_the_wall(self._conformed(raw))
+                return shape.mend(page)
+        try:
+            rows = _ROWS.decode(raw)
+        except UNFIT:
+            return self._conformed(decoded(raw))
+        result: list[Record] = []
+        for one in rows:
+            row = None if has_nul and NUL.search(one) else self._fitting(shape, one)
+            if row is None:
+                result += self._conformed([decoded(one)])
+                shape = self._shapes.present()
+            else:
+                result += shape.mend([row])
+        return result
+
+    def _fitting(self, shape: Shape, raw: Raw) -> Record | None:
+        try:
+            return shape.one(raw)
+        except UNFIT:
+            return None
 
     def _on_the_wall(self, rows: list[Record]) -> list[Record]:
         for row in rows:
@@ -183,15 +177,15 @@ class Decoder:
     def _look(self, raw: Raw) -> None:
         """Say which columns the first session lacks though they were asked for."""
         try:
-            rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
-        except _UNFIT:
+            rows = _ROWS.decode(raw)
+        except UNFIT:
             return  # said where the rows are decoded
         if not rows:
             return
         self._looked = True
         try:
             names = msgspec.json.decode(rows[0], type=dict[str, msgspec.Raw])
-        except _UNFIT:
+        except UNFIT:
             names = {}
         came = {SPELLINGS.get(name, name) for name in names}
         missing = [name for name in self._declared if name not in came]
@@ -201,10 +195,13 @@ class Decoder:
                 ", ".join(missing),
             )
 
-    def _conformed(self, raw: Raw) -> list[Record]:
-        rows = self._conformer.rows(decoded(raw))
+    def _conformed(self, rows: object) -> list[Record]:
+        """Decoded rows, conformed value by value."""
+        conformed = self._conformer.rows(rows)
         try:
-            typed: list[Record] = msgspec.convert(rows, _list(self._row), strict=False)
+            typed: list[Record] = msgspec.convert(
+                conformed, self._shapes.declared_rows, strict=False
+            )
         except msgspec.ValidationError as problem:
             raise Unreadable(f"The API's answer cannot be read: {problem}") from None
         return typed
@@ -212,7 +209,7 @@ class Decoder:
     def finish(self, rows: Iterable[Record]) -> list[Record]:
         """Records ready to emit: times in UTC, arrays and objects filled, sorted by
         (`date_time`, `id`)."""
-        to_utc = self._zone.to_utc
+        to_utc, blanks = self._zone.to_utc, self._shapes.blanks
         result = list(rows)
         for row in result:
             try:
@@ -225,9 +222,10 @@ class Decoder:
                     setattr(row, name, [])
                 elif type(value) is not list:
                     setattr(row, name, [value])
-            for name, blank in self._objects:
+            for name in self._objects:
                 value = getattr(row, name)
-                if value is None or value == blank:
+                # One of nulls only is told by comparing: its fields are compared in C.
+                if value is None or value == blanks.get(type(value)):
                     setattr(row, name, EMPTY)
             for column, members in self._times:
                 for item in getattr(row, column):
@@ -240,7 +238,9 @@ class Decoder:
                             instant = to_utc(time) if time.tzinfo is None else time.astimezone(UTC)
                         except (OverflowError, ValueError):
                             instant = None
-                            self._conformer.give_up(f"{column}.{name}", f"{time} has no UTC")
+                            self._conformer.give_up(
+                                f"{column}.{name}", "a time came that has no UTC"
+                            )
                         setattr(item, name, instant)
             for name, value in self._extra.items():
                 setattr(row, name, value)
@@ -252,13 +252,6 @@ class Decoder:
     def instant(self, wall: datetime) -> datetime:
         """The instant (UTC) as which a wall-clock time is emitted."""
         return self._zone.to_utc(wall)
-
-
-def _struct_in(hint: Any) -> type[msgspec.Struct]:
-    """The struct of an optional one."""
-    struct: type[msgspec.Struct]
-    [struct] = (kind for kind in get_args(hint) if kind is not type(None))
-    return struct
 
 
 def _time_members(item: Mapping[str, Any]) -> list[str]:

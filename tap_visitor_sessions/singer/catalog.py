@@ -21,6 +21,7 @@ from singer_sdk.singerlib.catalog import (
     MetadataMapping,
 )
 
+from tap_visitor_sessions.config import ADDED
 from tap_visitor_sessions.sessions import kind_of
 from tap_visitor_sessions.singer.entry import (
     CatalogError,
@@ -60,6 +61,7 @@ class Wanted:
         schema: The JSON Schema of the records, for SCHEMA.
         pieces: What is emitted of each column.
         metadata: Of the whole declaration, as discovery lists it, with what is selected.
+        texts: What is cast from a number to text.
         full_table: Whether FULL_TABLE is chosen.
         notes: What is to be told, with its logging level.
     """
@@ -67,6 +69,7 @@ class Wanted:
     schema: dict[str, Any]
     pieces: dict[str, Piece]
     metadata: MetadataMapping
+    texts: Sequence[Names] = ()
     full_table: bool = False
     notes: list[tuple[int, str]] = field(default_factory=list)
 
@@ -134,7 +137,7 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
     for crumbs, one in metadata.items():
         if crumbs and one.inclusion != Metadata.InclusionType.AUTOMATIC:
             one.selected = names_of(crumbs) in reading.kept
-    return Wanted(schema, pieces, metadata, full_table, notes)
+    return Wanted(schema, pieces, metadata, reading.texts, full_table, notes)
 
 
 class _Reading:
@@ -149,6 +152,7 @@ class _Reading:
         self.rules = rules
         self.problems: list[str] = []
         self.kept: set[Names] = set()
+        self.texts: list[Names] = []
         self._unknown: list[Names] = []
         self._lacking: list[Names] = []
         self._emptied: list[Names] = []
@@ -253,7 +257,11 @@ class _Reading:
         if text:
             for key in ("properties", "items"):
                 schema.pop(key, None)
-            return Piece(schema, {"type": ["string", "null"]}, as_text(change))
+            values = {"type": ["string", "null"]}
+            if kind not in ("object", "array") and path[0] not in self._declaration.always | ADDED:
+                self.texts.append(path)  # so that what is no number is not lost
+            else:
+                change = as_text(change)
         return Piece(schema, values, change)
 
     def _as_text(self, path: Names, declared: Mapping[str, Any], types: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,9 +36,11 @@ class Selection:
 
     Args:
         pieces: What is emitted of each column, in the schema's order.
+        texts: Numbers that are emitted as texts, by the names from the column on.
     """
 
     pieces: Mapping[str, Piece]
+    texts: Sequence[tuple[str, ...]] = ()
     asked: list[str] = field(init=False)
     """The columns that the API is asked for."""
     added: list[str] = field(init=False)
@@ -57,7 +59,7 @@ class Selection:
     @property
     def columns(self) -> Columns:
         """The columns, whole."""
-        return Columns(self.asked, self.added)
+        return Columns(self.asked, self.added, self.texts)
 
     @property
     def values(self) -> dict[str, Any]:

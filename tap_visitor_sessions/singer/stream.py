@@ -82,7 +82,7 @@ class VisitorSessions(SdkStream):
         # SCHEMA is made of these too, by way of the tap's catalog.
         self._schema, self._metadata, self._mask = chosen.schema, chosen.metadata, None
         self.forced_replication_method = REPLICATION_FULL_TABLE if chosen.full_table else None
-        self._selection = Selection(chosen.pieces)
+        self._selection = Selection(chosen.pieces, chosen.texts)
 
     # State
 

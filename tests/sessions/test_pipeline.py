@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tap_visitor_sessions.api.errors import ApiError, TapError
 from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
 from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.sessions.records import Decoder, Record
+from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.shapes import Record
 from tap_visitor_sessions.sessions.zones import Zone
 
 SCHEMA = {

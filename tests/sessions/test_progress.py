@@ -96,6 +96,18 @@ def test_the_summary_counts_what_was_done(make_sandbox: MakeSandbox, tmp_path: P
     assert f"bookmark {run.bookmark}" in line
 
 
+def test_the_summary_counts_the_values_that_were_lost(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = make_sessions(60)
+    for row in rows[:30]:
+        row["integrated_campaign_data"] = {"group_id": "abc", "keyword": "k"}
+    rows[7]["duration"] = {}
+    run = run_tap(config_of(make_sandbox(rows=rows)), directory=tmp_path).check()
+    assert "integrated_campaign_data.group_id 30, duration 1\n" in run.stderr
+    assert "31 values lost" in run.stderr
+
+
 def test_the_summary_comes_after_a_failure_too(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(sessions=500, limits=Limits(day=4))
     run = run_tap(config_of(sandbox, page_size=50), directory=tmp_path)

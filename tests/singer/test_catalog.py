@@ -567,6 +567,38 @@ def test_casts_that_lose_nothing(
         assert back == [by_id[record["id"]] for record in records]
 
 
+@pytest.mark.parametrize(
+    ("path", "came", "kept"),
+    [
+        ("integrated_campaign_data.group_id", "abc", "abc"),
+        ("integrated_campaign_data.group_id", 7, "7"),
+        ("integrated_campaign_data.old_banner_ids", [1, "b-2"], ["1", "b-2"]),
+        ("segments.segment_id", "007", "007"),
+        ("duration", 12.6, "12.6"),
+    ],
+)
+def test_what_is_cast_to_text_is_kept_whatever_it_is(
+    sandbox: Sandbox, path: str, came: Any, kept: Any
+) -> None:
+    column_name, *member = path.split(".")
+    odd: Any = came
+    if member:
+        odd = {member[0]: came}
+    if column_name == "segments":
+        odd = [odd]
+    sandbox.hold([{**ROWS[0], column_name: odd}], timezone=ZONE, faults=Faults())
+    text = {"type": ["string", "null"]}
+    node = {"type": ["array", "null"], "items": text} if isinstance(kept, list) else text
+    found = messages(config_of(sandbox), column(path, node))
+    [schema] = [message["schema"] for message in found if message["type"] == "SCHEMA"]
+    [record] = [message["record"] for message in found if message["type"] == "RECORD"]
+    Draft202012Validator(schema).validate(record)
+    value = record[column_name]
+    for name in member:
+        value = (value[0] if isinstance(value, list) else value)[name]
+    assert value == kept
+
+
 def test_flattened_records_fit_their_schema(sandbox: Sandbox) -> None:
     sandbox.hold(ROWS, timezone=ZONE, faults=Faults())
     config = config_of(sandbox, flattening_enabled=True, flattening_max_depth=1)
