@@ -103,9 +103,9 @@ class Tables:
         if not records:
             return self.schema.empty_table()
         fields = records[0].__struct_encode_fields__
-        values = dict(
-            zip(fields, zip(*map(msgspec.structs.astuple, records), strict=True), strict=True)
-        )
+        # After its columns a record may have fields for what is not declared; not all have them.
+        columns = zip(*map(msgspec.structs.astuple, records), strict=False)
+        values = dict(zip(fields, columns, strict=False))
         nested = self._nested_columns({name: values[name] for name in self._nested})
         made = {
             field.name: self._array(field, values[field.name])

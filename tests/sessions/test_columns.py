@@ -111,6 +111,17 @@ def test_tables_are_equal_to_records_over_random_data(
     ]
 
 
+def test_records_that_have_more_fields_than_others_are_one_table() -> None:
+    rows = make_sessions(6)
+    rows[3]["brand_new"] = rows[5]["brand_new"] = 1
+    rows[4]["hist"] = rows[4].pop("hits")
+    records = records_of(rows)
+    for some in (records, records[::-1]):
+        assert Tables(SCHEMA).table(some)["id"].to_pylist() == [record.id for record in some]
+        found = Tables(SCHEMA, texts=True).table(some)["hits"].to_pylist()
+        assert [json.loads(text) for text in found] == [one["hits"] for one in as_recorded(some)]
+
+
 def test_types_are_those_of_the_schema() -> None:
     schema = Tables(partner_schema()).schema
     assert schema.field("date_time").type == pa.timestamp("us", tz="UTC")
