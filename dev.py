@@ -12,7 +12,7 @@ python3 dev.py mutants     small changes of the core's modules, each run through
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
-                           requests, table, increment, steps, plot; further arguments go
+                           requests, table, shapes, increment, steps, plot; further arguments go
                            to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check

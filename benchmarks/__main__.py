@@ -14,6 +14,7 @@ FIGURES = {
     "memory": ("memory", None, "peak memory over the number of sessions"),
     "requests": ("request_count", None, "requests against the least possible"),
     "table": ("table", 60_000, "into PostgreSQL, DuckDB and Parquet, against the peers"),
+    "shapes": ("shapes", 60_000, "values that deviate, selection, flattening, hashing, maps"),
     "increment": ("increment", 20_000, "meltano run where nothing is new"),
     "steps": ("steps", None, "where the time of a page goes"),
     "plot": ("plot", None, "docs/benchmarks.svg from throughput and memory"),
@@ -36,7 +37,7 @@ def main() -> None:
         if name == "customers":
             command.add_argument("--customers", type=int, default=500)
             command.add_argument("--latency", type=float, default=0.3, help="seconds per request")
-        if name == "table":
+        if name in ("table", "shapes"):
             command.add_argument("--only", default="", help="some of them; keeps no result")
         if name == "latency":
             command.add_argument("--latency", type=float, default=1.0, help="seconds per request")

@@ -238,12 +238,14 @@ class Figure:
     settings: dict[str, Any] = field(default_factory=dict)
     rounds: Sequence[Mapping[str, Run]] = ()
 
-    def show(self) -> None:
+    def show(self, *, keep: bool = True) -> None:
         """Print it and keep it."""
         print(f"\n{self.name}: " + ", ".join(f"{k} {v}" for k, v in self.settings.items()))
         print(table([self.head, *self.rows]))
         for goal in self.goals:
             print(goal)
+        if not keep:
+            return
         RESULTS.mkdir(exist_ok=True)
         kept = {
             "figure": self.name,

@@ -9,6 +9,8 @@ login, partners, limits and their meters, gzip, faults. Sessions are a few thous
 2.4 KB on average; `date_time`, `id` and `visitor_id` are stamped on per row, so the times
 inside a session (hits, communications) do not fit its own.
 
+A URL that ends in `/v2.0/NUMBER` gives sessions that deviate: `odd.NAMES` says how.
+
 `GET /stats` tells what it has done since the last such question.
 """
 
@@ -32,6 +34,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.odd import NAMES, ODD
 from benchmarks.traffic import SHAPES, times
 from sandbox import make_sessions
 from sandbox import server as api
@@ -57,19 +60,23 @@ class Sessions:
         for body in self._bodies:
             del body["hits"][MOST_HITS:]
             body.update(STAMPED)
-        self._templates: dict[tuple[str, ...], list[Template]] = {}
+        self._templates: dict[tuple[tuple[str, ...], str], list[Template]] = {}
         self._orders: dict[tuple[int, int], array[int]] = {}
         # Ids have no relation to time: steps that share no divisor with their range.
         self._step = next(n for n in range(48_271, 2**31) if math.gcd(n, count) == 1)
 
     def page(
-        self, start: str, till: str, fields: list[str], limit: int, offset: int
+        self, start: str, till: str, fields: list[str], limit: int, offset: int, odd: str = ""
     ) -> tuple[bytes, int, int]:
-        """Rows of a closed span, each with a comma; how many; how many the span has."""
+        """Rows of a closed span, each with a comma; how many; how many the span has.
+
+        Args:
+            odd: A name of `odd.ODD`: how they deviate.
+        """
         first = bisect_left(self._times, start.encode())
         last = bisect_right(self._times, till.encode())
         numbers = self._order(first, last)[offset : offset + limit]
-        templates = self._encoded(tuple(fields))
+        templates = self._encoded(tuple(fields), odd)
         chosen = [templates[number * 2_654_435_761 % 4_294_967_296 % BODIES] for number in numbers]
         pieces = list(zip(*chosen, strict=True)) if chosen else []
         stamps = [self._stamps(name, numbers) for name in fields if name in STAMPED]
@@ -95,15 +102,18 @@ class Sessions:
             order = self._orders[first, last] = array("L", numbers)
         return order
 
-    def _encoded(self, fields: tuple[str, ...]) -> list[Template]:
+    def _encoded(self, fields: tuple[str, ...], odd: str) -> list[Template]:
         """The bodies with these columns, cut where the stamps go, a comma at the end."""
-        if fields not in self._templates:
+        if (fields, odd) not in self._templates:
             marks = [msgspec.json.encode(STAMPED[name]) for name in fields if name in STAMPED]
-            self._templates[fields] = [
-                _cut(msgspec.json.encode({name: body[name] for name in fields}) + b",", marks)
-                for body in self._bodies
+            rows = [{name: body[name] for name in fields} for body in self._bodies]
+            if odd:
+                for number, row in enumerate(rows):
+                    ODD[odd](row, number)
+            self._templates[fields, odd] = [
+                _cut(msgspec.json.encode(row) + b",", marks) for row in rows
             ]
-        return self._templates[fields]
+        return self._templates[fields, odd]
 
 
 def _cut(row: bytes, marks: list[bytes]) -> Template:
@@ -156,13 +166,17 @@ class Server(ThreadingHTTPServer):
             stats.cpu_seconds, self._cpu = now - self._cpu, now
         return stats
 
-    def answer(self, body: bytes) -> list[Piece]:
-        """The answer to a call, in pieces: joining them would cost as much as rendering."""
+    def answer(self, body: bytes, odd: str = "") -> list[Piece]:
+        """The answer to a call, in pieces: joining them would cost as much as rendering.
+
+        Args:
+            odd: A name of `odd.ODD`: how its sessions deviate.
+        """
         call = msgspec.json.decode(body)
         id_, method, params = call["id"], call["method"], call.get("params", {})
         began = time.perf_counter()
         try:
-            result, rows = self._result(method, params)
+            result, rows = self._result(method, params, odd)
             name = b"result"
         except Refused as refusal:
             error = {
@@ -180,7 +194,7 @@ class Server(ThreadingHTTPServer):
         head = b'{"jsonrpc":"2.0","id":%b,"%b":' % (msgspec.json.encode(id_), name)
         return [head, *result, b"}"]
 
-    def _result(self, method: str, params: dict[str, Any]) -> tuple[list[Piece], int]:
+    def _result(self, method: str, params: dict[str, Any], odd: str) -> tuple[list[Piece], int]:
         if params.get("access_token") != TOKEN:
             raise Refused("access_token_invalid", "access_token")
         if method == "get.account":
@@ -188,15 +202,16 @@ class Server(ThreadingHTTPServer):
             return [msgspec.json.encode({"meta_data": {}, "data": [account]})], 0
         if method != api.REPORT:
             raise Refused("method_not_found")
-        key = msgspec.json.encode(params, order="sorted")
+        key = odd.encode() + msgspec.json.encode(params, order="sorted")
         held = self._cache.get(key)
-        return held or self._report(key, params)
+        return held or self._report(key, params, odd)
 
-    def _report(self, key: bytes, params: dict[str, Any]) -> tuple[list[Piece], int]:
+    def _report(self, key: bytes, params: dict[str, Any], odd: str) -> tuple[list[Piece], int]:
         # The sandbox's own checks of what a call may say.
         limit, offset = api._paging(params)
         start, till = api._span(params)
-        data, rows, total = self.sessions.page(start, till, api._fields(params), limit, offset)
+        fields = api._fields(params)
+        data, rows, total = self.sessions.page(start, till, fields, limit, offset, odd)
         head = b'{"metadata":{"total_items":%d},"data":[' % total
         result: list[Piece] = [head, memoryview(data)[:-1], b"]}"]
         with self._lock:
@@ -218,7 +233,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.latency:
             time.sleep(self.server.latency)
-        self._send(self.server.answer(body))
+        last = self.path.rpartition("/")[2]
+        self._send(self.server.answer(body, NAMES[int(last)] if last.isdigit() else ""))
 
     def do_GET(self) -> None:
         """The figures."""
