@@ -21,6 +21,7 @@ python3 dev.py package     build sdist and wheel, check them, install the wheel 
                            uv tool, run each; lint Dockerfile and workflows
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
+python3 dev.py next        the same with the newest pre-release of singer-sdk
 python3 dev.py docs        the docs site, into docs/_build/html
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
                            20 customers, into PostgreSQL; further arguments go to pytest
@@ -215,7 +216,7 @@ def main() -> None:
             pyairbyte(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
-        case ["package" | "minimums"] | ["pythons", *_]:
+        case ["package" | "minimums" | "next"] | ["pythons", *_]:
             packages(*sys.argv[1:])
         case ["setup"]:
             setup("dev")

@@ -7,9 +7,11 @@ python3 dev.py pythons     an environment per Python of 3.10 to 3.14 found here,
                            `pythons 3.14` only that one, which must be here
 python3 dev.py minimums    the oldest Python with the oldest versions that pyproject.toml allows of
                            what the tap needs, and PART
+python3 dev.py next        the newest pre-release of singer-sdk, whatever pyproject.toml allows, and
+                           PART: whether the bound can move once it is out
 
 PART is the suite without what needs Meltano, PostgreSQL or minutes: see `PART` below. Runs in
-`.venv-packaging`, which holds the tools; makes `.venv-3.x` and `.venv-minimums`.
+`.venv-packaging`, which holds the tools; makes `.venv-3.x`, `.venv-minimums` and `.venv-next`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox import Sandbox
@@ -33,7 +36,7 @@ PART = [
     *(f"tests/config/test_{name}.py" for name in ("filters", "schema")),
     *(
         f"tests/sessions/test_{name}.py"
-        for name in ("windows", "zones", "records", "marks", "reader")
+        for name in ("windows", "zones", "records", "columns", "marks", "reader")
     ),
     *(f"tests/singer/test_{name}.py" for name in ("state", "sdk_standard", "lanes", "tap")),
     # These take minutes and meet nothing of Python or of a dependency that the others do not.
@@ -84,14 +87,21 @@ def pythons() -> dict[str, str]:
     return found
 
 
-def tested(name: str, python: str, *options: str) -> str:
-    """An environment of `python` with the tap and the tests' tools, and what `PART` said in it."""
+def outcome(name: str, python: str, *options: str, then: Sequence[str] = ()) -> str:
+    """An environment of `python` with the tap and the tests' tools, and what `PART` said in it.
+
+    Args:
+        options: Of the installation.
+        then: Of a second one, which changes what the first has made.
+    """
     folder = ROOT / f".venv-{name}"
     uv = tool("uv")
     run(uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", python, folder)
     within = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     install = [uv, "pip", "install", "--quiet", "--python", str(within)]
     run(*install, "--editable", ".[parquet]", "--group", "test", *options)
+    if then:
+        run(*install, "--editable", ".[parquet]", *then)
     output = run(within, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *PART)
     return output.strip().splitlines()[-1]
 
@@ -107,7 +117,7 @@ def every_python(*wanted: str) -> None:
         raise SystemExit(f"not here: Python {', '.join(wanted) or '3.10 to 3.14'}")
     results = {}
     for version, path in found.items():
-        results[version] = tested(version, path)
+        results[version] = outcome(version, path)
         print(f"==> Python {version}: {results[version]}", flush=True)
     for version, result in results.items():
         print(f"Python {version}: {result}")
@@ -128,9 +138,21 @@ def minimums() -> None:
         )
         wanted = re.findall(r'^  "([a-z-]+)', _dependencies(), re.MULTILINE)
         pins = dict(re.findall(r"^([a-z-]+)==(\S+)", lowest.read_text(), re.MULTILINE))
-        result = tested("minimums", path, "--constraints", str(lowest))
+        result = outcome("minimums", path, "--constraints", str(lowest))
     print("Oldest: " + ", ".join(f"{name} {pins[name]}" for name in wanted))
     print(f"Python {version}: {result}")
+
+
+def coming() -> None:
+    """`PART` with the newest singer-sdk, pre-releases too; of all else, what is released."""
+    with tempfile.TemporaryDirectory() as folder:
+        override = Path(folder, "override.txt")
+        override.write_text("singer-sdk\n")  # without the bound
+        newest = ("--upgrade-package", "singer-sdk", "--prerelease", "allow")
+        result = outcome("next", sys.executable, then=("--override", str(override), *newest))
+    within = ROOT / ".venv-next" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = "from importlib.metadata import version; print(version('singer-sdk'))"
+    print(f"singer-sdk {run(within, '-c', code).strip()}: {result}")
 
 
 def _dependencies() -> str:
@@ -202,5 +224,7 @@ if __name__ == "__main__":
             every_python(*wanted)
         case ["minimums"]:
             minimums()
+        case ["next"]:
+            coming()
         case _:
             raise SystemExit(__doc__)
