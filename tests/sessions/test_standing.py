@@ -324,10 +324,15 @@ def test_after_a_version_the_loader_holds_the_span_of_this_run_alone() -> None:
         kept.standing.version_activated()
         left = day(bookmark) if bookmark < 21 else None
         assert kept.all[-1] == (None, Marks(left, (span(3, 21),)))
-    kept = Kept(incremental=False)
+    kept = Kept(Former(Marks(day(20))), incremental=False, start_date="2024-06-02")
     kept.opened()
     kept.standing.version_activated()
-    assert kept.last == Marks(None, ((START, NOW),))
+    assert kept.last == Marks(day(20))
+    kept = partner(incremental=False)
+    for number in (1, 2):
+        kept.opened(user(number))
+    kept.standing.version_activated()
+    assert kept.all[2:] == [(user(number), Marks(None, ((START, NOW),))) for number in (1, 2)]
 
 
 def test_how_far_a_run_came_is_where_the_last_of_all_stands() -> None:
