@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow as pa
 from jsonschema import Draft202012Validator, FormatChecker
 from pyarrow import parquet
 
-from sandbox import Sandbox
+from sandbox import Faults, Sandbox
 
 ROOT = Path(__file__).parent.parent
 ZONE = "Europe/Moscow"
@@ -134,6 +135,15 @@ def table_rows(path: Path) -> list[dict[str, Any]]:
         with pa.ipc.open_file(path) as file:
             table = file.read_all()
     return [as_json(row) for row in table.to_pylist()]
+
+
+def check_injected(*sandboxes: Sandbox) -> None:
+    """Assert that each fault that is turned on has reached a client, of all these sandboxes."""
+    plain = vars(Faults())
+    on = {name for one in sandboxes for name, v in vars(one.faults).items() if v != plain[name]}
+    injected = sum((one.injected for one in sandboxes), Counter[str]())
+    assert on, "no fault is turned on"
+    assert on <= injected.keys(), f"never injected: {sorted(on - injected.keys())}"
 
 
 def catalog_of(schema: dict[str, Any] | None = None, mode: str = "incremental") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox
+from support import check_injected
 
 from sandbox import Faults, Limits, Sandbox
 from tap_visitor_sessions.api import client as client_module
@@ -57,6 +58,8 @@ def test_passing_faults_are_retried_then_an_error(
     with pytest.raises(TransientError):
         client.call(METHOD, SPAN)
     assert len(sandbox.reports) == 3
+    assert list(sandbox.injected.values()) == [3]
+    check_injected(sandbox)
     sandbox.faults = Faults()
     assert client.call(METHOD, SPAN).total_items == 20
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox, Tally
 from hosts import EVERY_HOST, Host
-from support import config_of
+from support import check_injected, config_of
 
 from sandbox import Faults, make_sessions
 
@@ -122,6 +122,7 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
         assert len(warnings) == 1, warnings
         assert warning in warnings[0]
     lost = {row["id"] for row in rows} - got.keys()
+    check_injected(sandbox)
     tally("Content", name, injected=COUNT, lost=len(lost))
 
 
@@ -139,6 +140,7 @@ def test_columns_that_never_come_are_named(
     run = host.run(config_of(sandbox, page_size=40), directory=tmp_path).check()
     assert len(re.findall("leaves out columns.*exit_page, channel_code", run.stderr)) == 1
     assert all(record["exit_page"] is None for record in run.records)
+    check_injected(sandbox)
     tally("Content", "columns asked for that never come", injected=300, lost=300 - len(run.records))
 
 
@@ -152,6 +154,7 @@ def test_columns_not_declared_are_named_once(
     sandbox = make_sandbox(sessions=300, faults=Faults(mangle=more))
     run = host.run(config_of(sandbox, page_size=40), directory=tmp_path).check()
     assert run.stderr.count("brand_new: the API sends it, it is not declared; left out") == 1
+    check_injected(sandbox)
     tally("Content", "a column not declared", injected=300, lost=300 - len(run.records))
 
 
@@ -170,4 +173,5 @@ def test_a_session_without_key_or_bookmark_ends_the_run(
     assert run.code == 1
     assert f"without a usable {column}" in run.stderr
     assert "Traceback" not in run.stderr
+    check_injected(sandbox)
     tally("Content", f"a session without {column}", injected=1, ends="error")

@@ -18,7 +18,7 @@ import pytest
 from agencies import FIRST, agency, config_of, ids_by_user, rows_of
 from conftest import MakeSandbox, Tally
 from oracle import as_emitted
-from support import ZONE, Run, parsed, run_tap
+from support import ZONE, Run, check_injected, parsed, run_tap
 
 from sandbox import Faults, Limits
 from sandbox.data import make_sessions
@@ -53,7 +53,7 @@ def check(run: Run, rows: Mapping[int, list[dict[str, Any]]], zones: Mapping[int
     [
         (Faults(reshuffle=True, short_pages=7), 1),
         (Faults(reshuffle=True, short_pages=7), 8),
-        (Faults(short_pages_random=True, internal_error_rate=0.1, http_error_rate=0.1), 8),
+        (Faults(short_pages_random=True, internal_error_rate=0.2, http_error_rate=0.2), 8),
     ],
     ids=["short, shuffled pages, one by one", "short, shuffled pages", "errors"],
 )
@@ -69,6 +69,7 @@ def test_every_customer_is_read_whole_and_in_order_whatever_the_api_does(
     check(run, rows, {})
     assert {r["user_id"] // 10 for r in run.records} == {r["customer_id"] for r in run.records}
     assert sandbox.most_at_once <= concurrency
+    check_injected(sandbox)
 
 
 def test_small_and_large_customers_are_emitted_one_after_the_other(
@@ -445,7 +446,7 @@ def test_killed_anywhere_and_resumed_is_complete(
     rows = rows_of(users, 100)
     sandbox = make_sandbox(
         **agency(rows),
-        faults=Faults(latency=0.02, reshuffle=True, internal_error_rate=0.05),
+        faults=Faults(latency=0.02, reshuffle=True, internal_error_rate=0.1),
     )
     config = tmp_path / "config.json"
     config.write_text(json.dumps(config_of(sandbox, concurrency=4, page_size=40)))
@@ -482,6 +483,7 @@ def test_killed_anywhere_and_resumed_is_complete(
         pytest.fail("never came to an end")
     wanted = {(user, r["id"]) for user in users for r in rows[user]}
     assert kills >= 1
+    check_injected(sandbox)
     tally(
         "Partner", "killed in the middle of many customers", injected=kills, lost=len(wanted - seen)
     )

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import Tally
 from fake_api import FORMAT, SCHEMA, START, FakeApi, read, read_span, rows_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,7 @@ def growing(count: int, days: int, source: random.Random) -> list[int]:
     return [int(math.sqrt(source.random()) * days * 86_400) for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traffic", [steady, bursty, growing])
 @pytest.mark.parametrize(("count", "days"), [(150_000, 2), (150_000, 80), (60_000, 365)])
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -122,12 +124,14 @@ def test_requests_stay_near_the_least_possible(
     assert len(api.requests) <= 1.5 * least, (len(api.requests), least)
 
 
+@pytest.mark.slow
 def test_a_second_of_23_000_is_read_by_offset() -> None:
     api = FakeApi(rows_at([500] * 23_000 + list(range(1000))), reshuffle=True)
     length = timedelta(hours=1)
     assert read(api, length) == expected(api, length)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neighbours", [0, 500])
 def test_a_second_of_110_500_is_an_error_that_names_it(neighbours: int) -> None:
     api = FakeApi(rows_at([500] * 110_500 + list(range(neighbours))))
@@ -159,6 +163,7 @@ def test_sessions_filed_inside_a_gap_of_the_clock_stay_in_order(page_size: int) 
     assert order == sorted(order)
 
 
+@pytest.mark.slow
 def test_two_full_seconds_side_by_side_are_read_where_date_till_counts() -> None:
     api = FakeApi(rows_at([500] * 60_000 + [501] * 60_000))
     length = timedelta(hours=1)
@@ -181,8 +186,11 @@ def test_a_row_outside_the_span_is_never_emitted() -> None:
         read(api, timedelta(hours=1))
 
 
+DUPLICATE = "one row twice in the place of another, so that the count is right"
+
+
 @pytest.mark.parametrize("times", [1, 3, 1000])
-def test_one_row_twice_in_the_place_of_another_is_asked_again(times: int) -> None:
+def test_one_row_twice_in_the_place_of_another_is_asked_again(times: int, tally: Tally) -> None:
     """As many rows as promised, and one of them missing: only the ids show it."""
     api = FakeApi(rows_at(list(range(0, 3000, 100))))
     honest, injected = api.call, 0
@@ -201,7 +209,9 @@ def test_one_row_twice_in_the_place_of_another_is_asked_again(times: int) -> Non
     if times == 1000:
         with pytest.raises(CountMismatch, match="total_items is 30, 29 came"):
             read(api, length)
+        tally("Data in motion", f"{DUPLICATE}, for good", injected=injected, ends="error")
     else:
         assert read(api, length) == expected(api, length)
         assert injected == times
         assert len(api.requests) == times + 1
+        tally("Data in motion", DUPLICATE, injected=injected)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox
 from oracle import as_emitted
-from support import ZONE, config_of, run_tap
+from support import ZONE, check_injected, config_of, run_tap
 
 from sandbox import Faults, Limits, Sandbox, make_sessions
 
@@ -53,22 +53,26 @@ def test_every_column_of_every_session_arrives(make_sandbox: MakeSandbox, tmp_pa
     [
         Faults(numbers_as_strings=True, null_arrays=True, single_hit_object=True),
         Faults(example_spelling=True),
-        Faults(short_pages=130, gzip=True),
+        Faults(short_pages=25, gzip=True),
         Faults(short_pages_random=True, reshuffle=True),
         Faults(till_exclusive=True, order="descending"),
-        Faults(http_error_rate=0.2, html_200_rate=0.1, internal_error_rate=0.1),
-        Faults(cut_body_rate=0.15, truncated_json_rate=0.1, reset_rate=0.1),
-        Faults(wrong_id_rate=0.15, bad_utf8_rate=0.1, duplicate_rate=0.1),
+        Faults(http_error_rate=0.2, html_200_rate=0.2, internal_error_rate=0.2),
+        Faults(cut_body_rate=0.2, truncated_json_rate=0.2, reset_rate=0.2),
+        Faults(wrong_id_rate=0.2, bad_utf8_rate=0.2, duplicate_rate=0.2),
     ],
     ids=lambda faults: ",".join(k for k, v in vars(faults).items() if v and k != "errors"),
 )
 def test_the_same_sessions_arrive_however_the_api_behaves(
     faults: Faults, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
-    sandbox = make_sandbox(sessions=1500, seed=4, faults=faults)
-    run = run_tap(config_of(sandbox, page_size=300), directory=tmp_path).check()
+    # So close together that spans end at seconds in which there are sessions.
+    rows = make_sessions(1500, seed=4, end=datetime(2024, 5, 1, 0, 20))
+    sandbox = make_sandbox(rows=rows, faults=faults)
+    config = config_of(sandbox, page_size=40, max_retries=30)
+    run = run_tap(config, directory=tmp_path).check()
     want = sorted((as_emitted(r, ZONE) for r in sandbox.rows()), key=lambda r: r["id"])
     assert sorted(run.records, key=lambda r: r["id"]) == want
+    check_injected(sandbox)
 
 
 def test_150_000_in_two_days_take_at_most_24_requests(
