@@ -84,6 +84,8 @@ def visitor_sessions(
     given = {name: value for name, value in locals().items() if name not in _OWN}
     given = {name: _plain(value) for name, value in given.items() if value is not None}
     settings = core_settings(given)
+    if child_tables and settings.account is not None:
+        raise ConfigError("child_tables", "does not go with account: ids of two accounts may meet")
     schema = _selected(settings, select)
     maker = Maker(schema, child_tables=child_tables)
     key = key_columns(has_account=settings.account is not None)

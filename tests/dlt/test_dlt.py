@@ -133,6 +133,7 @@ def test_secrets_and_settings_come_from_dlts_configuration_too(
         ({"page_size": 0}, SettingsError, "page_size"),
         ({"start_date": "05/2024"}, SettingsError, "start_date"),
         ({"select": ["chanel"]}, ConfigError, "chanel"),
+        ({"child_tables": True, "account": "north"}, ConfigError, "child_tables"),
         ({"hash_columns": ["visitor_ip"], "hash_key": "k"}, SettingsError, "visitor_id"),
         ({"login": "a"}, SettingsError, "access_token"),
     ],
