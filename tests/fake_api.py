@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -58,6 +59,8 @@ class FakeApi:
     reshuffle: bool = False
     before: Callable[[FakeApi], None] | None = None
     requests: list[Mapping[str, Any]] = field(default_factory=list)
+    injected: Counter[str] = field(default_factory=Counter)
+    """In how many answers it has misbehaved, by the way."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -77,12 +80,19 @@ class FakeApi:
             for row in self.rows
             if start <= row["date_time"] < till or (self.inclusive and row["date_time"] == till)
         ]
+        at_till = sum(row["date_time"] == till and start < till for row in self.rows)
+        self.injected["exclusive"] += bool(at_till and not self.inclusive)
+        self.injected["reshuffle"] += self.reshuffle and len(found) > 1
         (self.random if self.reshuffle else random.Random(self.seed)).shuffle(found)
         if params.get("sort"):
             found.sort(key=lambda row: row.get("visitor_id", 0))
+        left = len(found) - params["offset"]
         limit = min(params["limit"], self.page_cap)
+        self.injected["page_cap"] += limit < min(params["limit"], left)
         if self.moody:
+            full = min(limit, left)
             limit = self.random.randint(max(1, limit // 10), limit)
+            self.injected["moody"] += limit < full
         page = found[params["offset"] : params["offset"] + limit]
         return FakeAnswer(json.dumps(page).encode(), len(found))
 

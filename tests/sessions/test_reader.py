@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,40 +51,47 @@ seconds_lists = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
-@given(
-    seconds=seconds_lists,
-    inclusive=st.booleans(),
-    page_size=st.integers(1, 60),
-    page_cap=st.sampled_from([1, 3, 17, 10_000]),
-    moody=st.booleans(),
-    reshuffle=st.booleans(),
-    concurrency=st.integers(1, 4),
-    days=st.integers(1, 400),
-    seed=st.integers(0, 5),
-)
-def test_complete_once_in_order(
-    seconds: list[int],
-    inclusive: bool,
-    page_size: int,
-    page_cap: int,
-    moody: bool,
-    reshuffle: bool,
-    concurrency: int,
-    days: int,
-    seed: int,
-) -> None:
-    api = FakeApi(
-        rows_at(seconds, seed),
-        seed=seed,
-        inclusive=inclusive,
-        page_cap=page_cap,
-        moody=moody,
-        reshuffle=reshuffle,
+def test_complete_once_in_order() -> None:
+    injected: Counter[str] = Counter()
+
+    @settings(max_examples=250, deadline=None)
+    @given(
+        seconds=seconds_lists,
+        inclusive=st.booleans(),
+        page_size=st.integers(1, 60),
+        page_cap=st.sampled_from([1, 3, 17, 10_000]),
+        moody=st.booleans(),
+        reshuffle=st.booleans(),
+        concurrency=st.integers(1, 4),
+        days=st.integers(1, 400),
+        seed=st.integers(0, 5),
     )
-    length = timedelta(days=days)
-    got = read(api, length, page_size=page_size, concurrency=concurrency)
-    assert got == expected(api, length)
+    def holds(
+        seconds: list[int],
+        inclusive: bool,
+        page_size: int,
+        page_cap: int,
+        moody: bool,
+        reshuffle: bool,
+        concurrency: int,
+        days: int,
+        seed: int,
+    ) -> None:
+        api = FakeApi(
+            rows_at(seconds, seed),
+            seed=seed,
+            inclusive=inclusive,
+            page_cap=page_cap,
+            moody=moody,
+            reshuffle=reshuffle,
+        )
+        length = timedelta(days=days)
+        got = read(api, length, page_size=page_size, concurrency=concurrency)
+        assert got == expected(api, length)
+        injected.update(api.injected)
+
+    holds()
+    assert all(injected[way] for way in ("exclusive", "page_cap", "moody", "reshuffle")), injected
 
 
 def steady(count: int, days: int, source: random.Random) -> list[int]:
