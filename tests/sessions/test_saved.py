@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_visitor_sessions.sessions.account import Customer, User
 from tap_visitor_sessions.sessions.marks import Former, Known, Marks, spelled, union
 from tap_visitor_sessions.sessions.saved import (
     CURE,
+    Kept,
     StateError,
     check_progress,
     former_of,
@@ -199,3 +201,52 @@ def test_a_bookmark_in_the_future_is_told_with_what_to_look_at(ahead: int) -> No
         "lookback_window, and goes on from there. Check the clock of this machine and the setting "
         "timezone; sessions before may be missing"
     ]
+
+
+USER = User(7, Customer(70, None, "active", 7, (7,), None))
+
+
+def test_marks_are_kept_where_they_belong() -> None:
+    """Those of an account at the top, those of a partner's user in its partition, made if need be;
+    what others have put there stays."""
+    progress: dict[str, Any] = {"x": 1, "partitions": [{"context": {"region": 7}}]}
+    kept = Kept(progress, is_partner=True, account=None)
+    assert kept.former == Former(known=[])
+    kept.keep(None, Marks(at(LATER)))
+    mark = {"replication_key": "date_time", "replication_key_value": FIRST}
+    for bookmark in (FIRST, LATER):
+        kept.keep(USER, Marks(at(bookmark)))
+        mark["replication_key_value"] = bookmark
+        assert kept.progress is progress
+        assert progress == {
+            "x": 1,
+            "replication_key": "date_time",
+            "replication_key_value": LATER,
+            "partitions": [
+                {"context": {"region": 7}},
+                {"context": {"user_id": 7}, "customer_id": 70, **mark},
+            ],
+        }
+    again = Kept(progress, is_partner=True, account=None)
+    assert again.former == Former(Marks(at(LATER)), [Known(7, 70, Marks(at(LATER)))])
+
+
+def test_the_first_marks_of_a_user_make_its_partition() -> None:
+    kept = Kept({}, is_partner=True, account="shop")
+    assert kept.progress == {"account": "shop"}
+    kept.keep(USER, Marks())
+    assert kept.progress["partitions"] == [{"context": {"user_id": 7}, "customer_id": 70}]
+
+
+def test_what_is_to_be_known_of_it_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    for is_partner, account, said in (
+        (True, None, "a customer's account"),
+        (False, "shop", "'shop'"),
+    ):
+        caplog.clear()
+        Kept({"replication_key_value": FIRST}, is_partner=is_partner, account=account)
+        [warning] = caplog.messages
+        assert warning.startswith("The state is of ")
+        assert said in warning
+    with pytest.raises(StateError, match="'shop'"):
+        Kept({"account": "shop"}, is_partner=False, account=None)
