@@ -66,7 +66,7 @@ def test_the_same_sessions_arrive_however_the_api_behaves(
     faults: Faults, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     # So close together that spans end at seconds in which there are sessions.
-    rows = make_sessions(1500, seed=4, end=datetime(2024, 5, 1, 0, 20))
+    rows = make_sessions(600, seed=4, end=datetime(2024, 5, 1, 0, 8))
     sandbox = make_sandbox(rows=rows, faults=faults)
     config = config_of(sandbox, page_size=40, max_retries=30)
     run = run_tap(config, directory=tmp_path).check()
