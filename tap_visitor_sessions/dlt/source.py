@@ -97,19 +97,17 @@ def visitor_sessions(
     if not maker.children:
 
         def tables() -> Iterator[Any]:
-            for made in reading.windows(str(resource.write_disposition)):
+            for made in reading.windows():
                 yield made.tables[STREAM]
 
-        resource: Any = dlt.resource(tables, **main)
-        return resource
+        return dlt.resource(tables, **main)
 
     def windows() -> Iterator[Made]:
-        yield from reading.windows(str(resource.write_disposition))
+        yield from reading.windows()
 
     # Each window goes to every table.
     source: Any = dlt.resource(windows, name=f"{STREAM}_windows", selected=False)
-    resource = dlt.transformer(_table(STREAM), data_from=source, **main)
-    resources = [source, resource]
+    resources = [source, dlt.transformer(_table(STREAM), data_from=source, **main)]
     for column, child in maker.children.items():
         name = child_table(column)
         hints = {**how, "name": name, "columns": columns_of(child, CHILD_KEY)}
@@ -155,15 +153,16 @@ class _Reading:
             [name for name in names if name not in ADDED], [name for name in names if name in ADDED]
         )
 
-    def windows(self, disposition: str) -> Iterator[Made]:
+    def windows(self) -> Iterator[Made]:
         """The tables of all windows; the marks move as they are taken."""
         settings = self._settings
         # Of one name, whatever tables are made.
         progress = dlt.current.resource_state(STREAM)
         kept = saved.Kept(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
-        incremental = disposition != "replace"
-        extraction = Extraction(connection, kept.former, kept.keep, incremental=incremental)
+        extraction = Extraction(
+            connection, kept.former, kept.keep, incremental=not _replaces(self._maker)
+        )
         try:
             with (
                 _known_differences(),
@@ -182,6 +181,26 @@ class _Reading:
         finally:
             self._maker.tell()
             dlt.current.resource_metrics().update(extraction.figures())
+
+
+def _replaces(maker: Maker) -> bool:
+    """Whether the tables are replaced, as the source runs: hints may have been changed since it
+    was made, and tables left out.
+
+    Raises:
+        ConfigError: a table is left out, or is to be written in another way than the sessions.
+    """
+    resources = dlt.current.source().resources
+    ways = {}
+    for name in (STREAM, *map(child_table, maker.children)):
+        if name not in resources.selected:
+            # The marks would move past what was not loaded.
+            raise ConfigError("child_tables", f"{name} is left out: one mark holds for all tables")
+        way: Any = resources[name].write_disposition
+        ways[name] = way.get("disposition") if isinstance(way, dict) else way
+    if len({str(way) for way in ways.values()}) > 1 or callable(ways[STREAM]):
+        raise ConfigError("write_disposition", "must be the same for all tables, and no function")
+    return bool(ways[STREAM] == "replace")
 
 
 @contextmanager

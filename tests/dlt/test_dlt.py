@@ -342,16 +342,45 @@ def test_a_load_that_is_killed_is_whole_after_the_next_run(
     assert by_id(table(pipeline)) == wanted(sandbox)
 
 
+def hinted(source: Any) -> Any:
+    source.visitor_sessions.apply_hints(write_disposition={"disposition": "replace"})
+    return source
+
+
+REPLACED: dict[str, Callable[[Any], tuple[Any, dict[str, Any]]]] = {
+    "by run": lambda source: (source, {"write_disposition": "replace"}),
+    "by hints": lambda source: (hinted(source), {}),
+    "of a copy": lambda source: (hinted(source.with_resources(NAME)), {}),
+}
+
+
+@pytest.mark.parametrize("way", REPLACED)
 def test_replace_reads_everything_again(
-    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+    way: str, make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
     sandbox = make_sandbox(sessions=90, timezone=ZONE)
     pipeline = make_pipeline()
     pipeline.run(source_of(sandbox))
     gone = sandbox.rows()[0]["id"]
     sandbox.delete([gone])
-    pipeline.run(source_of(sandbox), write_disposition="replace")
+    source, how = REPLACED[way](source_of(sandbox))
+    pipeline.run(source, **how)
     assert by_id(table(pipeline)) == wanted(sandbox)
+
+
+def test_tables_that_would_not_keep_up_with_the_marks_are_refused(
+    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    pipeline = make_pipeline()
+    some = source_of(sandbox, child_tables=True).with_resources(child_table("hits"))
+    with pytest.raises(PipelineStepFailed, match="visitor_sessions is left out"):
+        pipeline.run(some)
+    with pytest.raises(PipelineStepFailed, match="the same for all tables"):
+        pipeline.run(hinted(source_of(sandbox, child_tables=True)))
+    assert sandbox.reports == []
+    pipeline.run(source_of(sandbox, child_tables=True), write_disposition="replace")
+    assert len(table(pipeline)) == 20
 
 
 def test_a_partners_customers_and_the_one_that_fails(
