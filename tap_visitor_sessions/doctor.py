@@ -14,8 +14,17 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError
-from tap_visitor_sessions.config import ADDED, record_schema
-from tap_visitor_sessions.sessions import METHOD, SECOND, Connection, Decoder, Query, User, Window
+from tap_visitor_sessions.config import record_schema
+from tap_visitor_sessions.sessions import (
+    METHOD,
+    SECOND,
+    Columns,
+    Connection,
+    Decoder,
+    Query,
+    User,
+    Window,
+)
 
 LOOK_BACK = (timedelta(days=7), timedelta(days=85))
 """How far back a sample session is looked for, first try and last."""
@@ -78,12 +87,11 @@ def checks(connection: Connection) -> Iterator[Check]:
 def _asked(connection: Connection) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
     schema = record_schema(is_partner=settings.is_partner, has_account=False)
-    added = [name for name in schema["properties"] if name in ADDED]
-    asked = [name for name in schema["properties"] if name not in ADDED]
+    columns = Columns(list(schema["properties"]))
 
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
-        query = Query(asked, SAMPLE, settings.filter, user.user_id if user else None)
+        query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
         now = account.zone(user).last_wall(settings.now)
         for back in LOOK_BACK:
             answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
@@ -126,7 +134,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
     zone = account.zone(user)
-    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in added})
+    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in columns.added})
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")
 

@@ -7,13 +7,11 @@ from typing import Any
 
 from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import (
-    ADDED,
     BOOKMARK,
     STREAM,
     Settings,
-    hashed_schema,
-    key_columns,
-    record_schema,
+    emitted_schema,
+    key_of,
 )
 from tap_visitor_sessions.sessions import Columns
 
@@ -27,22 +25,11 @@ class ConfiguredCatalogError(TapError):
         super().__init__(f"Catalog: {reason}; discover the source's schema again")
 
 
-def declared(settings: Settings) -> dict[str, Any]:
-    """The JSON Schema of a record with all columns."""
-    schema = record_schema(is_partner=settings.is_partner, has_account=bool(settings.account))
-    return hashed_schema(schema, settings.hash_columns)
-
-
-def key_of(settings: Settings) -> tuple[str, ...]:
-    """The columns of the key."""
-    return key_columns(has_account=bool(settings.account))
-
-
 def discovered(settings: Settings) -> dict[str, Any]:
     """The AirbyteCatalog."""
     stream = {
         "name": STREAM,
-        "json_schema": _typed(declared(settings)),
+        "json_schema": _typed(emitted_schema(settings)),
         "supported_sync_modes": _MODES,
         "source_defined_cursor": True,
         "default_cursor_field": [BOOKMARK],
@@ -91,7 +78,7 @@ def columns(catalog: object, settings: Settings) -> Columns | None:
 
 
 def _columns(schema: object, settings: Settings) -> Columns:
-    known = declared(settings)["properties"]
+    known = emitted_schema(settings)["properties"]
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
     if not wanted:
         wanted = known
@@ -103,8 +90,4 @@ def _columns(schema: object, settings: Settings) -> Columns:
         if types and "string" not in types:
             raise ConfiguredCatalogError(f"{name} is hashed, so a text, and not {types}")
     always = {*key_of(settings), BOOKMARK}
-    names = [name for name in known if name in wanted or name in always]
-    return Columns(
-        [name for name in names if name not in ADDED],
-        [name for name in names if name in ADDED],
-    )
+    return Columns([name for name in known if name in wanted or name in always])

@@ -2,6 +2,7 @@
 
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.checks import core_settings, problems
+from tap_visitor_sessions.config.emitted import emitted_schema, key_of
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
 from tap_visitor_sessions.config.hashed import hashed_schema
 from tap_visitor_sessions.config.schema import (
@@ -37,10 +38,12 @@ __all__ = [
     "Settings",
     "SettingsError",
     "core_settings",
+    "emitted_schema",
     "environment",
     "hashed_schema",
     "json_of",
     "key_columns",
+    "key_of",
     "normalized",
     "object_of",
     "problems",

@@ -19,9 +19,8 @@ from tap_visitor_sessions.config import (
     STREAM,
     Settings,
     core_settings,
-    hashed_schema,
-    key_columns,
-    record_schema,
+    emitted_schema,
+    key_of,
 )
 from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
 from tap_visitor_sessions.dlt.tables import Made, Maker
@@ -88,7 +87,7 @@ def visitor_sessions(
         raise ConfigError("child_tables", "does not go with account: ids of two accounts may meet")
     schema = _selected(settings, select)
     maker = Maker(schema, child_tables=child_tables)
-    key = key_columns(has_account=settings.account is not None)
+    key = key_of(settings)
 
     reading = _Reading(settings, maker, list(schema["properties"]))
     how: dict[str, Any] = {"write_disposition": "merge", "file_format": FILES}
@@ -126,8 +125,7 @@ def _plain(value: Any) -> Any:
 
 def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any]:
     """The JSON Schema of the columns wanted."""
-    whole = record_schema(is_partner=settings.is_partner, has_account=settings.account is not None)
-    properties = hashed_schema(whole, settings.hash_columns)["properties"]
+    properties = emitted_schema(settings)["properties"]
     if select is None:
         return {"properties": properties}
     if unknown := sorted(set(select) - set(properties)):
@@ -149,9 +147,7 @@ class _Reading:
     def __init__(self, settings: Settings, maker: Maker, names: Sequence[str]) -> None:
         self._settings = settings
         self._maker = maker
-        self._columns = Columns(
-            [name for name in names if name not in ADDED], [name for name in names if name in ADDED]
-        )
+        self._columns = Columns(names)
 
     def windows(self) -> Iterator[Made]:
         """The tables of all windows; the marks move as they are taken."""

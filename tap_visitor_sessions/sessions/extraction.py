@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
-from tap_visitor_sessions.config import ACCOUNT, record_schema
+from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.conforming import Warnings
 from tap_visitor_sessions.sessions.connection import Connection
@@ -47,15 +47,23 @@ class Columns:
     """What a record holds, by name.
 
     Attributes:
-        asked: The columns that the API is asked for.
-        added: Those that come from elsewhere: of `config.ADDED`.
+        names: Its columns, in their order.
         texts: Numbers that are wanted as texts, by the names from the column on: whatever comes
             there is kept as it is spelled.
     """
 
-    asked: Sequence[str]
-    added: Sequence[str] = ()
+    names: Sequence[str]
     texts: Sequence[Sequence[str]] = ()
+
+    @property
+    def asked(self) -> list[str]:
+        """The columns that the API is asked for."""
+        return [name for name in self.names if name not in ADDED]
+
+    @property
+    def added(self) -> list[str]:
+        """Those that come from elsewhere."""
+        return [name for name in self.names if name in ADDED]
 
 
 class Part(Generic[T]):
@@ -195,7 +203,7 @@ class Extraction:
             users: Those to read; else all.
         """
         chosen = self.users if users is None else users
-        added, schema = columns.added, self._schema_of(columns)
+        asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
         decoder = Decoder(schema, Zone(timezone.utc), extra, self._warnings)
         prepared = prepare
@@ -218,7 +226,7 @@ class Extraction:
                 self._connection.client.call,
                 decoder.of_account(zone, values),
                 Query(
-                    columns.asked,
+                    asked,
                     self._page_size,
                     self._settings.filter,
                     user.user_id if user else None,
@@ -241,8 +249,7 @@ class Extraction:
             for member in members:
                 node = node.get("items", node)["properties"][member]
             node.get("items", node)["type"] = ["string", "null"]
-        names = (*columns.asked, *columns.added)
-        return {"properties": {name: whole["properties"][name] for name in names}}
+        return {"properties": {name: whole["properties"][name] for name in columns.names}}
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.config import ADDED
 from tap_visitor_sessions.sessions import Columns, Record
 
 Change = Callable[[Any], Any]
@@ -41,25 +41,16 @@ class Selection:
 
     pieces: Mapping[str, Piece]
     texts: Sequence[tuple[str, ...]] = ()
-    asked: list[str] = field(init=False)
-    """The columns that the API is asked for."""
-    added: list[str] = field(init=False)
-    """The columns that the tap adds itself."""
-    changes: dict[str, Change] = field(init=False)
-    """The columns whose values do not go out as they are decoded."""
 
-    def __post_init__(self) -> None:
-        for name, value in (
-            ("asked", [name for name in self.pieces if name not in ADDED]),
-            ("added", [name for name in self.pieces if name in ADDED]),
-            ("changes", {n: p.change for n, p in self.pieces.items() if p.change is not None}),
-        ):
-            object.__setattr__(self, name, value)
+    @cached_property
+    def changes(self) -> dict[str, Change]:
+        """The columns whose values do not go out as they are decoded."""
+        return {name: p.change for name, p in self.pieces.items() if p.change is not None}
 
     @property
     def columns(self) -> Columns:
         """The columns, whole."""
-        return Columns(self.asked, self.added, self.texts)
+        return Columns(list(self.pieces), self.texts)
 
     @property
     def values(self) -> dict[str, Any]:
