@@ -33,7 +33,11 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "sessions/saved": ("sessions/test_saved.py", "singer/test_state.py"),
     "sessions/standing": ("sessions/test_standing.py",),
     "singer/state": ("singer/test_state.py",),
-    "sessions/reader": ("sessions/test_reader.py", "promise/test_motion.py"),
+    "sessions/reader": (
+        "sessions/test_reader_steps.py",
+        "sessions/test_reader.py",
+        "promise/test_motion.py",
+    ),
     "sessions/pipeline": ("sessions/test_pipeline.py", "sessions/test_reader.py"),
 }
 """The quick tests of each module."""

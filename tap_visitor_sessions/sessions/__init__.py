@@ -8,7 +8,15 @@ from tap_visitor_sessions.sessions.columns import Tables
 from tap_visitor_sessions.sessions.conforming import kind_of
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
-from tap_visitor_sessions.sessions.lines import Chunk, Lines, Pace, chunked, exit_soon, write_all
+from tap_visitor_sessions.sessions.lines import (
+    Chunk,
+    Lines,
+    Pace,
+    chunked,
+    drained,
+    exit_soon,
+    write_all,
+)
 from tap_visitor_sessions.sessions.marks import Marks
 from tap_visitor_sessions.sessions.reader import METHOD, Query
 from tap_visitor_sessions.sessions.records import Decoder
@@ -45,6 +53,7 @@ __all__ = [
     "Window",
     "check_progress",
     "chunked",
+    "drained",
     "exit_soon",
     "kind_of",
     "saved",

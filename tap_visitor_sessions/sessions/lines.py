@@ -107,7 +107,7 @@ class Chunk:
     """Some records, ready to be written.
 
     Attributes:
-        lines: Messages, a line each.
+        lines: Messages, or records, a line each.
         count: How many.
         bookmark: `date_time` of the last one.
     """

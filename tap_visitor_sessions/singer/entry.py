@@ -15,7 +15,14 @@ from singer_sdk.singerlib.catalog import (
 )
 
 from tap_visitor_sessions.api import TapError
-from tap_visitor_sessions.config import ACCOUNT
+from tap_visitor_sessions.config import (
+    ACCOUNT,
+    BOOKMARK,
+    STREAM,
+    hashed_schema,
+    key_columns,
+    record_schema,
+)
 
 Names = tuple[str, ...]
 """Where a column or member stands, from the top: ("hits", "hit_url")."""
@@ -48,6 +55,16 @@ class Declaration:
     def always(self) -> set[str]:
         """The columns that are emitted whatever a catalog says."""
         return {*self.key, self.bookmark}
+
+
+def declared(config: Mapping[str, Any]) -> Declaration:
+    """What settings make of the stream, be they complete or not: `--discover` needs no token."""
+    is_partner, has_account = config.get("account_type") == "partner", bool(config.get("account"))
+    schema = hashed_schema(
+        record_schema(is_partner=is_partner, has_account=has_account),
+        config.get("hash_columns") or (),
+    )
+    return Declaration(STREAM, schema, key_columns(has_account=has_account), BOOKMARK)
 
 
 def nearest(name: str, known: Sequence[str], nearness: float = 0.6) -> str | None:

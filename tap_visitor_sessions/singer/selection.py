@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.sessions import Columns, Record
+from tap_visitor_sessions.sessions import Chunk, Columns, Record, chunked, drained
 
 Change = Callable[[Any], Any]
 """Makes the value that is emitted of a value as it is decoded."""
@@ -63,10 +63,18 @@ class Selection:
             setattr(record, name, change(getattr(record, name)))
         return record
 
-    def as_dict(self, record: Record) -> dict[str, Any]:
-        """A record as the dict that is emitted."""
-        result: dict[str, Any] = msgspec.to_builtins(self.changed(record))
-        return result
+    def chunks(self, records: list[Record]) -> list[Chunk]:
+        """The records as they are emitted, as JSON: a window that waits for its turn takes a
+        quarter of the memory that its objects would."""
+        encode = msgspec.json.Encoder().encode_lines
+        return chunked(records, lambda part: encode([self.changed(record) for record in part]))
+
+
+def dicts(chunks: list[Chunk]) -> Iterator[dict[str, Any]]:
+    """The records of the chunks, which are forgotten one by one."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode_lines
+    for chunk in drained(chunks):
+        yield from decode(chunk.lines)
 
 
 def only(kept: Mapping[str, Piece]) -> Change:

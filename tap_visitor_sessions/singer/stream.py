@@ -9,7 +9,7 @@ of the look-back nor be lost on a kill), sets `_schema`, `_metadata` and `_mask`
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_visitor_sessions.config import BOOKMARK, STREAM, hashed_schema, key_columns, record_schema
-from tap_visitor_sessions.sessions import Connection, Pace, Part, Record, write_all
+from tap_visitor_sessions.config import BOOKMARK, STREAM
+from tap_visitor_sessions.sessions import Chunk, Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
 from tap_visitor_sessions.singer.catalog import handed, wanted
 from tap_visitor_sessions.singer.emitted import emitted
-from tap_visitor_sessions.singer.entry import Declaration
+from tap_visitor_sessions.singer.entry import declared
 from tap_visitor_sessions.singer.output import Output, RecordLines
 from tap_visitor_sessions.singer.reading import Context, Reading, context_of
 from tap_visitor_sessions.singer.sdk import SdkStream
-from tap_visitor_sessions.singer.selection import Selection
+from tap_visitor_sessions.singer.selection import Selection, dicts
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -49,20 +49,14 @@ class VisitorSessions(SdkStream):
     def __init__(
         self, tap: Tap, catalog: Mapping[str, Any] | None, connect: Callable[[], Connection]
     ) -> None:
-        self._is_partner = tap.config.get("account_type") == "partner"
-        has_account = bool(tap.config.get("account"))
-        schema = hashed_schema(
-            record_schema(is_partner=self._is_partner, has_account=has_account),
-            tap.config.get("hash_columns") or (),
-        )
-        super().__init__(tap, schema=schema)
-        self.primary_keys = key_columns(has_account=has_account)
-        self.replication_key = BOOKMARK
-        self._declaration = Declaration(self.name, schema, self.primary_keys, BOOKMARK)
+        self._declaration = declaration = declared(tap.config)
+        super().__init__(tap, schema=dict(declaration.schema))
+        self.primary_keys = declaration.key
+        self.replication_key = declaration.bookmark
         self._take(catalog)
         self._connect = connect
-        self._parts: Iterator[Part[list[Record]]] | None = None
-        self._part: Part[list[Record]] | None = None
+        self._parts: Iterator[Part[list[Chunk]]] | None = None
+        self._part: Part[list[Chunk]] | None = None
 
     # What is selected
 
@@ -100,7 +94,8 @@ class VisitorSessions(SdkStream):
     @property
     def partitions(self) -> list[dict[str, Any]] | None:
         """Partner: one per user read; customer: none."""
-        return self._reading.partitions if self._is_partner else None
+        is_partner = self.config.get("account_type") == "partner"
+        return self._reading.partitions if is_partner else None
 
     def _increment_stream_state(
         self, latest_record: Mapping[str, Any], *, context: Context | None = None
@@ -122,7 +117,7 @@ class VisitorSessions(SdkStream):
                 with suppress(AbortedSyncFailedException, AbortedSyncPausedException):
                     yield from super()._sync_records(context, write_messages=write_messages)
             else:
-                with self._reading.parts(self._selection.columns, list, context) as self._parts:
+                with self._read(self._selection.chunks, context) as self._parts:
                     yield from super()._sync_records(context, write_messages=write_messages)
                 self._parts = None
 
@@ -133,7 +128,7 @@ class VisitorSessions(SdkStream):
         made = emitted(self._selection, maps.flattening(self.stream_maps))
         lines = RecordLines(self.name, self._stream_version, made.change)
         with (
-            self._reading.parts(self._selection.columns, lines.chunks, context) as parts,
+            self._read(lines.chunks, context) as parts,
             self.get_record_counter() as counter,
             self.get_sync_timer() as timer,
         ):
@@ -154,7 +149,7 @@ class VisitorSessions(SdkStream):
         with (
             self._run(),
             self.get_batch_counter() as counter,
-            self._reading.parts(self._selection.columns, files.prepare, context) as parts,
+            self._read(files.prepare, context) as parts,
         ):
             for _ in write_files(parts, files, batch_config.batch_size, announce):
                 counter.increment()
@@ -166,16 +161,20 @@ class VisitorSessions(SdkStream):
         if self._parts is not None:
             yield from self._dicts(next(self._parts))
         else:
-            with self._reading.parts(self._selection.columns, list, context) as parts:
+            with self._read(self._selection.chunks, context) as parts:
                 for part in parts:
                     yield from self._dicts(part)
 
-    def _dicts(self, part: Part[list[Record]]) -> Iterator[dict[str, Any]]:
+    def _dicts(self, part: Part[list[Chunk]]) -> Iterator[dict[str, Any]]:
         self._part = part
         for taken in part.windows():
-            for record in taken.ready or []:
-                yield self._selection.as_dict(record)
+            yield from dicts(taken.ready or [])
             part.finished(taken)
+
+    def _read(
+        self, prepare: Callable[[list[Record]], Any], context: Context | None
+    ) -> AbstractContextManager[Iterator[Part[Any]]]:
+        return self._reading.parts(self._selection.columns, prepare, context)
 
     @contextmanager
     def _run(self) -> Iterator[None]:
