@@ -38,7 +38,20 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "sessions/test_reader.py",
         "promise/test_motion.py",
     ),
-    "sessions/pipeline": ("sessions/test_pipeline.py", "sessions/test_reader.py"),
+    "sessions/records": ("sessions/test_records.py", "sessions/test_odd_values.py"),
+    "sessions/conforming": (
+        "sessions/test_records.py",
+        "sessions/test_odd_values.py",
+        "sessions/test_shapes.py",
+    ),
+    "sessions/extraction": ("sessions/test_extraction.py", "sessions/test_progress.py"),
+    "api/envelope": ("api/test_envelope.py", "api/test_client.py"),
+    "api/limits": ("api/test_limits_steps.py", "api/test_limits.py"),
+    "sessions/pipeline": (
+        "sessions/test_pipeline_steps.py",
+        "sessions/test_pipeline.py",
+        "sessions/test_reader.py",
+    ),
 }
 """The quick tests of each module."""
 STRICT = {

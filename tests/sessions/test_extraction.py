@@ -1,0 +1,352 @@
+"""The seam, as a host without a protocol of its own sees it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from agencies import agency, rows_of
+from agencies import config_of as partner_config
+from conftest import MakeSandbox
+from support import config_of
+
+from sandbox import Sandbox
+from sandbox.data import make_sessions
+from tap_visitor_sessions.api.errors import ApiError, CustomersFailed, TapError, Unreadable
+from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.sessions import extraction as extraction_module
+from tap_visitor_sessions.sessions.account import User
+from tap_visitor_sessions.sessions.connection import Connection
+from tap_visitor_sessions.sessions.extraction import Columns, Extraction, readable
+from tap_visitor_sessions.sessions.marks import Former, Marks
+from tap_visitor_sessions.sessions.shapes import Record
+
+NAMES = ["id", "date_time", "channel", "duration"]
+
+
+@dataclass
+class Host:
+    """Takes what an extraction gives."""
+
+    sandbox: Sandbox
+    config: dict[str, Any]
+    former: Former = field(default_factory=Former)
+    marks: dict[int | None, list[Marks]] = field(default_factory=dict)
+    taken: dict[int | None, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.settings = Settings.from_config(self.config)
+
+    def keep(self, user: User | None, marks: Marks) -> None:
+        self.marks.setdefault(user.user_id if user else None, []).append(marks)
+
+    def extraction(self, **more: Any) -> Extraction:
+        connection = Connection(self.settings, "test/1")
+        return Extraction(connection, self.former, self.keep, **more)
+
+    def read(self, names: list[str] = NAMES, users: Any = None, **more: Any) -> Extraction:
+        extraction = self.extraction(**more)
+        with (
+            extraction.run(),
+            extraction.parts(Columns(names), self.prepared, users) as parts,
+        ):
+            for part in parts:
+                user_id = part.user.user_id if part.user else None
+                for window in part.windows():
+                    if window.ready:
+                        self.taken.setdefault(user_id, []).extend(window.ready)
+                        last = datetime.fromisoformat(window.ready[-1]["date_time"])
+                        part.emitted(last, len(window.ready))
+                    part.finished(window)
+        return extraction
+
+    @staticmethod
+    def prepared(records: list[Record]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = msgspec.to_builtins(records)
+        return [{**one, "date_time": one["date_time"].replace("Z", "+00:00")} for one in found]
+
+    def ids(self, user: int | None = None) -> list[int]:
+        return [row["id"] for row in self.taken.get(user, [])]
+
+
+def customer(sandbox: Sandbox, **more: Any) -> Host:
+    return Host(sandbox, config_of(sandbox, timezone="UTC", **more))
+
+
+def partner(sandbox: Sandbox, **more: Any) -> Host:
+    return Host(sandbox, partner_config(sandbox, timezone="UTC", **more))
+
+
+def asked_of(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [call.params for call in sandbox.reports]
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[int]:
+    return [row["id"] for row in sorted(rows, key=lambda row: (row["date_time"], row["id"]))]
+
+
+def test_names_say_what_is_asked_and_what_is_added() -> None:
+    columns = Columns(["user_id", "id", "account", "channel", "customer_id"])
+    assert columns.asked == ["id", "channel"]
+    assert columns.added == ["user_id", "account", "customer_id"]
+
+
+def test_a_customers_account_is_one_part_complete_and_in_order(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=300)
+    host = customer(sandbox, page_size=50)
+    extraction = host.read()
+    assert extraction.users == [None]
+    assert host.ids() == in_order(sandbox.rows())
+    assert set(host.taken[None][0]) == set(NAMES)
+    for params in asked_of(sandbox):
+        assert params["fields"] == NAMES
+        assert params["limit"] == 50
+        assert "user_id" not in params
+        assert "filter" not in params
+    progress = extraction.progress
+    assert (progress.parts, progress.parts_done, progress.share) == (1, 1, 0.0)
+    assert (progress.sessions, progress.fraction) == (300, 1.0)
+    figures = extraction.figures()
+    assert (figures["sessions"], figures["values_lost"]) == (300, 0)
+    assert figures["windows"] == progress.windows >= 6
+    assert figures["requests"] == len(sandbox.calls)
+    assert figures["bookmark"] == host.taken[None][-1]["date_time"].replace("+00:00", "Z")
+    bookmark = host.marks[None][-1].bookmark
+    assert bookmark is not None
+    assert bookmark.isoformat() == host.taken[None][-1]["date_time"]
+
+
+def test_progress_goes_on_with_each_window(make_sandbox: MakeSandbox) -> None:
+    host = customer(make_sandbox(sessions=300), page_size=50)
+    extraction = host.extraction()
+    seen = []
+    with (
+        extraction.run(),
+        extraction.parts(Columns(NAMES), host.prepared) as parts,
+    ):
+        for part in parts:
+            for number, _ in enumerate(part.windows(), 1):
+                progress = extraction.progress
+                assert progress.windows == number
+                seen.append(progress.share)
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert seen[-1] == 1.0
+
+
+def test_the_next_run_goes_on_and_a_full_one_does_not(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=300)
+    host = customer(sandbox, lookback_window="PT0S")
+    host.read()
+    own = host.marks[None][-1]
+    again = Host(sandbox, host.config, Former(own=own))
+    again.read()
+    assert again.ids() == []
+    afresh = Host(sandbox, host.config, Former(own=own))
+    afresh.read(incremental=False)
+    assert afresh.ids() == in_order(sandbox.rows())
+
+
+def test_a_sample_asks_for_little(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=900)
+    host = customer(sandbox, page_size=10_000, concurrency=4)
+    host.read(sample=True)
+    assert {params["limit"] for params in asked_of(sandbox)} == {500}
+    assert host.ids() == in_order(sandbox.rows())
+    small = customer(sandbox, page_size=70)
+    sandbox.calls.clear()
+    small.read(sample=True)
+    assert {params["limit"] for params in asked_of(sandbox)} == {70}
+
+
+@pytest.mark.parametrize(("sample", "most"), [(False, 4), (True, 1)])
+def test_so_many_requests_are_in_flight(
+    sample: bool, most: int, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, int]] = []
+    shared = extraction_module.Shared
+
+    def noted(page_size: int, *, concurrency: int, stop: Any) -> Any:
+        made.append((page_size, concurrency))
+        return shared(page_size, concurrency=concurrency, stop=stop)
+
+    monkeypatch.setattr(extraction_module, "Shared", noted)
+    host = customer(make_sandbox(sessions=5), concurrency=4, page_size=300)
+    host.read(sample=sample)
+    assert made == [(300, most)]
+
+
+def test_the_filter_is_asked_with(make_sandbox: MakeSandbox) -> None:
+    tree = {"field": "site_id", "operator": "=", "value": 1}
+    sandbox = make_sandbox(sessions=10)
+    customer(sandbox, filter=tree).read()
+    assert all(params["filter"] == tree for params in asked_of(sandbox))
+
+
+def test_values_that_a_setting_gives_are_added(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=10)
+    host = customer(sandbox, account="shop")
+    host.read([*NAMES, "account"])
+    assert {row["account"] for row in host.taken[None]} == {"shop"}
+    assert all(params["fields"] == NAMES for params in asked_of(sandbox))
+
+
+def test_a_partner_is_a_part_for_each_user(make_sandbox: MakeSandbox) -> None:
+    rows = rows_of([10, 20, 30])
+    sandbox = make_sandbox(**agency(rows))
+    host = partner(sandbox, account="agency")
+    extraction = host.read(["user_id", *NAMES, "account"])
+    assert [user.user_id for user in extraction.users if user] == [10, 20, 30]
+    assert (extraction.progress.parts, extraction.progress.parts_done) == (3, 3)
+    for user, own in rows.items():
+        assert host.ids(user) == in_order(own)
+        assert {row["user_id"] for row in host.taken[user]} == {user}
+        assert {row["account"] for row in host.taken[user]} == {"agency"}
+        asked = [params for params in asked_of(sandbox) if params["user_id"] == user]
+        assert asked
+        assert all(params["fields"] == NAMES for params in asked)
+
+
+def test_only_the_users_wanted_are_read(make_sandbox: MakeSandbox) -> None:
+    rows = rows_of([10, 20, 30])
+    host = partner(make_sandbox(**agency(rows)))
+    chosen = [user for user in host.extraction().users if user and user.user_id == 20]
+    host.read(users=chosen)
+    assert list(host.taken) == [20]
+    host = partner(host.sandbox)
+    host.read(users=[])
+    assert not host.taken
+
+
+def test_each_user_that_was_read_has_had_a_turn(make_sandbox: MakeSandbox) -> None:
+    rows = {**rows_of([10, 20]), 30: []}
+    host = partner(make_sandbox(**agency(rows)))
+    host.read()
+    turns = [host.marks[user][-1].turn for user in (10, 20, 30)]
+    assert all(turns)
+    assert turns == sorted(set(turns))
+
+
+@pytest.mark.parametrize("way", ["skip", "fail"])
+def test_a_customer_that_fails_ends_the_run_or_not(way: str, make_sandbox: MakeSandbox) -> None:
+    rows = rows_of([10, 20, 30])
+    sandbox = make_sandbox(**agency(rows), refusals={2: "method_component_disabled"})
+    host = partner(sandbox, on_customer_error=way)
+    with pytest.raises(TapError) as caught:
+        host.read()
+    assert host.ids(10) == in_order(rows[10])
+    if way == "fail":
+        assert isinstance(caught.value, ApiError)
+        assert "user 20" in str(caught.value)
+        assert host.ids(30) == []
+    else:
+        assert isinstance(caught.value, CustomersFailed)
+        assert str(caught.value).startswith("1 of 3 customers could not be read")
+        assert host.ids(30) == in_order(rows[30])
+        assert host.marks[20][-1].turn  # or it would be first for ever
+
+
+def test_a_run_that_fails_logs_out_and_says_its_summary(
+    make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sandbox = make_sandbox(sessions=5, login="me", password="secret")
+    config = config_of(sandbox, timezone="UTC", login="me", password="secret")
+    del config["access_token"]
+    host = Host(sandbox, config)
+    extraction = host.extraction()
+
+    def fails() -> None:
+        with extraction.run():
+            extraction._connection.client.call("get.account")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert sandbox.calls[-1].method == "logout.user"
+    [summary] = [one for one in caplog.records if one.getMessage().startswith("Summary: ")]
+    assert summary.levelno == logging.INFO
+    assert summary.__dict__["summary"]["sessions"] == 0
+    sandbox.calls.clear()
+    Host(sandbox, config).read()
+    assert sandbox.calls[-1].method == "logout.user"
+
+
+def test_what_was_lost_is_said_at_the_end(
+    make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = make_sessions(20)
+    for row in rows[:3]:
+        row["duration"] = {}
+    host = customer(make_sandbox(rows=rows))
+    extraction = host.read()
+    assert extraction.figures()["values_lost"] == 3
+    [last] = [message for message in caplog.messages if message.startswith("Values")]
+    assert last == "Values that could not be read and are left out: duration 3"
+    caplog.clear()
+    customer(make_sandbox(sessions=3)).read()
+    assert not [message for message in caplog.messages if message.startswith("Values")]
+
+
+def test_columns_are_hashed_before_a_host_sees_them(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=20)
+    plain, hashed = (
+        customer(sandbox),
+        customer(sandbox, hash_columns=["channel"], hash_key="k" * 32),
+    )
+    plain.read()
+    hashed.read()
+    for clear, dark in zip(plain.taken[None], hashed.taken[None], strict=True):
+        assert (clear["id"], clear["duration"]) == (dark["id"], dark["duration"])
+        assert dark["channel"] != clear["channel"] or clear["channel"] is None
+        assert dark["channel"] is None or len(dark["channel"]) == 64
+
+
+def test_numbers_that_are_wanted_as_texts_are_kept_as_they_come(make_sandbox: MakeSandbox) -> None:
+    rows = make_sessions(2)
+    rows[0]["integrated_campaign_data"] = {"group_id": "0012", "keyword": "k"}
+    rows[0]["duration"] = 5
+    host = customer(make_sandbox(rows=rows))
+    extraction = host.extraction()
+    names = ["id", "date_time", "duration", "integrated_campaign_data", "communications"]
+    texts = [
+        ["duration"],
+        ["integrated_campaign_data", "group_id"],
+        ["communications", "communication_id"],
+    ]
+    with extraction.run(), extraction.parts(Columns(names, texts), host.prepared) as parts:
+        found = {
+            row["id"]: row
+            for part in parts
+            for window in part.windows()
+            for row in window.ready or []
+        }
+    row = found[rows[0]["id"]]
+    assert row["duration"] == "5"
+    assert row["integrated_campaign_data"]["group_id"] == "0012"
+    ids = [one["communication_id"] for each in found.values() for one in each["communications"]]
+    assert all(isinstance(one, str) for one in ids)
+
+
+def test_an_answer_that_is_not_what_is_promised_is_an_error_of_ours() -> None:
+    why = r"^The API's answer cannot be read: JSON is malformed"
+    with pytest.raises(Unreadable, match=why), readable():
+        msgspec.json.decode(b"x")
+    with readable():
+        pass
+
+
+def test_one_whose_answers_cost_nothing_keeps_its_turn(make_sandbox: MakeSandbox) -> None:
+    """The run ends at the second: the third has had no turn, and is first of the next run."""
+    rows = rows_of([10, 20, 30])
+    sandbox = make_sandbox(**agency(rows), refusals={2: "method_component_disabled"})
+    host = partner(sandbox, on_customer_error="fail", concurrency=1)
+    with pytest.raises(TapError):
+        host.read()
+    assert host.marks[10][-1].turn
+    assert not any(marks.turn for marks in host.marks.get(20, []))
+    assert not any(marks.turn for marks in host.marks.get(30, []))
