@@ -1,6 +1,6 @@
 """Keeps README, meltano.yml and the entry for Meltano Hub equal to the tap's own `--about`, and the
-tables of `bench table`, `bench shapes` and `bench increment` in README and docs/benchmarks.md to
-their results.
+tables in README and docs/benchmarks.md to the results of `bench table`, `shapes`, `increment` and
+`steps`.
 
 `python docs/sync.py` rewrites them all; `python docs/sync.py --check` fails when they differ.
 """
@@ -157,6 +157,17 @@ def shapes() -> str:
     return "\n".join(lines)
 
 
+def steps() -> str:
+    """The table of `bench steps`: where the time of a page goes, in one thread."""
+    kept = json.loads((ROOT / "benchmarks/results/steps.json").read_text(encoding="utf-8"))
+    lines = ["| step | ms a page | share |", "| --- | --: | --: |"]
+    lines += [
+        f"| {row['step']} | {row['ms a page']:.0f} | {100 * row['share']:.0f} % |"
+        for row in kept["table"]
+    ]
+    return "\n".join(lines)
+
+
 def between(text: str, name: str, content: str) -> str:
     """`text` with what stands between the two marks of `name` replaced."""
     lines = text.splitlines()
@@ -195,6 +206,7 @@ def synced() -> dict[Path, str]:
         ("speeds", speeds("DuckDB", "Parquet files")),
         ("shapes", shapes()),
         ("increment", increment()),
+        ("steps", steps()),
     ):
         figures = between(figures, name, content)
     return {

@@ -159,6 +159,7 @@ class _Reading:
         extraction = Extraction(
             connection, kept.former, kept.keep, incremental=not _replaces(self._maker)
         )
+        self._maker.say_by(extraction.warnings)
         try:
             with (
                 _known_differences(),
@@ -175,8 +176,8 @@ class _Reading:
             # Raised here, dlt would throw away what the others have brought.
             logger.error("%s", problem)
         finally:
-            self._maker.tell()
-            dlt.current.resource_metrics().update(extraction.figures())
+            # Those of a resource that has no table of its own are told by nobody.
+            dlt.current.source().resources[STREAM].custom_metrics.update(extraction.figures())
 
 
 def _replaces(maker: Maker) -> bool:

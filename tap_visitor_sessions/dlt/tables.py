@@ -11,7 +11,7 @@ import msgspec
 
 from tap_visitor_sessions.config import STREAM
 from tap_visitor_sessions.dlt.hints import CHILDREN, POSITION, SESSION, child_schema, child_table
-from tap_visitor_sessions.sessions import Record, Tables
+from tap_visitor_sessions.sessions import Record, Tables, Warnings
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Maker:
         tables = {STREAM: self._sessions.table(records), **tables}
         return Made(tables, len(records), records[-1].date_time)
 
-    def tell(self) -> None:
-        """Say which numbers did not fit."""
+    def say_by(self, warnings: Warnings) -> None:
+        """Count and say there which numbers do not fit."""
         for tables in (self._sessions, *(one.tables for one in self._members.values())):
-            tables.tell()
+            tables.warnings = warnings
 
 
 class _Members:
@@ -66,7 +66,7 @@ class _Members:
         self._column = column
         self._names = list(schema["properties"])
         self._row: Any = msgspec.defstruct("Row", self._names, gc=False)
-        self.tables = Tables(schema, texts=True)
+        self.tables = Tables(schema, texts=True, within=f"{column}.")
 
     def table(self, records: Sequence[Record]) -> Any:
         row, names = self._row, self._names[2:]

@@ -5,7 +5,7 @@ records. Knows no host.
 from tap_visitor_sessions.sessions import saved
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.columns import Tables
-from tap_visitor_sessions.sessions.conforming import kind_of
+from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.lines import (
@@ -50,6 +50,7 @@ __all__ = [
     "StateError",
     "Tables",
     "User",
+    "Warnings",
     "Window",
     "check_progress",
     "chunked",

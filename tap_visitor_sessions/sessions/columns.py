@@ -9,9 +9,6 @@ so does everything value by value, and rows as dicts take twice as long.
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -25,8 +22,6 @@ from tap_visitor_sessions.sessions.shapes import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-logger = logging.getLogger("tap-visitor-sessions.columns")
 
 NESTED = ("array", "object")
 _BLOCK = 2**21  # bytes that Arrow reads at a time, in a thread of its own
@@ -74,17 +69,24 @@ class Tables:
         schema: The JSON Schema of the columns, each of one type.
         texts: Nested columns are texts of JSON, as in a RECORD message, `{}` among them; else
             structs, in which an empty object has all its members, null.
+        within: What stands before a column's name where something is said of it.
 
     Attributes:
         schema: That of the tables.
-        lost: How many numbers did not fit into 64 bits, by their path.
+        warnings: What is said of numbers that do not fit into 64 bits, and how many there were.
     """
 
-    def __init__(self, schema: Mapping[str, Any], *, texts: bool = False) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        warnings: Warnings | None = None,
+        *,
+        texts: bool = False,
+        within: str = "",
+    ) -> None:
         self.schema = arrow_schema(schema, texts=texts)
-        self.lost: Counter[str] = Counter()
-        self._counting = threading.Lock()
-        self._warnings = Warnings()
+        self.warnings = warnings or Warnings()
+        self._within = within
         self._texts = texts
         kinds = {name: kind_of(declared) for name, declared in schema["properties"].items()}
         self._nested = [name for name, kind in kinds.items() if kind in NESTED]
@@ -113,11 +115,6 @@ class Tables:
             if field.name not in self._nested
         } | nested.result()
         return pa.table([made[name] for name in self.schema.names], schema=self.schema)
-
-    def tell(self) -> None:
-        """Say how many numbers were lost."""
-        for path, count in self.lost.items():
-            logger.warning("%s: %d number(s) did not fit into 64 bits; null", path, count)
 
     def _array(self, field: pa.Field, values: Sequence[Any]) -> pa.Array:
         import pyarrow as pa
@@ -185,8 +182,6 @@ class Tables:
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             if path == KEY:
                 raise Unreadable(f"{path} {value} does not fit into 64 bits: use RECORD or jsonl")
-            self._warnings.once(path, _UNFIT)
-            with self._counting:
-                self.lost[path] += 1
+            self.warnings.lost(f"{self._within}{path}", _UNFIT)
             return None
         return value

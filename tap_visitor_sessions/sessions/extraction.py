@@ -130,6 +130,9 @@ class Extraction:
         incremental: Whether it goes on from there; else all is read afresh.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+
+    Attributes:
+        warnings: What is said of odd values, and how many were lost.
     """
 
     def __init__(
@@ -148,7 +151,7 @@ class Extraction:
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
         self.progress = Progress()
-        self._warnings = Warnings()
+        self.warnings = Warnings()
         self.failures = Failures(skips=settings.skips_customers)
         self.standing = Standing(
             settings,
@@ -185,7 +188,7 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
-            if losses := self._warnings.losses:
+            if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
             logger.info(SUMMARY, figures, extra={"summary": figures})
@@ -205,7 +208,7 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
-        decoder = Decoder(schema, Zone(timezone.utc), extra, self._warnings)
+        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -254,7 +257,7 @@ class Extraction:
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""
         client = self._connection.client
-        lost = {"values_lost": sum(self._warnings.losses.values())}
+        lost = {"values_lost": sum(self.warnings.losses.values())}
         return self.progress.figures() | client.figures() | lost | self.standing.reached()
 
 

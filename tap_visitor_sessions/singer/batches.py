@@ -18,7 +18,7 @@ import msgspec
 from singer_sdk.helpers._batch import BatchFileFormat
 
 from tap_visitor_sessions.config import storing
-from tap_visitor_sessions.sessions import Part, Record, Tables
+from tap_visitor_sessions.sessions import Part, Record, Tables, Warnings
 from tap_visitor_sessions.singer.emitted import emitted
 from tap_visitor_sessions.singer.selection import Selection
 
@@ -66,15 +66,16 @@ class Format(Protocol):
     def write(self, file: Any, pieces: Sequence[Any]) -> None:
         """Write contents, one after the other, to a file that is open."""
 
-    def end(self) -> None:
-        """No more files follow."""
-
 
 class JsonLines:
     """A record per line."""
 
     def __init__(
-        self, selection: Selection, options: FlatteningOptions | None, compression: str | None
+        self,
+        selection: Selection,
+        options: FlatteningOptions | None,
+        compression: str | None,
+        _: Warnings,
     ) -> None:
         self._change = emitted(selection, options).change
         self._encoder = msgspec.json.Encoder()
@@ -91,18 +92,21 @@ class JsonLines:
         data = b"\n".join([line for piece in pieces for line in piece] + [b""])
         file.write(gzip.compress(data, GZIP_LEVEL) if self._zips else data)
 
-    def end(self) -> None:
-        """Nothing is to be said."""
-
 
 class _Columns:
     """Files of columns."""
 
-    def __init__(self, selection: Selection, options: FlatteningOptions | None) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        options: FlatteningOptions | None,
+        compression: str | None,
+        warnings: Warnings,
+    ) -> None:
         made = emitted(selection, options, absent=None)
         self._change = made.change
-        self._tables = Tables(made.values)
-        self.end = self._tables.tell
+        self._tables = Tables(made.values, warnings)
+        self._compression = compression or PARQUET_COMPRESSION
 
     def content(self, records: list[Record]) -> Any:
         """A table of them."""
@@ -119,12 +123,6 @@ class Parquet(_Columns):
     """Parquet. An empty object has all its members, null."""
 
     ending = "parquet"
-
-    def __init__(
-        self, selection: Selection, options: FlatteningOptions | None, compression: str | None
-    ) -> None:
-        super().__init__(selection, options)
-        self._compression = compression or PARQUET_COMPRESSION
 
     def write(self, file: Any, pieces: Sequence[Any]) -> None:
         """Write them."""
@@ -144,11 +142,6 @@ class Arrow(_Columns):
 
     ending = "arrow"
 
-    def __init__(
-        self, selection: Selection, options: FlatteningOptions | None, _: str | None
-    ) -> None:
-        super().__init__(selection, options)
-
     def write(self, file: Any, pieces: Sequence[Any]) -> None:
         """Write them."""
         import pyarrow as pa
@@ -158,7 +151,8 @@ class Arrow(_Columns):
             writer.write_table(table, max_chunksize=ROW_GROUP)
 
 
-FORMATS: Mapping[str, Callable[[Selection, FlatteningOptions | None, str | None], Format]] = {
+Make = Callable[[Selection, "FlatteningOptions | None", str | None, Warnings], Format]
+FORMATS: Mapping[str, Make] = {
     "jsonl": JsonLines,
     "parquet": Parquet,
     "arrow": Arrow,
@@ -180,6 +174,7 @@ class Files:
         stem: What the files' names begin with, after the storage's prefix.
         selection: What of the records is emitted.
         options: How they are flattened.
+        warnings: What is said of values that the format cannot hold.
     """
 
     def __init__(
@@ -188,12 +183,13 @@ class Files:
         stem: str,
         selection: Selection,
         options: FlatteningOptions | None,
+        warnings: Warnings,
     ) -> None:
         self._storage = batch_config.storage
         self._stem = f"{self._storage.prefix or ''}{stem}-{uuid4()}"
         self._count = 0
         encoding = batch_config.encoding
-        self._format = FORMATS[encoding.format](selection, options, encoding.compression)
+        self._format = FORMATS[encoding.format](selection, options, encoding.compression, warnings)
 
     def prepare(self, records: list[Record]) -> Rows:
         """Records as the files want them. Safe to use from several threads."""
@@ -207,10 +203,6 @@ class Files:
             with storage.open(name, "wb") as file:
                 self._format.write(file, [some.content for some in rows])
             return [storage.get_url(name)]
-
-    def end(self) -> None:
-        """No more files follow."""
-        self._format.end()
 
 
 def write_files(
@@ -249,4 +241,3 @@ def write_files(
             yield
         if taken is not None:
             part.finished(taken)
-    files.end()

@@ -18,6 +18,7 @@ from tap_visitor_sessions.sessions import (
     Part,
     Record,
     User,
+    Warnings,
     saved,
 )
 
@@ -71,6 +72,11 @@ class Reading:
         """One per user of a partner that is read; none for a customer's account."""
         contexts = map(context_of, self._extraction.users)
         return [context for context in contexts if context is not None]
+
+    @property
+    def warnings(self) -> Warnings:
+        """What is said of odd values, and how many were lost."""
+        return self._extraction.warnings
 
     @contextmanager
     def run(self) -> Iterator[None]:

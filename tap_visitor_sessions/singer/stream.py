@@ -144,7 +144,7 @@ class VisitorSessions(SdkStream):
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """The SDK's, from typed records."""
         stem, options = f"{self.tap_name}--{self.name}", maps.flattening(self.stream_maps)
-        files = Files(batch_config, stem, self._selection, options)
+        files = Files(batch_config, stem, self._selection, options, self._reading.warnings)
         announce = partial(self._write_batch_message, batch_config.encoding)
         with (
             self._run(),

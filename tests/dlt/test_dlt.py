@@ -404,13 +404,22 @@ def test_a_partners_customers_and_the_one_that_fails(
         pipeline.run(source_of(sandbox, partner=True, on_customer_error="fail"))
 
 
+@pytest.mark.parametrize("child_tables", [False, True])
 def test_the_figures_of_a_read_are_metrics_of_the_resource(
-    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+    child_tables: bool, make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
+    rows = make_sessions(30)
+    for row in rows[:4]:
+        row["visitor_id"] = 2**63
     pipeline = make_pipeline()
-    pipeline.run(source_of(make_sandbox(sessions=30)))
-    [step] = [step for step in pipeline.last_trace.steps if step.step == "extract"]
-    assert "'sessions': 30" in str(step.step_info.asdict())
+    sandbox = make_sandbox(rows=rows)
+    source = source_of(sandbox, child_tables=child_tables, lookback_window="P40D")
+    for _ in range(2):  # of each run its own
+        pipeline.run(source)
+        [step] = [step for step in pipeline.last_trace.steps if step.step == "extract"]
+        told = str(step.step_info.asdict())
+        assert "'sessions': 30" in told
+        assert "'values_lost': 4" in told
 
 
 def test_a_table_of_nothing_is_made_of_no_records() -> None:

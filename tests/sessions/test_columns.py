@@ -156,15 +156,21 @@ def test_numbers_that_do_not_fit_are_counted_and_told_once(
     assert table["visitor_id"].null_count == 3
     campaign = table["integrated_campaign_data"].to_pylist()[0]
     assert (campaign["banner_id"], campaign["old_banner_ids"]) == (None, [1])
-    assert tables.lost == {
+    assert tables.warnings.losses == {
         "visitor_id": 6,
         "integrated_campaign_data.banner_id": 6,
         "integrated_campaign_data.old_banner_ids": 6,
     }
     said = [record.getMessage() for record in caplog.records if "64 bits" in record.getMessage()]
     assert len(said) == 3
-    tables.tell()
-    assert "visitor_id: 6 number(s)" in caplog.text
+
+
+def test_a_table_of_members_says_whose_they_are() -> None:
+    rows = make_sessions(1, seed=1)
+    rows[0]["visitor_id"] = HUGE
+    tables = Tables(SCHEMA, within="hits.")
+    tables.table(records_of(rows))
+    assert tables.warnings.losses == {"hits.visitor_id": 1}
 
 
 def test_an_id_that_does_not_fit_is_an_error() -> None:

@@ -183,6 +183,21 @@ def test_parquet_files_hold_the_same_records_with_the_types_of_the_schema(
     assert run.bookmark == plain.bookmark
 
 
+def test_numbers_that_a_file_cannot_hold_are_counted_in_the_summary(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = make_sessions(20)
+    for row in rows[:7]:
+        row["visitor_id"] = 2**63
+    rows[9]["duration"] = {}
+    sandbox = make_sandbox(rows=rows)
+    batch = {"encoding": {"format": "parquet"}, "storage": {"root": tmp_path.as_uri()}}
+    run = run_tap(config_of(sandbox, batch_config=batch), directory=tmp_path)
+    assert run.code == 0, run.stderr
+    assert "left out: visitor_id 7, duration 1\n" in run.stderr
+    assert ", 8 values lost," in run.stderr
+
+
 def test_parquet_files_are_flat_where_records_are(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
