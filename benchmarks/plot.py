@@ -63,8 +63,8 @@ def bars(axes: Any, figure: dict[str, Any]) -> None:
 
 def line(axes: Any, figure: dict[str, Any]) -> None:
     """Peak memory over size."""
-    sizes = [row["sessions"] for row in figure["table"]]
-    peaks = [row["peak MB"] for row in figure["table"]]
+    rows = [row for row in figure["table"] if row["host"] == "the tap"]
+    sizes, peaks = [row["sessions"] for row in rows], [row["peak MB"] for row in rows]
     axes.plot(sizes, peaks, color=OURS, marker="o")
     for size, peak in zip(sizes, peaks, strict=True):
         axes.annotate(f"{peak}", (size, peak), (0, -14), textcoords="offset points", ha="center")

@@ -38,11 +38,15 @@ TESTS: Mapping[str, tuple[str, ...]] = {
         "sessions/test_reader.py",
         "promise/test_motion.py",
     ),
-    "sessions/records": ("sessions/test_records.py", "sessions/test_odd_values.py"),
-    "sessions/conforming": (
+    "sessions/records": (
+        "sessions/test_conforming.py",
         "sessions/test_records.py",
         "sessions/test_odd_values.py",
-        "sessions/test_shapes.py",
+    ),
+    "sessions/conforming": (
+        "sessions/test_conforming.py",
+        "sessions/test_records.py",
+        "sessions/test_odd_values.py",
     ),
     "sessions/extraction": ("sessions/test_extraction.py", "sessions/test_progress.py"),
     "api/envelope": ("api/test_envelope.py", "api/test_client.py"),

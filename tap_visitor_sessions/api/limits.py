@@ -73,9 +73,6 @@ class Meter:
         self.roll(now)
         self.remaining = 0
         self._own -= 1  # not charged
-        self.reset_at = (
-            None if self.reset_at is not None and self.reset_at <= now else self.reset_at
-        )
         # At least a second: a reset rounded down to 0 must not become a busy loop.
         self._expect(now + max(_SHORTEST, self._bounded(reset)))
 

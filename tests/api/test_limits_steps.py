@@ -74,6 +74,7 @@ def test_an_answer_without_meters_tells_nothing() -> None:
         known = meter(answer)
         assert (known.remaining, known.reset_at) == (None, None)
     assert meter(minute(None)).limit == 100
+    assert meter(minute(None)).left() == ""
     known = meter(minute(50), minute(7, limit=None))
     assert (known.limit, known.remaining) == (100, 7)
 
@@ -262,8 +263,12 @@ def test_used_up_points_are_waited_for_and_told_once(caplog: pytest.LogCaptureFi
     assert stage.pacer.left() == "0 of 100 per minute, 999 of 1000 per day"
     stage.asks(minute(99) | day(998))
     assert (stage.slept, stage.told, stage.pacer.seconds_waited) == ([42.0], [42.0], 42.0)
+    stage.asks(minute(0, 10) | day(997))
+    stage.asks(minute(99) | day(996))
+    assert stage.pacer.seconds_waited == 52.0
     assert caplog.messages == [
-        "The API's limit per minute (100 points) is used up: waiting 42 s for its reset"
+        f"The API's limit per minute (100 points) is used up: waiting {seconds} s for its reset"
+        for seconds in (42, 10)
     ]
     assert stage.pacer.in_flight == 0
 

@@ -62,6 +62,7 @@ def test_the_readme_has_the_figures_that_were_measured() -> None:
     peaks = {
         row["sessions"]: row["peak MB"]
         for row in json.loads((results / "memory.json").read_text())["table"]
+        if row["host"] == "the tap"
     }
     assert f"{peaks[1_000_000]} MB at a million sessions" in readme
     assert (ROOT / "docs/benchmarks.svg").exists()

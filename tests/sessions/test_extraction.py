@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -22,9 +22,11 @@ from tap_visitor_sessions.sessions import extraction as extraction_module
 from tap_visitor_sessions.sessions.account import User
 from tap_visitor_sessions.sessions.connection import Connection
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, readable
-from tap_visitor_sessions.sessions.marks import Former, Marks
+from tap_visitor_sessions.sessions.marks import Former, Known, Marks
+from tap_visitor_sessions.sessions.reader import METHOD
 from tap_visitor_sessions.sessions.shapes import Record
 
+START = datetime(2024, 5, 1, tzinfo=timezone.utc)
 NAMES = ["id", "date_time", "channel", "duration"]
 
 
@@ -183,8 +185,9 @@ def test_so_many_requests_are_in_flight(
 def test_the_filter_is_asked_with(make_sandbox: MakeSandbox) -> None:
     tree = {"field": "site_id", "operator": "=", "value": 1}
     sandbox = make_sandbox(sessions=10)
-    customer(sandbox, filter=tree).read()
+    customer(sandbox, filter=tree, page_size=900).read()
     assert all(params["filter"] == tree for params in asked_of(sandbox))
+    assert {params["limit"] for params in asked_of(sandbox)} == {900}
 
 
 def test_values_that_a_setting_gives_are_added(make_sandbox: MakeSandbox) -> None:
@@ -308,14 +311,15 @@ def test_columns_are_hashed_before_a_host_sees_them(make_sandbox: MakeSandbox) -
 
 def test_numbers_that_are_wanted_as_texts_are_kept_as_they_come(make_sandbox: MakeSandbox) -> None:
     rows = make_sessions(2)
-    rows[0]["integrated_campaign_data"] = {"group_id": "0012", "keyword": "k"}
-    rows[0]["duration"] = 5
+    campaign = {"group_id": "0012", "keyword": "k", "old_banner_ids": [1, "x"]}
+    rows[0] |= {"integrated_campaign_data": campaign, "duration": 5}
     host = customer(make_sandbox(rows=rows))
     extraction = host.extraction()
     names = ["id", "date_time", "duration", "integrated_campaign_data", "communications"]
     texts = [
         ["duration"],
         ["integrated_campaign_data", "group_id"],
+        ["integrated_campaign_data", "old_banner_ids"],
         ["communications", "communication_id"],
     ]
     with extraction.run(), extraction.parts(Columns(names, texts), host.prepared) as parts:
@@ -328,6 +332,7 @@ def test_numbers_that_are_wanted_as_texts_are_kept_as_they_come(make_sandbox: Ma
     row = found[rows[0]["id"]]
     assert row["duration"] == "5"
     assert row["integrated_campaign_data"]["group_id"] == "0012"
+    assert row["integrated_campaign_data"]["old_banner_ids"] == ["1", "x"]
     ids = [one["communication_id"] for each in found.values() for one in each["communications"]]
     assert all(isinstance(one, str) for one in ids)
 
@@ -338,6 +343,92 @@ def test_an_answer_that_is_not_what_is_promised_is_an_error_of_ours() -> None:
         msgspec.json.decode(b"x")
     with readable():
         pass
+
+
+def turns_of(host: Host, user: int) -> list[str]:
+    """Those that the marks of a user have had, without the beginning."""
+    return list(dict.fromkeys(marks.turn for marks in host.marks.get(user, []) if marks.turn))
+
+
+def test_a_turn_is_had_with_the_first_window_and_not_with_each(make_sandbox: MakeSandbox) -> None:
+    host = partner(make_sandbox(**agency(rows_of([10, 20], 200))), page_size=20)
+    extraction = host.extraction()
+    with extraction.run(), extraction.parts(Columns(NAMES), host.prepared) as parts:
+        first, second = parts
+        windows = first.windows()
+        next(windows)
+        assert len(turns_of(host, 10)) == 1
+        assert len(list(windows)) > 5
+        assert len(turns_of(host, 10)) == 2
+        next(second.windows())
+        assert len(turns_of(host, 20)) == 1
+
+
+def test_one_with_nothing_to_be_read_has_its_turn_too(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(**agency(rows_of([10, 20])))
+    host = partner(sandbox, lookback_window="PT0S")
+    host.read()
+    known = [Known(user, user // 10, host.marks[user][-1]) for user in (10, 20)]
+    again = Host(sandbox, host.config, Former(known=tuple(known)))
+    sandbox.calls.clear()
+    again.read()
+    assert not sandbox.reports
+    for user in (10, 20):
+        assert turns_of(again, user)[-1] > turns_of(host, user)[-1]
+
+
+def test_one_that_fails_after_an_answer_has_had_its_turn(make_sandbox: MakeSandbox) -> None:
+    """Its points are spent: the others come first in the next run."""
+    host = partner(
+        make_sandbox(**agency(rows_of([10], 200))), page_size=20, on_customer_error="fail"
+    )
+    extraction = host.extraction()
+    client = extraction._connection.client
+    honest, asked = client.call, 0
+
+    def call(method: str, params: Any = None) -> Any:
+        nonlocal asked
+        asked += method == METHOD
+        if asked > 1:
+            raise ApiError("no", mnemonic="forbidden")
+        return honest(method, params)
+
+    client.call = call  # type: ignore[method-assign]
+    with (
+        pytest.raises(ApiError),
+        extraction.run(),
+        extraction.parts(Columns(NAMES), host.prepared) as parts,
+    ):
+        list(next(parts).windows())
+    assert not host.taken
+    assert len(turns_of(host, 10)) == 1
+
+
+def test_what_a_host_has_written_is_counted_one_by_one_or_together(
+    make_sandbox: MakeSandbox,
+) -> None:
+    host = customer(make_sandbox(sessions=5))
+    extraction = host.extraction()
+    with extraction.run(), extraction.parts(Columns(NAMES), host.prepared) as parts:
+        [part] = parts
+        next(part.windows())
+        part.emitted(START)
+        part.emitted(START, 3)
+    assert extraction.progress.sessions == 4
+
+
+@pytest.mark.parametrize("announces", [None, False, True])
+def test_a_loader_that_will_drop_what_was_read_before_is_warned_of(
+    announces: bool | None, make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    host = customer(sandbox)
+    host.read()
+    config = {**host.config, "start_date": "2024-05-20"}
+    own = Former(own=host.marks[None][-1])
+    more = {} if announces is None else {"announces_version": announces}
+    Host(sandbox, config, own).read(incremental=False, **more)
+    assert ("ACTIVATE_VERSION follows" in caplog.text) is bool(announces)
 
 
 def test_one_whose_answers_cost_nothing_keeps_its_turn(make_sandbox: MakeSandbox) -> None:
