@@ -79,7 +79,8 @@ def measured() -> Measured:
         for row in kept("table")["table"]
         if row["into"] == "PostgreSQL" and row["who"] == "the pair as shipped"
     )
-    peak = max(kept("memory")["table"], key=lambda row: int(row["sessions"]))["peak MB"]
+    sizes = [row for row in kept("memory")["table"] if row["host"] == "the tap"]
+    peak = max(sizes, key=lambda row: int(row["sessions"]))["peak MB"]
 
     def growth(name: str, few: int, many: int) -> tuple[float, float]:
         """Peak with `many` requests in flight, and MB for each window more than with `few`."""
