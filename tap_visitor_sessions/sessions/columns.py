@@ -162,7 +162,10 @@ class Tables:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        texts = pc.split_pattern(pa.array([memoryview(lines)[:-1]], pa.string()), "\n")[0].values
+        # By its buffers: of a memoryview given to pa.array, Arrow never lets go.
+        ends = pa.array([0, len(lines) - 1], pa.int32()).buffers()[1]
+        whole = pa.StringArray.from_buffers(1, ends, pa.py_buffer(lines))
+        texts = pc.split_pattern(whole, "\n")[0].values
         missing = [value is None for value in values]
         return pc.if_else(pa.array(missing), None, texts) if any(missing) else texts
 
