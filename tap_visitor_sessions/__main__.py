@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals
+from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals, share_one_heap
 
 
 def main() -> None:
     """Run the tap; exit 1 with one line on stderr for every error."""
     end_at_once_on_signals()
+    share_one_heap()
 
     from tap_visitor_sessions.api import TapError
     from tap_visitor_sessions.singer.cli import Command

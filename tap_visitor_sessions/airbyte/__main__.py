@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import NoReturn
 
-from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals
+from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals, share_one_heap
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run a command; every error is a TRACE message, and the exit code 1."""
     end_at_once_on_signals()
+    share_one_heap()
 
     from tap_visitor_sessions.airbyte.messages import LogMessages, Messages
     from tap_visitor_sessions.airbyte.source import Source, failure_type

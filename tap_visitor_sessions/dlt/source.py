@@ -25,6 +25,7 @@ from tap_visitor_sessions.config import (
 from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
 from tap_visitor_sessions.dlt.tables import Made, Maker
 from tap_visitor_sessions.sessions import Columns, Connection, Extraction, saved
+from tap_visitor_sessions.startup import collecting_seldom, share_one_heap
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
 
@@ -151,6 +152,7 @@ class _Reading:
 
     def windows(self) -> Iterator[Made]:
         """The tables of all windows; the marks move as they are taken."""
+        share_one_heap()
         settings = self._settings
         # Of one name, whatever tables are made.
         progress = dlt.current.resource_state(STREAM)
@@ -163,6 +165,7 @@ class _Reading:
         try:
             with (
                 _known_differences(),
+                collecting_seldom(),
                 extraction.run(),
                 extraction.parts(self._columns, self._maker.made) as parts,
             ):

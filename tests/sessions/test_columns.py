@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -120,6 +121,24 @@ def test_records_that_have_more_fields_than_others_are_one_table() -> None:
         assert Tables(SCHEMA).table(some)["id"].to_pylist() == [record.id for record in some]
         found = Tables(SCHEMA, texts=True).table(some)["hits"].to_pylist()
         assert [json.loads(text) for text in found] == [one["hits"] for one in as_recorded(some)]
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_of_what_it_is_made_of_nothing_is_kept(texts: bool) -> None:
+    """Arrow has its own memory; that of the lines of JSON is Python's."""
+    records = records_of(make_sessions(300))
+    tables = Tables(SCHEMA, texts=texts)
+    size = len(msgspec.json.encode(records))
+    tracemalloc.start()
+    try:
+        tables.table(records)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(10):
+            tables.table(records)
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert after - before < size
 
 
 def test_types_are_those_of_the_schema() -> None:

@@ -1,0 +1,63 @@
+"""What commands and sources do to their process."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+from support import ROOT
+
+from tap_visitor_sessions.startup import collecting_seldom
+
+HEAPS = """
+import ctypes, threading
+from tap_visitor_sessions.startup import share_one_heap
+share_one_heap()
+def fetch():
+    held.append(bytearray(100_000))
+    together.wait()
+held, together = [], threading.Barrier(4)
+threads = [threading.Thread(target=fetch) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+def heaps(**environment: str) -> int:
+    """How many glibc has made in a process of four threads."""
+    env = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    done = subprocess.run(
+        [sys.executable, "-c", HEAPS],
+        cwd=ROOT,
+        env={**env, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stderr.count("Arena ")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="no glibc"
+)
+def test_threads_share_one_heap_unless_the_user_says_otherwise() -> None:
+    assert heaps() == 1
+    assert heaps(MALLOC_ARENA_MAX="8") > 1
+
+
+def test_a_process_that_is_not_ours_gets_its_collector_back() -> None:
+    before = gc.get_threshold()
+    with collecting_seldom():
+        assert gc.get_threshold() > before
+    assert gc.get_threshold() == before
+    try:
+        gc.set_threshold(10**6, 1, 1)
+        with collecting_seldom():
+            assert gc.get_threshold()[0] == 10**6
+    finally:
+        gc.set_threshold(*before)
