@@ -1,6 +1,6 @@
 """Keeps README, meltano.yml and the entry for Meltano Hub equal to the tap's own `--about`, and the
-tables in README and docs/benchmarks.md to the results of `bench table`, `shapes`, `increment` and
-`steps`.
+tables in README and docs/benchmarks.md to the results of `bench table`, `throughput`, `shapes`,
+`increment` and `steps`.
 
 `python docs/sync.py` rewrites them all; `python docs/sync.py --check` fails when they differ.
 """
@@ -114,16 +114,22 @@ def _spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def _table_of(name: str) -> list[dict[str, Any]]:
+    kept = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = kept["table"]
+    return rows
+
+
 def speeds(*stores: str) -> str:
     """Tables of `bench table`: from the API into a store, by whom, how fast."""
-    kept = json.loads((ROOT / "benchmarks/results/table.json").read_text(encoding="utf-8"))
+    kept = _table_of("table")
     blocks = []
-    [alone] = [row for row in kept["table"] if not row["into"]]
+    [alone] = [row for row in kept if not row["into"]]
     for store in stores:
         mine = "this tap" if store == "Parquet files" else "the shipped pair"
         lines = [f"| into {store} | records/s | {mine} is | CPU s | peak MB |"]
         lines.append("| --- | --: | --: | --: | --: |")
-        for row in kept["table"]:
+        for row in kept:
             if row["into"] == store:
                 rate, ratio = _spaced(row["records/s"]), row["shipped is x"]
                 cells = [row["who"], rate, "" if ratio == 1 else f"{ratio:.1f} times as fast"]
@@ -139,19 +145,79 @@ def speeds(*stores: str) -> str:
     return "\n\n".join(blocks)
 
 
+CONTENDERS = {
+    "this tap": "this tap",
+    "our Airbyte source": "the same core as an Airbyte source",
+    "SDK, plain": "the same stream written plainly on the SDK",
+    "Airbyte low-code": "an Airbyte low-code source",
+    "dlt extract": "a dlt resource, extract alone",
+    "floor": "the floor: download, typed decode, encode, no framework",
+}
+"""Those of `bench throughput` whom README shows, and as what."""
+
+
+def throughput() -> str:
+    """The table of `bench throughput`: the stream alone, by whom, how fast."""
+    lines = ["| | records/s | this tap is |", "| --- | --: | --: |"]
+    rows = {row["contender"]: row for row in _table_of("throughput")}
+    for name, label in CONTENDERS.items():
+        times = rows[name]["tap is x"]
+        faster = f"{times:.1f} times as fast" if times > 1.2 else f"{times:.2f} of it"
+        cells = [label, _spaced(rows[name]["records/s"]), "" if times == 1 else faster]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def hosts() -> str:
+    """Which host for whom, and how fast: by `bench table` and `bench throughput`."""
+    into = {(row["into"], row["who"]): _spaced(row["records/s"]) for row in _table_of("table")}
+    read = {row["contender"]: _spaced(row["records/s"]) for row in _table_of("throughput")}
+    dlt = [f"{into[store, 'our dlt source']} into {store}" for store in ("PostgreSQL", "DuckDB")]
+    rows = [
+        (
+            "Meltano",
+            "pipelines kept in a project, with any Singer target",
+            f"{into['PostgreSQL', 'the pair as shipped']} into PostgreSQL",
+            "`meltano run tap-visitor-sessions target-postgres`",
+        ),
+        (
+            "plain Singer",
+            "a script or a cron line",
+            f"{read['this tap']} to stdout; then as fast as its target",
+            "`tap-visitor-sessions --config config.json \\| your-target`",
+        ),
+        (
+            "Airbyte",
+            "teams that have it, and PyAirbyte",
+            f"{read['our Airbyte source']} to stdout; then as fast as its destination",
+            "`source-visitor-sessions read --config … --catalog …` "
+            "([docs/airbyte.md](docs/airbyte.md))",
+        ),
+        (
+            "dlt",
+            "Python, and warehouses that take columns",
+            ", ".join(dlt),
+            "`pipeline.run(visitor_sessions(access_token=…, start_date=…))` "
+            "([docs/dlt.md](docs/dlt.md))",
+        ),
+    ]
+    lines = ["| host | for whom | records/s | one line to start |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
 def increment() -> str:
     """The table of `bench increment`: what a run costs where nothing is new."""
-    kept = json.loads((ROOT / "benchmarks/results/increment.json").read_text(encoding="utf-8"))
     lines = ["| what, each by itself | s | CPU s |", "| --- | --: | --: |"]
-    lines += [f"| {row['what']} | {row['s']:.2f} | {row['CPU s']:.2f} |" for row in kept["table"]]
+    lines += [
+        f"| {row['what']} | {row['s']:.2f} | {row['CPU s']:.2f} |" for row in _table_of("increment")
+    ]
     return "\n".join(lines)
 
 
 def shapes() -> str:
     """The table of `bench shapes`: what deviates or is asked for, against the clean run."""
-    kept = json.loads((ROOT / "benchmarks/results/shapes.json").read_text(encoding="utf-8"))
     lines = ["| sessions | seconds | CPU | peak memory |", "| --- | --: | --: | --: |"]
-    for row in kept["table"]:
+    for row in _table_of("shapes"):
         ratios = [f"× {row[name]:.2f}" for name in ("x s", "x CPU", "x MB")]
         lines.append("| " + " | ".join([row["shape"], *ratios]) + " |")
     return "\n".join(lines)
@@ -159,11 +225,10 @@ def shapes() -> str:
 
 def steps() -> str:
     """The table of `bench steps`: where the time of a page goes, in one thread."""
-    kept = json.loads((ROOT / "benchmarks/results/steps.json").read_text(encoding="utf-8"))
     lines = ["| step | ms a page | share |", "| --- | --: | --: |"]
     lines += [
         f"| {row['step']} | {row['ms a page']:.0f} | {100 * row['share']:.0f} % |"
-        for row in kept["table"]
+        for row in _table_of("steps")
     ]
     return "\n".join(lines)
 
@@ -200,7 +265,14 @@ def synced() -> dict[Path, str]:
     listed = dumped(settings())
     entry = "# Generated by python docs/sync.py from --about and texts.yml.\n" + dumped(hub_entry())
     indented = "\n".join(f"    {line}" for line in listed.splitlines())
-    text = between(readme.read_text(encoding="utf-8"), "settings", table())
+    text = readme.read_text(encoding="utf-8")
+    for name, content in (
+        ("hosts", hosts()),
+        ("settings", table()),
+        ("speeds", speeds("PostgreSQL")),
+        ("throughput", throughput()),
+    ):
+        text = between(text, name, content)
     figures = measured.read_text(encoding="utf-8")
     for name, content in (
         ("speeds", speeds("DuckDB", "Parquet files")),
@@ -210,7 +282,7 @@ def synced() -> dict[Path, str]:
     ):
         figures = between(figures, name, content)
     return {
-        readme: between(text, "speeds", speeds("PostgreSQL")),
+        readme: text,
         measured: figures,
         project: between(project.read_text(encoding="utf-8"), "settings", indented),
         ROOT / "hub/tap-visitor-sessions.yml": entry,
