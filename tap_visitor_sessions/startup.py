@@ -8,7 +8,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_SELDOM = 100_000, 50, 100
+SELDOM = 100_000, 50, 100
+"""Thresholds of the collector."""
 _ARENA_MAX = -8
 """M_ARENA_MAX of malloc.h."""
 
@@ -22,14 +23,14 @@ def end_at_once_on_signals() -> None:
 def collect_seldom() -> None:
     """Records hold no cycles: the collector finds nothing, and looking costs a tenth of a run."""
     gc.freeze()
-    gc.set_threshold(*_SELDOM)
+    gc.set_threshold(*SELDOM)
 
 
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
     """The same for a while, in a process that is not ours."""
     before = gc.get_threshold()
-    gc.set_threshold(*map(max, zip(before, _SELDOM, strict=True)))
+    gc.set_threshold(*map(max, zip(before, SELDOM, strict=True)))
     try:
         yield
     finally:

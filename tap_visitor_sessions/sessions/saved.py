@@ -198,7 +198,7 @@ class Kept:
     def _partition(self, user_id: int) -> Progress:
         partitions: list[Progress] = self.progress.setdefault("partitions", [])
         for partition in partitions:
-            if partition.get("context", {}).get("user_id") == user_id:
+            if partition["context"].get("user_id") == user_id:
                 return partition
         partitions.append({"context": {"user_id": user_id}})
         return partitions[-1]

@@ -209,7 +209,10 @@ USER = User(7, Customer(70, None, "active", 7, (7,), None))
 def test_marks_are_kept_where_they_belong() -> None:
     """Those of an account at the top, those of a partner's user in its partition, made if need be;
     what others have put there stays."""
-    progress: dict[str, Any] = {"x": 1, "partitions": [{"context": {"region": 7}}, {"y": 2}]}
+    progress: dict[str, Any] = {
+        "x": 1,
+        "partitions": [{"context": {"region": 7}}, {"context": {}, "y": 2}],
+    }
     kept = Kept(progress, is_partner=True, account=None)
     assert kept.former == Former(known=[])
     kept.keep(None, Marks(at(LATER)))
@@ -224,7 +227,7 @@ def test_marks_are_kept_where_they_belong() -> None:
             "replication_key_value": LATER,
             "partitions": [
                 {"context": {"region": 7}},
-                {"y": 2},
+                {"context": {}, "y": 2},
                 {"context": {"user_id": 7}, "customer_id": 70, **mark},
             ],
         }
