@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 
 SELDOM = 100_000, 50, 100
 """Thresholds of the collector."""
+_found: list[tuple[int, int, int]] = []
+"""The thresholds before, once for each read that goes on."""
 _ARENA_MAX = -8
 """M_ARENA_MAX of malloc.h."""
 
@@ -29,12 +31,15 @@ def collect_seldom() -> None:
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
     """The same for a while, in a process that is not ours."""
-    before = gc.get_threshold()
-    gc.set_threshold(*map(max, zip(before, SELDOM, strict=True)))
+    # Reads of several accounts may overlap: the last to end puts back what the first found.
+    _found.append(_found[0] if _found else gc.get_threshold())
+    gc.set_threshold(*map(max, zip(_found[0], SELDOM, strict=True)))
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        before = _found.pop()
+        if not _found:
+            gc.set_threshold(*before)
 
 
 def share_one_heap() -> None:
@@ -43,8 +48,9 @@ def share_one_heap() -> None:
     By its own rule each has one of its own, and each of these grows to the largest answer that
     its thread has seen: a quarter of the memory of a run, and a twentieth of its time.
     """
-    import ctypes
-
     if "MALLOC_ARENA_MAX" not in os.environ:
-        with suppress(AttributeError, OSError, TypeError):
+        # ImportError: a Python built without libffi has no ctypes.
+        with suppress(ImportError, AttributeError, OSError, TypeError):
+            import ctypes
+
             ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)

@@ -11,7 +11,7 @@ import sys
 import pytest
 from support import ROOT
 
-from tap_visitor_sessions.startup import SELDOM, collecting_seldom
+from tap_visitor_sessions.startup import SELDOM, collecting_seldom, share_one_heap
 
 HEAPS = """
 import ctypes, threading
@@ -48,6 +48,30 @@ def heaps(**environment: str) -> int:
 def test_threads_share_one_heap_unless_the_user_says_otherwise() -> None:
     assert heaps() == 1
     assert heaps(MALLOC_ARENA_MAX="8") > 1
+
+
+@pytest.mark.parametrize("lacks", [None, object()], ids=["no ctypes", "no mallopt"])
+def test_where_there_is_no_such_heap_nothing_happens(
+    lacks: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    monkeypatch.setitem(sys.modules, "ctypes", lacks)
+    share_one_heap()
+
+
+def test_reads_that_overlap_give_the_collector_back_in_any_order() -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(700, 10, 10)
+        first, second = collecting_seldom(), collecting_seldom()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert gc.get_threshold() == SELDOM
+        second.__exit__(None, None, None)
+        assert gc.get_threshold() == (700, 10, 10)
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_a_process_that_is_not_ours_gets_its_collector_back() -> None:
