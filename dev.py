@@ -8,7 +8,8 @@ python3 dev.py loaders     each loader of meltano.yml in an environment of its o
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
 python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
-                           its room: do they notice? With arguments only these modules or rooms
+                           its package: do they notice? With arguments only these modules or
+                           packages
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,

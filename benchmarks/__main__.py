@@ -8,7 +8,7 @@ from importlib import import_module
 ROUNDS = 5
 FIGURES = {
     # name: (module, default sessions or None, what it shows)
-    "throughput": ("throughput", 300_000, "records/s of the tap, its peers and the floor"),
+    "throughput": ("throughput", 300_000, "records/s of the tap, its peers and the baseline"),
     "latency": ("latency", 500_000, "wall time with 1 s per request, 1 to 8 in flight"),
     "customers": ("customers", 200, "an agency of small customers, 1 and 8 requests in flight"),
     "memory": ("memory", None, "peak memory over the number of sessions"),

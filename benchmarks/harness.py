@@ -29,7 +29,7 @@ PEERS = ROOT / "benchmarks" / "peers"
 START = datetime(2024, 1, 1)
 PER_DAY = 5000
 WINDOW_DAYS = 12  # of the peers: 60 000 sessions, which offsets reach
-FLOOR_DAYS = 1.5  # of the floor: fits a page
+BASELINE_DAYS = 1.5  # of the baseline: fits a page
 PAGE = 10_000
 
 

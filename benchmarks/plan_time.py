@@ -1,9 +1,8 @@
 """When the requests of many customers are through: a simulation in virtual time.
 
-Real: the tap's Pacer, and the sandbox's Meters as the server's side. Modelled: windows in
-flight and emitted front to back as in `tap_visitor_sessions.sessions.pipeline`, over all customers
-of a process; a latency for every request; a line that a process's answers share; one page decoded
-at a time.
+Real: the tap's Pacer, and the sandbox's Meters as the server's side. Modelled: windows in flight
+and emitted front to back as in `sessions/windows/pipeline.py`, over all customers of a process; a
+latency for every request; a line that a process's answers share; one page decoded at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sandbox.faults import Limits, Meters
 from tap_visitor_sessions.api.client import LISTING_PAGE
 from tap_visitor_sessions.api.errors import LimitExceeded
 from tap_visitor_sessions.api.limits import Pacer
-from tap_visitor_sessions.sessions.pipeline import IN_FLIGHT_PER_SPARE
+from tap_visitor_sessions.sessions.windows.pipeline import IN_FLIGHT_PER_SPARE
 
 POLL = 0.2
 """Seconds after which a thread that waits for another's answer looks again."""

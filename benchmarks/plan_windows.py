@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from benchmarks.traffic import HOUR, SHAPES
-from tap_visitor_sessions.sessions.windows import PageCap, Region, Window, split
+from tap_visitor_sessions.sessions.windows.windows import PageCap, Region, Window, split
 
 START = datetime(2024, 1, 1)
 DAY = timedelta(days=1)
@@ -66,8 +66,8 @@ class Requests:
 
 
 def requests(traffic: Traffic, start: datetime, end: datetime, page_size: int) -> Requests:
-    """The requests that the tap sends for `[start, end)`, as `tap_visitor_sessions.sessions.reader`
-    does one at a time.
+    """The requests that the tap sends for `[start, end)`, as `sessions/windows/reader.py` does, one
+    at a time.
 
     Raises:
         ValueError: one second holds more sessions than a page.

@@ -17,8 +17,8 @@ from benchmarks.harness import PAGE, Figure, serving
 from tap_visitor_sessions.api.envelope import opened
 from tap_visitor_sessions.api.transport import Transport
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.sessions.reader import METHOD
-from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.records.decoder import Decoder
+from tap_visitor_sessions.sessions.windows.reader import METHOD
 from tap_visitor_sessions.sessions.zones import Zone
 from tap_visitor_sessions.singer.output import RecordLines
 

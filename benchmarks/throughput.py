@@ -1,4 +1,4 @@
-"""Records per second from process start to exit, this tap against its peers and the floor."""
+"""Records per second from process start to exit, this tap against its peers and the baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import (
-    FLOOR_DAYS,
+    BASELINE_DAYS,
     PAGE,
     WINDOW_DAYS,
     Api,
@@ -33,7 +33,7 @@ from benchmarks.harness import (
     version,
 )
 
-TAP, FASTEST_PEER, FLOOR = "this tap", "dlt, no gzip", "floor"
+TAP, FASTEST_PEER, BASELINE = "this tap", "dlt, no gzip", "baseline"
 SOURCE = "our Airbyte source"
 CHECKED = 20_000
 CATALOG = {
@@ -71,11 +71,11 @@ class Contender:
 def contenders(api: Api, folder: Path) -> dict[str, Contender]:
     """All of them, their configs written to `folder`."""
     config = api.config(window_days=WINDOW_DAYS, page_size=PAGE)
-    peer, catalog, floor, airbyte_config = (
-        folder / f"{name}.json" for name in ("peer", "catalog", "floor", "airbyte")
+    peer, catalog, baseline, airbyte_config = (
+        folder / f"{name}.json" for name in ("peer", "catalog", "baseline", "airbyte")
     )
     peer.write_text(json.dumps(config))
-    floor.write_text(json.dumps({**config, "window_days": FLOOR_DAYS}))
+    baseline.write_text(json.dumps({**config, "window_days": BASELINE_DAYS}))
     airbyte_config.write_text(json.dumps({**config, "num_workers": 4}))
     catalog.write_text(json.dumps(CATALOG))
     airbyte, dlt = str(environment("airbyte")), str(environment("dlt"))
@@ -98,12 +98,12 @@ def contenders(api: Api, folder: Path) -> dict[str, Contender]:
         "Airbyte low-code": Contender([*module("airbyte_source", airbyte), *read], 6),
         "dlt extract": Contender(extract, 6, quiet, extracted),
         FASTEST_PEER: Contender(extract, None, plain, extracted),
-        FLOOR: Contender([*module("floor"), str(floor)], 0.6),
+        BASELINE: Contender([*module("baseline"), str(baseline)], 0.6),
     }
 
 
 def check(api: Api, folder: Path) -> None:
-    """The first days of all: the tap and the floor give the same records, the rest as many.
+    """The first days of all: the tap and the baseline give the same records, the rest as many.
 
     Raises:
         SystemExit: they do not.
@@ -117,17 +117,17 @@ def check(api: Api, folder: Path) -> None:
         done = subprocess.run(contender.command, capture_output=True, check=True)
         lines = [line for line in done.stdout.splitlines() if b'"RECORD"' in line[:400]]
         counts[name] = len(lines)
-        if name in (TAP, FLOOR):
+        if name in (TAP, BASELINE):
             records = [json.loads(line)["record"] for line in lines]
             held[name] = {record["id"]: record for record in records}
-    if held[TAP] != held[FLOOR] or len(set(counts.values())) != 1:
+    if held[TAP] != held[BASELINE] or len(set(counts.values())) != 1:
         raise SystemExit(f"The contenders do not give the same sessions: {counts}")
     say(f"Checked: all give the same {counts[TAP]} sessions of the first {part.days} day(s)")
 
 
 def main(options: argparse.Namespace) -> None:
     """Measure."""
-    cache_mb = options.sessions * 8 // 1000  # pages of the tap, the peers and the floor
+    cache_mb = options.sessions * 8 // 1000  # pages of the tap, the peers and the baseline
     with (
         tempfile.TemporaryDirectory() as name,
         serving(options.sessions, cache_mb=cache_mb) as api,
@@ -136,7 +136,7 @@ def main(options: argparse.Namespace) -> None:
         check(api, folder)
         everyone = contenders(api, folder)
         # The server renders each page once, before the clock starts: the peers ask for the same.
-        for warm in (TAP, FASTEST_PEER, FLOOR):
+        for warm in (TAP, FASTEST_PEER, BASELINE):
             everyone[warm].run(api)
         runs = {name: partial(who.run, api) for name, who in everyone.items()}
         rounds = interleaved(options.rounds, runs)

@@ -38,7 +38,7 @@ HEAD = """# Faults: what is injected, and what is lost
 Written by `python3 dev.py faults`; every number comes from that run of the tests. A row's test
 fails when its fault was not injected, when a session is lost, or when a run that cannot recover
 ends without a clear error. "recovers" means complete and exit code 0, "error" one line that tells
-the cure and exit code 1.
+the fix and exit code 1.
 """
 
 

@@ -151,7 +151,7 @@ CONTENDERS = {
     "SDK, plain": "the same stream written plainly on the SDK",
     "Airbyte low-code": "an Airbyte low-code source",
     "dlt extract": "a dlt resource, extract alone",
-    "floor": "the floor: download, typed decode, encode, no framework",
+    "baseline": "the baseline: download, typed decode, encode, no framework",
 }
 """Those of `bench throughput` whom README shows, and as what."""
 

@@ -27,7 +27,7 @@ Rows = list[tuple[Any, ...]]
 
 
 class ReportError(Exception):
-    """What keeps the report from being made, and the cure."""
+    """What keeps the report from being made, and the fix."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The report's columns as the vendor's page lists them: white lists and the default reply."""
+"""The report's columns as the vendor's page lists them: allowlists and the default reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: errors as one line that tells the cure, never a traceback."""
+"""The command line: errors as one line that tells the fix, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def main() -> None:
 
     from tap_visitor_sessions.api import TapError
     from tap_visitor_sessions.singer.cli import Command
-    from tap_visitor_sessions.singer.failure import told
+    from tap_visitor_sessions.singer.errors import one_line
 
     collect_seldom()
     logger = logging.getLogger(Command.name)
     try:
         Command.cli()
     except Exception as problem:
-        logger.error("%s", told(problem))
+        logger.error("%s", one_line(problem))
         if not isinstance(problem, TapError):  # those say all there is
             logger.debug("Where it happened", exc_info=problem)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Support's first questions, asked of the API one after the other: each ok, or its cure."""
+"""Support's first questions, asked of the API one after the other: each ok, or its fix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Check:
 
     Attributes:
         ok: None: could not be asked, since one before it failed.
-        text: What was found, or the cure.
+        text: What was found, or the fix.
     """
 
     name: str
@@ -119,7 +119,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
         name = "address" if problem.mnemonic == _ADDRESS else "key"
         yield Check(name, False, str(problem))
         raise _Over
-    yield Check("address", True, "this machine is on the white list")
+    yield Check("address", True, "this machine is on the allowlist")
     yield Check("key", True, "valid")
     if problem is not None and not settings.timezone:
         raise problem

@@ -1,4 +1,4 @@
-"""The report method in memory, for tests of rooms that need no HTTP."""
+"""The report method in memory, for tests of packages that need no HTTP."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tap_visitor_sessions.sessions.pipeline import Pipeline, Span
-from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.sessions.records import Decoder
-from tap_visitor_sessions.sessions.shapes import Record
+from tap_visitor_sessions.sessions.records.decoder import Decoder
+from tap_visitor_sessions.sessions.records.structs import Record
+from tap_visitor_sessions.sessions.windows.pipeline import Pipeline, Span
+from tap_visitor_sessions.sessions.windows.reader import Query, Shared, WindowReader
 from tap_visitor_sessions.sessions.zones import Zone
 
 FORMAT = "%Y-%m-%d %H:%M:%S"

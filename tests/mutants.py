@@ -1,7 +1,7 @@
-"""Would the tests notice? `python3 dev.py mutants [MODULE or ROOM ...]`.
+"""Would the tests notice? `python3 dev.py mutants [MODULE or PACKAGE ...]`.
 
-A mutant is a module with one small change. The quick tests of the module's room, those not marked
-`slow`, run over each; one that they let pass has survived. It gets a test, or a line in
+A mutant is a module with one small change. The quick tests of the module's package, those not
+marked `slow`, run over each; one that they let pass has survived. It gets a test, or a line in
 tests/mutants.yml that says why nobody could tell, or need not. `mutmut` makes and runs them; it
 changes neither decorated functions (properties, context managers) nor what stands outside of
 functions.
@@ -27,40 +27,41 @@ PACKAGE = "tap_visitor_sessions"
 WORK = ROOT / ".mutants"
 SURVIVORS = ROOT / "tests/mutants.yml"
 TESTS: Mapping[str, tuple[str, ...]] = {
-    "sessions/windows": ("sessions/test_windows.py",),
+    "sessions/windows/windows": ("sessions/windows/test_windows.py",),
     "sessions/zones": ("sessions/test_zones.py",),
-    "sessions/marks": ("sessions/test_marks.py",),
-    "sessions/saved": ("sessions/test_saved.py", "singer/test_state.py"),
-    "sessions/standing": ("sessions/test_standing.py",),
+    "sessions/bookmarks/bookmarks": ("sessions/bookmarks/test_bookmarks.py",),
+    "sessions/bookmarks/state": ("sessions/bookmarks/test_saved_state.py", "singer/test_state.py"),
+    "sessions/bookmarks/positions": ("sessions/bookmarks/test_positions.py",),
     "singer/state": ("singer/test_state.py",),
-    "sessions/reader": (
-        "sessions/test_reader_steps.py",
-        "sessions/test_reader.py",
+    "sessions/windows/reader": (
+        "sessions/windows/test_reader_steps.py",
+        "sessions/windows/test_reader.py",
         "promise/test_motion.py",
     ),
-    "sessions/records": (
-        "sessions/test_conforming.py",
-        "sessions/test_records.py",
-        "sessions/test_odd_values.py",
+    "sessions/records/decoder": (
+        "sessions/records/test_coercion.py",
+        "sessions/records/test_decoder.py",
+        "sessions/records/test_odd_values.py",
     ),
-    "sessions/conforming": (
-        "sessions/test_conforming.py",
-        "sessions/test_records.py",
-        "sessions/test_odd_values.py",
+    "sessions/records/coercion": (
+        "sessions/records/test_coercion.py",
+        "sessions/records/test_decoder.py",
+        "sessions/records/test_odd_values.py",
     ),
     "sessions/extraction": ("sessions/test_extraction.py", "sessions/test_progress.py"),
     "api/envelope": ("api/test_envelope.py", "api/test_client.py"),
     "api/limits": ("api/test_limits_steps.py", "api/test_limits.py"),
-    "sessions/pipeline": (
-        "sessions/test_pipeline_steps.py",
-        "sessions/test_pipeline.py",
-        "sessions/test_reader.py",
+    "sessions/windows/pipeline": (
+        "sessions/windows/test_pipeline_steps.py",
+        "sessions/windows/test_pipeline.py",
+        "sessions/windows/test_reader.py",
     ),
 }
 """The quick tests of each module."""
 STRICT = {
-    *(f"sessions/{name}" for name in ("windows", "reader", "pipeline", "zones")),
-    *(f"sessions/{name}" for name in ("marks", "saved", "standing")),
+    *(f"sessions/windows/{name}" for name in ("windows", "reader", "pipeline")),
+    *(f"sessions/bookmarks/{name}" for name in ("bookmarks", "state", "positions")),
+    "sessions/zones",
     "singer/state",
 }
 """Modules of which no survivor may stay without a word; of the others a tenth may."""

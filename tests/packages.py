@@ -36,13 +36,13 @@ PART = [
     *(f"tests/config/test_{name}.py" for name in ("filters", "schema")),
     *(
         f"tests/sessions/test_{name}.py"
-        for name in ("windows", "zones", "records", "columns", "marks", "reader")
+        for name in ("windows", "zones", "records", "columns", "bookmarks", "reader")
     ),
     *(f"tests/singer/test_{name}.py" for name in ("state", "sdk_standard", "lanes", "tap")),
     # These take minutes and meet nothing of Python or of a dependency that the others do not.
     "--deselect=tests/singer/test_lanes.py::"
     "test_both_lanes_and_the_files_are_equal_over_random_data_and_selections",
-    "--deselect=tests/sessions/test_reader.py::test_requests_stay_near_the_least_possible",
+    "--deselect=tests/sessions/windows/test_reader.py::test_requests_stay_near_the_least_possible",
     "--deselect=tests/singer/test_tap.py::test_150_000_in_two_days_take_at_most_24_requests",
     "--deselect=tests/singer/test_tap.py::test_a_second_of_110_500_is_an_error_that_names_it",
     "--deselect=tests/singer/test_tap.py::test_errors_tell_the_cure_within_a_minute_and_no_secret",

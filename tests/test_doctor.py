@@ -1,4 +1,4 @@
-"""The check command: each line ok, or its cure; and what --test tells."""
+"""The check command: each line ok, or its fix; and what --test tells."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_all_is_well(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "config", "failing", "cure"),
+    ("options", "config", "failing", "fix"),
     [
         ({"allowed_ips": {"10.1.1.1"}}, {}, "address", "127.0.0.1"),
         ({}, {"access_token": "not-the-key"}, "key", "access_token"),
@@ -76,7 +76,7 @@ def test_the_line_that_fails_tells_the_cure(
     options: dict[str, Any],
     config: dict[str, Any],
     failing: str,
-    cure: str,
+    fix: str,
     make_sandbox: MakeSandbox,
     tmp_path: Path,
 ) -> None:
@@ -85,7 +85,7 @@ def test_the_line_that_fails_tells_the_cure(
     lines = lines_of(run)
     assert run.code == 1
     assert [name for name, (mark, _) in lines.items() if mark == "FAIL"] == [failing]
-    assert cure in lines[failing][1]
+    assert fix in lines[failing][1]
     assert set(lines) == {"settings", *NAMES}
 
 

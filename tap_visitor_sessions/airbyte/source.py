@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from tap_visitor_sessions.airbyte.catalog import columns, discovered
 from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import specification
-from tap_visitor_sessions.airbyte.state import StreamState
+from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api import (
     CountMismatch,
     CustomersFailed,
@@ -97,7 +97,7 @@ class Source:
         """
         settings = core_settings(config)
         wanted = columns(catalog, settings)
-        held = StreamState(state, settings)
+        held = AirbyteState(state, settings)
         if wanted is not None:
             _Read(self._output, settings, held).all(wanted)
 
@@ -105,7 +105,7 @@ class Source:
 class _Read:
     """One read."""
 
-    def __init__(self, output: Messages, settings: Settings, state: StreamState) -> None:
+    def __init__(self, output: Messages, settings: Settings, state: AirbyteState) -> None:
         self._output = output
         self._state = state
         self._connection = _connection(settings)

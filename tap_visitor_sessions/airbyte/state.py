@@ -1,4 +1,4 @@
-"""The stream's state: the marks as the Singer host saves them, so that either can go on from it."""
+"""The stream's state, in the Singer host's form, so that either can go on from it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
-from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, StateError, saved
+from tap_visitor_sessions.sessions import ALL_IS_READ, FIX, StateError, StreamState
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
 
-class StreamState(saved.Kept):
+class AirbyteState(StreamState):
     """What has been saved of the stream, and is saved again with what a run adds.
 
     Args:
@@ -47,17 +47,17 @@ def _own(given: object) -> Mapping[str, Any]:
     messages = given if isinstance(given, list) else [given]
     for message in messages:
         if not isinstance(message, Mapping):
-            raise StateError(f"The state is no list of state messages: {CURE}")
+            raise StateError(f"The state is no list of state messages: {FIX}")
         if message.get("type") == "STATE":  # with its envelope
             message = message.get("state")
         stream = message.get("stream") if isinstance(message, Mapping) else None
         if not isinstance(stream, Mapping):
-            raise StateError(f"The state is not by stream: {CURE}")
+            raise StateError(f"The state is not by stream: {FIX}")
         descriptor = stream.get("stream_descriptor")
         if isinstance(descriptor, Mapping) and descriptor.get("name") == STREAM:
             found = stream.get("stream_state") or {}
             if not isinstance(found, Mapping):
-                raise StateError(f"The state of {STREAM} is no object: {CURE}")
+                raise StateError(f"The state of {STREAM} is no object: {FIX}")
             return found
     logger.warning("The state knows nothing of %s: %s", STREAM, ALL_IS_READ)
     return {}

@@ -21,7 +21,7 @@ from tap_visitor_sessions.api.errors import (
     redacted,
     unforeseen,
 )
-from tap_visitor_sessions.api.mending import TOO_DEEP, without_odd_tokens
+from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
 
 __all__ = [
     "TOO_DEEP",

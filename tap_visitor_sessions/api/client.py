@@ -116,7 +116,7 @@ class Client:
         """Call a method with the account's token.
 
         Raises:
-            TapError: with what went wrong and the cure; never holds a secret.
+            TapError: with what went wrong and the fix; never holds a secret.
         """
         token = self._auth.token()
         try:
@@ -237,7 +237,7 @@ class Client:
         except TransientError:
             self._transport.drop()
             raise
-        if reply.mended:
+        if reply.repaired:
             self._warn_once("The API sent half of a character: replaced by U+FFFD")
         return reply
 

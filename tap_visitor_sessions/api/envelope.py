@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api.errors import TransientError, number
-from tap_visitor_sessions.api.mending import TOO_DEEP, without_halves, without_odd_tokens
+from tap_visitor_sessions.api.repair import TOO_DEEP, without_halves, without_odd_tokens
 
 _PIECE = 1 << 20
 _CUT = TOO_DEEP.encode()
@@ -25,13 +25,13 @@ class Reply:
         data: The raw JSON of `result.data`, a view of the answer's bytes; empty when there is
             none.
         metadata: The result's metadata.
-        mended: Whether halves of characters had to be replaced.
+        repaired: Whether halves of characters had to be replaced.
     """
 
     error: dict[str, Any] | None
     data: memoryview
     metadata: dict[str, Any]
-    mended: bool = False
+    repaired: bool = False
 
     def rows(self, total: int | None) -> memoryview:
         """The raw JSON array of rows; `total` is how many the query has.
@@ -69,9 +69,9 @@ def opened(body: bytes, request_id: str) -> Reply:
         raise TransientError("The answer is empty")
     if not _is_utf8(body):
         raise TransientError("The answer is not in UTF-8")
-    envelope, mended = _parsed(body), False
+    envelope, repaired = _parsed(body), False
     if envelope is None:
-        body, envelope, mended = _mended(body)
+        body, envelope, repaired = _mended(body)
     result = envelope.result or _Result()
     data = memoryview(result.data)
     _check_members(body, data)
@@ -81,7 +81,7 @@ def opened(body: bytes, request_id: str) -> Reply:
         raise TransientError("The answer belongs to another request")
     if envelope.error is None and envelope.result is None:
         raise TransientError("The answer holds neither a result nor an error")
-    return Reply(envelope.error, data, result.metadata or result.meta_data or {}, mended)
+    return Reply(envelope.error, data, result.metadata or result.meta_data or {}, repaired)
 
 
 def count(value: object) -> int | None:
@@ -103,17 +103,17 @@ def _parsed(body: bytes) -> _Envelope | None:
 def _mended(body: bytes) -> tuple[bytes, _Envelope, bool]:
     """An answer made JSON, its envelope, and whether halves of characters were replaced."""
     whole = without_halves(body)
-    envelope, mended = _parsed(whole), whole
+    envelope, repaired = _parsed(whole), whole
     if envelope is None:
-        mended = without_odd_tokens(whole)
-        envelope = _parsed(mended)
+        repaired = without_odd_tokens(whole)
+        envelope = _parsed(repaired)
     if envelope is None:
         what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
         raise TransientError(f"The answer is {what}")
     data = bytes(envelope.result.data) if envelope.result else b""
-    if mended.count(_CUT) > data.count(_CUT):  # what is too deep is no session's
+    if repaired.count(_CUT) > data.count(_CUT):  # what is too deep is no session's
         raise TransientError("The answer is no valid JSON")
-    return mended, envelope, whole != body
+    return repaired, envelope, whole != body
 
 
 def _is_utf8(body: bytes) -> bool:

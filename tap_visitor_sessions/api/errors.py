@@ -1,6 +1,6 @@
 """What can go wrong with the Data API, and what a user does about it.
 
-Every message is one line, says what went wrong and how to cure it, and never holds a secret.
+Every message is one line, says what went wrong and how to fix it, and never holds a secret.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _ip(message: str, data: Mapping[str, Any], _method: str) -> str:
     found = next((hit.group() for text in _strings(sources) if (hit := _IP.search(text))), None)
     who = f"Your IP {found}" if found else "This machine's IP"
     return (
-        f"{who} is not on the account's white list: add it under Administrator → Account → "
+        f"{who} is not on the account's allowlist: add it under Administrator → Account → "
         "Rules and security settings → API."
     )
 
@@ -227,20 +227,20 @@ def _component(message: str, data: Mapping[str, Any], method: str) -> str:
         which = "a component that the account has disabled"
     field = _text(data.get("field"))
     what = f"The column or parameter {field} of {method}" if field else f"The method {method}"
-    cure = "; or deselect that column" if field else ""
-    return f"{what} needs {which}. Ask the vendor to enable it{cure}. The API says: {message}"
+    fix = "; or deselect that column" if field else ""
+    return f"{what} needs {which}. Ask the vendor to enable it{fix}. The API says: {message}"
 
 
 def _parameter(message: str, data: Mapping[str, Any], method: str) -> str:
     field = _text(data.get("field"))
     where = f" in {field}" if field else ""
     if field.split(".")[0].split("[")[0] == "user_id":
-        cure = "Check the settings account_type and user_ids."
+        fix = "Check the settings account_type and user_ids."
     elif field.split(".")[0].split("[")[0] in ("limit", "offset"):
-        cure = "Check the setting page_size."
+        fix = "Check the setting page_size."
     else:
-        cure = "Check the setting filter; without a filter this is a bug of the tap: report it."
-    return f"{method} was refused for a bad parameter{where}: {message} {cure}"
+        fix = "Check the setting filter; without a filter this is a bug of the tap: report it."
+    return f"{method} was refused for a bad parameter{where}: {message} {fix}"
 
 
 def _forbidden(_message: str, _data: Mapping[str, Any], method: str) -> str:

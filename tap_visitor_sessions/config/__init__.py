@@ -1,10 +1,9 @@
 """What a user can turn: the settings, the filter, the declaration of the stream."""
 
 from tap_visitor_sessions.config import environment
-from tap_visitor_sessions.config.checks import core_settings, problems
-from tap_visitor_sessions.config.emitted import emitted_schema, key_of
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
-from tap_visitor_sessions.config.hashed import hashed_schema
+from tap_visitor_sessions.config.hashing import hashed_schema
+from tap_visitor_sessions.config.parsing import texts_in
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -23,8 +22,9 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.spelling import texts_in
 from tap_visitor_sessions.config.storage import storage_problems, storing
+from tap_visitor_sessions.config.stream import emitted_schema, key_of
+from tap_visitor_sessions.config.validation import core_settings, problems
 
 __all__ = [
     "ACCOUNT",

@@ -14,7 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from tap_visitor_sessions.api import TapError
-from tap_visitor_sessions.config.spelling import is_unset
+from tap_visitor_sessions.config.parsing import is_unset
 
 
 def texts(

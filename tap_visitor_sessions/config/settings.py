@@ -16,9 +16,9 @@ import pendulum
 from msgspec import Meta
 
 from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config.dates import DATE_PATTERN, Moment, parse_duration, shortened
 from tap_visitor_sessions.config.declaration import json_schema
-from tap_visitor_sessions.config.moments import DATE_PATTERN, Moment, parse_duration, shortened
-from tap_visitor_sessions.config.spelling import (
+from tap_visitor_sessions.config.parsing import (
     Misspelled,
     is_unset,
     kind_of,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_visitor_sessions.api import ConfigError, TapError, redacted
-from tap_visitor_sessions.config.spelling import texts_in
+from tap_visitor_sessions.config.parsing import texts_in
 
 EXTRAS = {
     "s3": "s3",

@@ -1,4 +1,4 @@
-"""The source as dlt wants it: Arrow tables out, the marks in dlt's own state."""
+"""The source as dlt wants it: Arrow tables out, the bookmarks in dlt's own state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tap_visitor_sessions.config import (
 )
 from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
 from tap_visitor_sessions.dlt.tables import Made, Maker
-from tap_visitor_sessions.sessions import Columns, Connection, Extraction, saved
+from tap_visitor_sessions.sessions import Columns, Connection, Extraction, StreamState
 from tap_visitor_sessions.startup import collecting_seldom, share_one_heap
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
@@ -151,12 +151,12 @@ class _Reading:
         self._columns = Columns(names)
 
     def windows(self) -> Iterator[Made]:
-        """The tables of all windows; the marks move as they are taken."""
+        """The tables of all windows; the bookmarks move as they are taken."""
         share_one_heap()
         settings = self._settings
         # Of one name, whatever tables are made.
         progress = dlt.current.resource_state(STREAM)
-        kept = saved.Kept(progress, is_partner=settings.is_partner, account=settings.account)
+        kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
         extraction = Extraction(
             connection, kept.former, kept.keep, incremental=not _replaces(self._maker)
@@ -194,7 +194,7 @@ def _replaces(maker: Maker) -> bool:
     ways = {}
     for name in (STREAM, *map(child_table, maker.children)):
         if name not in resources.selected:
-            # The marks would move past what was not loaded.
+            # The bookmarks would move past what was not loaded.
             raise ConfigError("child_tables", f"{name} is left out: one mark holds for all tables")
         way: Any = resources[name].write_disposition
         ways[name] = way.get("disposition") if isinstance(way, dict) else way

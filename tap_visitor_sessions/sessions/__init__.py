@@ -1,14 +1,21 @@
-"""Sessions complete and in order: account and customers, zones, windows, reader, pipeline,
-records. Knows no host.
-"""
+"""Sessions complete and in order, from settings, columns and bookmarks. Knows no host."""
 
-from tap_visitor_sessions.sessions import saved
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.columns import Tables
-from tap_visitor_sessions.sessions.conforming import Warnings, kind_of
-from tap_visitor_sessions.sessions.connection import Connection
+from tap_visitor_sessions.sessions.accounts import Connection, User
+from tap_visitor_sessions.sessions.bookmarks import (
+    ALL_IS_READ,
+    FIX,
+    Bookmarks,
+    StateError,
+    StreamState,
+    check_progress,
+    former_state,
+    name_account,
+    name_customer,
+    type_name,
+    write_bookmarks,
+)
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
-from tap_visitor_sessions.sessions.lines import (
+from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
     Pace,
@@ -17,37 +24,28 @@ from tap_visitor_sessions.sessions.lines import (
     exit_soon,
     write_all,
 )
-from tap_visitor_sessions.sessions.marks import Marks
-from tap_visitor_sessions.sessions.reader import METHOD, Query
-from tap_visitor_sessions.sessions.records import Decoder
-from tap_visitor_sessions.sessions.saved import (
-    ALL_IS_READ,
-    CURE,
-    StateError,
-    check_progress,
-    type_name,
-)
-from tap_visitor_sessions.sessions.shapes import Record
-from tap_visitor_sessions.sessions.windows import Window
+from tap_visitor_sessions.sessions.records import Decoder, Record, Tables, Warnings, kind_of
+from tap_visitor_sessions.sessions.windows import METHOD, Query, Window
 from tap_visitor_sessions.sessions.zones import SECOND
 
 __all__ = [
     "ALL_IS_READ",
-    "CURE",
+    "FIX",
     "METHOD",
     "SECOND",
+    "Bookmarks",
     "Chunk",
     "Columns",
     "Connection",
     "Decoder",
     "Extraction",
     "Lines",
-    "Marks",
     "Pace",
     "Part",
     "Query",
     "Record",
     "StateError",
+    "StreamState",
     "Tables",
     "User",
     "Warnings",
@@ -56,8 +54,11 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
+    "former_state",
     "kind_of",
-    "saved",
+    "name_account",
+    "name_customer",
     "type_name",
     "write_all",
+    "write_bookmarks",
 ]

@@ -1,8 +1,8 @@
-"""The seam between the core and its hosts: sessions, from settings, columns and former marks.
+"""The seam between the core and its hosts: sessions, from settings, columns and former bookmarks.
 
 A host hands in what is wanted and how far former runs came. It takes the windows of each part (an
-account, or a partner's user), complete, sorted and prepared by its own function, says what it has
-written, and keeps the marks that come of it. Of pages, zones and clocks it needs to know nothing.
+account, or a partner's user), complete, sorted and prepared by its own function, reports what it
+has written, and saves the bookmarks that come of it. It knows no pages, zones and clocks.
 """
 
 from __future__ import annotations
@@ -19,18 +19,11 @@ import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
 from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.conforming import Warnings
-from tap_visitor_sessions.sessions.connection import Connection
-from tap_visitor_sessions.sessions.customers import Failures
-from tap_visitor_sessions.sessions.hashing import Hasher
-from tap_visitor_sessions.sessions.marks import Former
-from tap_visitor_sessions.sessions.pipeline import Pipeline, Span, Taken
+from tap_visitor_sessions.sessions.accounts import Connection, Failures, User
+from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
-from tap_visitor_sessions.sessions.reader import Query, Shared, WindowReader
-from tap_visitor_sessions.sessions.records import Decoder
-from tap_visitor_sessions.sessions.shapes import Record
-from tap_visitor_sessions.sessions.standing import Keep, Standing
+from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
+from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
 from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
@@ -88,37 +81,37 @@ class Part(Generic[T]):
             TapError: the run ends here.
         """
         pipeline, progress = self._pipeline, self._extraction.progress
-        standing, failures = self._extraction.standing, self._extraction.failures
+        positions, failures = self._extraction.positions, self._extraction.failures
         had_turn = False
         try:
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     if not had_turn:
-                        standing.take_turn(self.user)
+                        positions.take_turn(self.user)
                         had_turn = True
                     yield taken
         except TapError as problem:
             if pipeline.answered:
-                standing.take_turn(self.user)
+                positions.take_turn(self.user)
             if self.user is None:
                 raise
             failures.note(str(self.user), problem)
-            standing.take_turn(self.user)
+            positions.take_turn(self.user)
         else:
             failures.passed()
-            standing.take_turn(self.user)
+            positions.take_turn(self.user)
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
     def emitted(self, date_time: datetime, sessions: int = 1) -> None:
         """So many more have been written: all up to the one of this `date_time`."""
         self._extraction.progress.sessions += sessions
-        self._extraction.standing.emitted(self.user, date_time)
+        self._extraction.positions.emitted(self.user, date_time)
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
-        self._extraction.standing.finished(self.user, taken.until)
+        self._extraction.positions.finished(self.user, taken.until)
 
 
 class Extraction:
@@ -126,7 +119,7 @@ class Extraction:
 
     Args:
         former: How far former runs came.
-        keep: Puts the marks of an account into the host's state, whenever they have moved.
+        keep: Puts the bookmarks of an account into the host's state, whenever they have moved.
         incremental: Whether it goes on from there; else all is read afresh.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
@@ -138,7 +131,7 @@ class Extraction:
     def __init__(
         self,
         connection: Connection,
-        former: Former,
+        former: FormerState,
         keep: Keep,
         *,
         incremental: bool = True,
@@ -153,7 +146,7 @@ class Extraction:
         self.progress = Progress()
         self.warnings = Warnings()
         self.failures = Failures(skips=settings.skips_customers)
-        self.standing = Standing(
+        self.positions = Positions(
             settings,
             former,
             keep,
@@ -166,10 +159,10 @@ class Extraction:
         """The parts in the order in which they are read: a partner's users, or None alone."""
         if not self._settings.is_partner:
             return [None]
-        users, missing = self._connection.account.users(self.standing.known)
+        users, missing = self._connection.account.users(self.positions.known)
         for who, reason in missing.items():
             self.failures.missing(who, reason)
-        return [*self.standing.in_turn(users)]
+        return [*self.positions.in_turn(users)]
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -220,7 +213,7 @@ class Extraction:
 
         def span_of(user: User | None) -> Span[T]:
             zone = self._connection.account.zone(user)
-            reading = self.standing.opened(user, zone)
+            reading = self.positions.opened(user, zone)
             values = {
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
                 for name in added
@@ -258,7 +251,7 @@ class Extraction:
         """What it has done so far, and how far it came."""
         client = self._connection.client
         lost = {"values_lost": sum(self.warnings.losses.values())}
-        return self.progress.figures() | client.figures() | lost | self.standing.reached()
+        return self.progress.figures() | client.figures() | lost | self.positions.reached()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ SUMMARY = (
     "%(retries)d retries, %(seconds).1f s, %(seconds_waited).1f s of it waiting for points, "
     "%(values_lost)d values lost, bookmark %(bookmark)s, read up to %(read_until)s"
 )
-"""Of the figures of Progress and Client, and how far the marks say that it came."""
+"""Of the figures of Progress and Client, and how far the bookmarks say that it came."""
 
 
 @dataclass

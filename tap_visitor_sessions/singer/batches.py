@@ -19,8 +19,7 @@ from singer_sdk.helpers._batch import BatchFileFormat
 
 from tap_visitor_sessions.config import storing
 from tap_visitor_sessions.sessions import Part, Record, Tables, Warnings
-from tap_visitor_sessions.singer.emitted import emitted
-from tap_visitor_sessions.singer.selection import Selection
+from tap_visitor_sessions.singer.catalog import Selection, transform_of
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
@@ -77,7 +76,7 @@ class JsonLines:
         compression: str | None,
         _: Warnings,
     ) -> None:
-        self._change = emitted(selection, options).change
+        self._change = transform_of(selection, options).change
         self._encoder = msgspec.json.Encoder()
         self._zips = compression == "gzip"
         self.ending = "jsonl.gz" if self._zips else "jsonl"
@@ -103,7 +102,7 @@ class _Columns:
         compression: str | None,
         warnings: Warnings,
     ) -> None:
-        made = emitted(selection, options, absent=None)
+        made = transform_of(selection, options, absent=None)
         self._change = made.change
         self._tables = Tables(made.values, warnings)
         self._compression = compression or PARQUET_COMPRESSION

@@ -60,7 +60,7 @@ class Command(TapVisitorSessions):
                 "--doctor",
                 cls._doctor,
                 "Check host, key, address, account, zone, components, "
-                "a sample session and limits: each ok, or its cure.",
+                "a sample session and limits: each ok, or its fix.",
             ),
         )
         for name, callback, text in added:
@@ -87,7 +87,7 @@ class Command(TapVisitorSessions):
             catalog: Path of a catalog file.
 
         Raises:
-            TapError: with what went wrong and the cure.
+            TapError: with what went wrong and the fix.
         """
         if about:
             cls.print_about(about_format)

@@ -18,7 +18,7 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
-from tap_visitor_sessions.singer.announced import announced
+from tap_visitor_sessions.singer.catalog import for_loaders
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import SchemaMessage
@@ -46,7 +46,7 @@ class SdkStream(Stream):
     def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
         """SCHEMA, so that loaders make good columns of it."""
         for message in super()._generate_schema_messages():
-            yield replace(message, schema=announced(message.schema))
+            yield replace(message, schema=for_loaders(message.schema))
 
     # STATE
 
@@ -63,7 +63,7 @@ class SdkStream(Stream):
             self.state_manager.is_flushed = True
 
     def _write_starting_replication_value(self, context: Mapping[str, Any] | None) -> None:
-        """Not: the marks say it."""
+        """Not: the bookmarks say it."""
 
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """None: the records are sorted, a bookmark never overtakes them."""
@@ -83,7 +83,7 @@ class SdkStream(Stream):
         return bool(wanted) and not self.is_incremental and not self.is_test
 
     def begin_version(self) -> None:
-        """Records from here on are of a new version, if one is announced."""
+        """Records from here on are of a new version, if one is for_loaders."""
         if self.announces_version:
             self._stream_version = self._initialized_at // 1000
 

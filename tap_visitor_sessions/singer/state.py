@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tap_visitor_sessions.config import STREAM
-from tap_visitor_sessions.sessions import ALL_IS_READ, CURE, StateError, check_progress, type_name
+from tap_visitor_sessions.sessions import ALL_IS_READ, FIX, StateError, check_progress, type_name
 
 
 def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -31,12 +31,12 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
         value = json.loads(text)
     except (ValueError, RecursionError):
         if len(lines) == 1:
-            raise StateError(f"{where} is no JSON: {CURE}") from None
+            raise StateError(f"{where} is no JSON: {FIX}") from None
         notes.append(f"{where} has {len(lines)} lines: the last is taken")
         try:
             value = json.loads(lines[-1])
         except (ValueError, RecursionError):
-            raise StateError(f"The last line of {where} is no JSON: {CURE}") from None
+            raise StateError(f"The last line of {where} is no JSON: {FIX}") from None
     if value is None:
         return {}, notes, [f"{where} is null: {ALL_IS_READ}"]
     state = _unwrapped(value, where, notes)
@@ -45,7 +45,7 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
 
 def _unwrapped(value: Any, where: str, notes: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise StateError(f"{where} is no object but {type_name(value)}: {CURE}")
+        raise StateError(f"{where} is no object but {type_name(value)}: {FIX}")
     if not value or "bookmarks" in value:
         return value
     if value.get("type") == "STATE" and "value" in value:
@@ -62,9 +62,9 @@ def _unwrapped(value: Any, where: str, notes: list[str]) -> dict[str, Any]:
             bookmarks |= _unwrapped(part, where, notes).get("bookmarks") or {}
         return {"bookmarks": bookmarks}
     if "type" in value:
-        raise StateError(f"{where} holds a {value['type']} message, no STATE: {CURE}")
+        raise StateError(f"{where} holds a {value['type']} message, no STATE: {FIX}")
     members = ", ".join(sorted(map(str, value))[:5])
-    raise StateError(f"{where} has no member bookmarks, but {members}: {CURE}")
+    raise StateError(f"{where} has no member bookmarks, but {members}: {FIX}")
 
 
 def check_state(
@@ -91,5 +91,5 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise StateError(f"The state's {name} is no object but {type_name(value)}: {CURE}")
+        raise StateError(f"The state's {name} is no object but {type_name(value)}: {FIX}")
     return value

@@ -21,13 +21,17 @@ from tap_visitor_sessions.config import BOOKMARK, STREAM
 from tap_visitor_sessions.sessions import Chunk, Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
-from tap_visitor_sessions.singer.catalog import handed, wanted
-from tap_visitor_sessions.singer.emitted import emitted
-from tap_visitor_sessions.singer.entry import declared
+from tap_visitor_sessions.singer.catalog import (
+    Selection,
+    declared,
+    dicts,
+    handed,
+    transform_of,
+    wanted,
+)
 from tap_visitor_sessions.singer.output import Output, RecordLines
-from tap_visitor_sessions.singer.reading import Context, Reading, context_of
 from tap_visitor_sessions.singer.sdk import SdkStream
-from tap_visitor_sessions.singer.selection import Selection, dicts
+from tap_visitor_sessions.singer.sync import Context, Reading, context_of
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -125,7 +129,7 @@ class VisitorSessions(SdkStream):
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
         output = self._tap.message_writer
         assert isinstance(output, Output)
-        made = emitted(self._selection, maps.flattening(self.stream_maps))
+        made = transform_of(self._selection, maps.flattening(self.stream_maps))
         lines = RecordLines(self.name, self._stream_version, made.change)
         with (
             self._read(lines.chunks, context) as parts,

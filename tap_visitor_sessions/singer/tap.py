@@ -23,7 +23,7 @@ from tap_visitor_sessions.config import (
     unknown,
 )
 from tap_visitor_sessions.sessions import Connection, exit_soon
-from tap_visitor_sessions.singer import map_names, maps
+from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import format_problems
 from tap_visitor_sessions.singer.catalog import handed
 from tap_visitor_sessions.singer.output import Output
@@ -59,11 +59,11 @@ class TapVisitorSessions(Tap):
         assert isinstance(stream, VisitorSessions)
         maps.check_config(self.config)
         about = (self.config, stream.name, stream.declared)
-        if found := map_names.problems(*about):
+        if found := maps.unknown_names(*about):
             raise ConfigError("stream_maps", "; ".join(found))
-        for slip in map_names.slips(*about):
+        for slip in maps.likely_slips(*about):
             self.logger.warning("stream_maps: %s", slip)
-        with maps.told("stream_maps" if self.config.get("stream_maps") else "flattening_enabled"):
+        with maps.naming("stream_maps" if self.config.get("stream_maps") else "flattening_enabled"):
             super(Tap, self).setup_mapper()
             # The SDK's own registers no column of a stream that is not selected: maps then fail.
             # A copy: maps change the schema that they are given.

@@ -25,7 +25,7 @@ from sandbox import Faults, Limits
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
 from tap_visitor_sessions.airbyte.source import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
-from tap_visitor_sessions.airbyte.state import StreamState
+from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api.errors import (
     ApiError,
     ConfigError,
@@ -47,7 +47,7 @@ from tap_visitor_sessions.config.settings import (
     Settings,
     SettingsError,
 )
-from tap_visitor_sessions.sessions.saved import StateError
+from tap_visitor_sessions.sessions.bookmarks.state import StateError
 
 COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
 NAME = "visitor_sessions"
@@ -321,7 +321,7 @@ def test_a_state_that_cannot_be_used_is_named_before_any_request(
     state: Any, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     with pytest.raises(StateError):
-        StreamState(state, SETTINGS)
+        AirbyteState(state, SETTINGS)
     sandbox = make_sandbox()
     done = read(config_of(sandbox), tmp_path, state=state)
     [error] = done.traces("ERROR")
@@ -428,7 +428,7 @@ def test_a_state_that_is_passed_over_is_warned_about(
     state: Any, more: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = {"access_token": "x", "start_date": "2024-01-01", **more}
-    StreamState(state, Settings.from_config(config))
+    AirbyteState(state, Settings.from_config(config))
     [line] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert word in line.getMessage()
 
@@ -489,10 +489,10 @@ def test_a_partners_customers_come_and_a_failing_one_is_named_at_the_end(
     [error] = done.traces("ERROR")
     assert "customer 2" in error["message"]
     partitions = done.of("STATE")[-1]["state"]["stream"]["stream_state"]["partitions"]
-    marks = {one["context"]["user_id"]: one.get("replication_key_value") for one in partitions}
-    assert marks[10]
-    assert marks[30]
-    assert not marks.get(20)
+    bookmarks = {one["context"]["user_id"]: one.get("replication_key_value") for one in partitions}
+    assert bookmarks[10]
+    assert bookmarks[30]
+    assert not bookmarks.get(20)
     assert {one["customer_id"] for one in partitions if "customer_id" in one} >= {1, 3}
 
 

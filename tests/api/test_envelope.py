@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tap_visitor_sessions.api import envelope as envelope_module
 from tap_visitor_sessions.api.envelope import Reply, count, opened
 from tap_visitor_sessions.api.errors import TransientError
-from tap_visitor_sessions.api.mending import TOO_DEEP
+from tap_visitor_sessions.api.repair import TOO_DEEP
 
 ROWS = [{"id": 1, "channel": "é"}, {"id": 2, "channel": None}]
 MANY = [{"id": number, "channel": "x" * 50} for number in range(40)]
@@ -37,7 +37,7 @@ def refusal(body: bytes) -> str:
 
 def test_an_answer_is_its_rows_and_what_is_said_of_them() -> None:
     reply = opened(as_bytes(answer()), "7")
-    assert (reply.error, reply.metadata, reply.mended) == (None, {"total_items": 2}, False)
+    assert (reply.error, reply.metadata, reply.repaired) == (None, {"total_items": 2}, False)
     assert json.loads(bytes(reply.data)) == ROWS
     assert json.loads(bytes(reply.rows(2))) == ROWS
 
@@ -147,14 +147,14 @@ def test_of_a_large_answer_only_the_frame_is_looked_at_slowly(
 def test_halves_of_characters_are_replaced_and_told() -> None:
     text = json.dumps(answer([{"id": 1, "channel": "X"}])).replace("X", r"a\ud83db")
     reply = opened(text.encode(), "7")
-    assert reply.mended
+    assert reply.repaired
     assert json.loads(bytes(reply.data)) == [{"id": 1, "channel": "a\ufffdb"}]
 
 
 def test_odd_numbers_become_texts_and_are_no_loss() -> None:
     text = json.dumps(answer([{"id": 1, "duration": 5}])).replace("5", "NaN")
     reply = opened(text.encode(), "7")
-    assert not reply.mended
+    assert not reply.repaired
     assert json.loads(bytes(reply.data)) == [{"id": 1, "duration": "NaN"}]
 
 

@@ -13,11 +13,11 @@ from benchmarks.odd import NAMES, RARE
 from benchmarks.server import Sessions
 from benchmarks.shapes import CLEAN, DEVIATES, figures, goals, shapes, without
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.sessions.conforming import Warnings
-from tap_visitor_sessions.sessions.records import Decoder
+from tap_visitor_sessions.sessions.records.coercion import Warnings
+from tap_visitor_sessions.sessions.records.decoder import Decoder
 from tap_visitor_sessions.sessions.zones import UTC, Zone
-from tap_visitor_sessions.singer.catalog import wanted
-from tap_visitor_sessions.singer.entry import Declaration
+from tap_visitor_sessions.singer.catalog.catalog import wanted
+from tap_visitor_sessions.singer.catalog.entry import Declaration
 
 SCHEMA = stream_schema()
 COUNT = 4000

@@ -1,4 +1,4 @@
-"""The quick half of `dev.py bench table`: its floor, its stores, its figures. No peers."""
+"""The quick half of `dev.py bench table`: its baseline, its stores, its figures. No peers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from benchmarks.harness import Run
 from benchmarks.stores import SCHEMA, TABLE, Parquet, postgres
 from benchmarks.table import (
     ALONE,
-    COMES,
+    BASELINE,
+    DEFAULT,
     DICTS,
     DICTS_FAST,
     DUCKDB,
-    FLOOR,
     OURS,
     PARQUET,
     POSTGRES,
@@ -34,12 +34,12 @@ from benchmarks.table import (
 )
 
 
-def test_the_floor_loads_what_the_tap_writes(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+def test_the_baseline_loads_what_the_tap_writes(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(sessions=300, seed=4, timezone=ZONE)
     lines = run_tap(config_of(sandbox), directory=tmp_path).check().stdout
     with postgres() as store:
         store.clear()
-        module = "benchmarks.peers.floor_postgres"
+        module = "benchmarks.peers.baseline_postgres"
         command = [sys.executable, "-m", module, store.place, SCHEMA]
         subprocess.run(command, input=lines, text=True, cwd=ROOT, check=True)
         assert store.rows() == 300
@@ -69,9 +69,9 @@ def test_of_parquet_files_only_the_sessions_are_counted(tmp_path: Path) -> None:
 
 def test_the_figures_are_those_of_the_rounds() -> None:
     seconds = {ALONE: 1.0} | {
-        f"{POSTGRES}: {who}": taken for who, taken in ((COMES, 40), (SHIPPED, 10), (DICTS, 20))
+        f"{POSTGRES}: {who}": taken for who, taken in ((DEFAULT, 40), (SHIPPED, 10), (DICTS, 20))
     }
-    seconds[f"{POSTGRES}: {FLOOR}"] = 5
+    seconds[f"{POSTGRES}: {BASELINE}"] = 5
     seconds |= {f"{where}: {OURS}": 4.0 for where in (POSTGRES, DUCKDB, PARQUET)}
     seconds |= {f"{DUCKDB}: {DICTS}": 12, f"{DUCKDB}: {SHIPPED}": 6, f"{PARQUET}: {DICTS_FAST}": 8}
     seconds[f"{PARQUET}: {ALONE}"] = 2
@@ -80,7 +80,7 @@ def test_the_figures_are_those_of_the_rounds() -> None:
     assert [goal.value for goal in goals(rounds)] == [4, 2, 5, 1.25, 3, 1.5, 2]
     rows = {row[1]: row for row in figures(rounds, 60_000) if row[0] in ("", POSTGRES)}
     assert rows[SHIPPED] == [POSTGRES, SHIPPED, 20, 3000, 1, "50%", 10, 100]
-    assert rows[COMES][3:6] == [750, 4, "12%"]
+    assert rows[DEFAULT][3:6] == [750, 4, "12%"]
     assert rows[ALONE][:5] == ["", ALONE, 2, 30_000, None]
 
 

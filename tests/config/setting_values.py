@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tap_visitor_sessions.config.parsing import kind_of
 from tap_visitor_sessions.config.settings import PROPERTIES
-from tap_visitor_sessions.config.spelling import kind_of
 
 PREFIX = "TAP_VISITOR_SESSIONS_"
 

@@ -14,9 +14,9 @@ import yaml
 from setting_values import PREFIX, value_of
 from support import ROOT
 
-from tap_visitor_sessions.config.checks import problems
+from tap_visitor_sessions.config.parsing import kind_of
 from tap_visitor_sessions.config.settings import PROPERTIES, normalized, unknown
-from tap_visitor_sessions.config.spelling import kind_of
+from tap_visitor_sessions.config.validation import problems
 
 NAME = "tap-visitor-sessions"
 SHOW = f"""#!{sys.executable}

@@ -18,8 +18,8 @@ from setting_values import PREFIX, value_of
 from support import config_of, run_tap
 
 from tap_visitor_sessions.api.errors import ConfigError
-from tap_visitor_sessions.config.checks import problems
-from tap_visitor_sessions.config.moments import Moment, parse_duration
+from tap_visitor_sessions.config.dates import Moment, parse_duration
+from tap_visitor_sessions.config.parsing import kind_of, plain
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
     SCHEMA,
@@ -28,7 +28,7 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.spelling import kind_of, plain
+from tap_visitor_sessions.config.validation import problems
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 T = TypeVar("T")

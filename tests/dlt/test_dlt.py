@@ -1,4 +1,4 @@
-"""The dlt source: rows as the API has them, in each destination; marks that move with what was
+"""The dlt source: rows as the API has them, in each destination; bookmarks that move with what was
 loaded; arguments that are the settings."""
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def test_values_are_hashed_here_too(make_sandbox: MakeSandbox, make_pipeline: Ma
     assert str(sandbox.rows()[0]["visitor_id"]) not in shown
 
 
-# The marks
+# The bookmarks
 
 
 def test_a_read_that_was_not_loaded_is_read_again_elsewhere(
@@ -397,9 +397,9 @@ def test_a_partners_customers_and_the_one_that_fails(
     [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert "customer 2" in line
     progress = pipeline.state["sources"][NAME]["resources"][NAME]
-    marks = {one["context"]["user_id"]: one for one in progress["partitions"]}
-    assert marks[10]["replication_key_value"]
-    assert "replication_key_value" not in marks.get(20, {})
+    bookmarks = {one["context"]["user_id"]: one for one in progress["partitions"]}
+    assert bookmarks[10]["replication_key_value"]
+    assert "replication_key_value" not in bookmarks.get(20, {})
     with pytest.raises(PipelineStepFailed, match="customer 2"):
         pipeline.run(source_of(sandbox, partner=True, on_customer_error="fail"))
 

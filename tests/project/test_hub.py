@@ -19,7 +19,7 @@ from jsonschema import Draft7Validator, FormatChecker
 from referencing import Registry, Resource
 from support import ROOT, run_tap
 
-from tap_visitor_sessions.config.checks import problems
+from tap_visitor_sessions.config.validation import problems
 
 ENTRY = ROOT / "hub/tap-visitor-sessions.yml"
 

@@ -9,9 +9,11 @@ SURVIVORS = survivors()
 
 
 def test_what_the_promise_rests_on_is_measured() -> None:
-    strict = ("windows", "reader", "pipeline", "zones", "marks", "saved", "standing")
-    assert {*(f"sessions/{name}" for name in strict), "singer/state"} == STRICT
-    others = {"sessions/records", "sessions/conforming", "sessions/extraction"}
+    windows = {f"sessions/windows/{name}" for name in ("windows", "reader", "pipeline")}
+    bookmarks = {f"sessions/bookmarks/{name}" for name in ("bookmarks", "state", "positions")}
+    assert {*windows, *bookmarks, "sessions/zones", "singer/state"} == STRICT
+    records = {f"sessions/records/{name}" for name in ("decoder", "coercion")}
+    others = {*records, "sessions/extraction"}
     assert {*STRICT, *others, "api/envelope", "api/limits"} <= set(TESTS)
 
 

@@ -368,8 +368,8 @@ class Promise(RuleBasedStateMachine):
         order = [(record["date_time"], record["id"]) for record in records]
         assert order == sorted(order), "the order goes back"
         assert len({id_ for _, id_ in order}) == len(order), "an id twice in one run"
-        marks = [self.bookmark, *(host.mark(value) for kind, value in heard if kind == "STATE")]
-        assert marks == sorted(marks), "the bookmark goes back"
+        bookmarks = [self.bookmark, *(host.mark(value) for kind, value in heard if kind == "STATE")]
+        assert bookmarks == sorted(bookmarks), "the bookmark goes back"
         seen = self.bookmark
         for kind, value in heard:
             if kind == "RECORD":

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from tap_visitor_sessions.api.errors import CountMismatch
 from tap_visitor_sessions.sessions import reader as reader_module
-from tap_visitor_sessions.sessions.reader import Query
-from tap_visitor_sessions.sessions.records import Decoder
-from tap_visitor_sessions.sessions.shapes import Record
+from tap_visitor_sessions.sessions.records.decoder import Decoder
+from tap_visitor_sessions.sessions.records.structs import Record
+from tap_visitor_sessions.sessions.windows.reader import Query
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 SECOND = 500  # the full one, after the start of the span

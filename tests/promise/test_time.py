@@ -14,7 +14,7 @@ from support import config_of
 from sandbox import make_sessions
 from sandbox.filters import Refused
 from sandbox.server import _span
-from tap_visitor_sessions.sessions.windows import SECOND, Region, furthest_end
+from tap_visitor_sessions.sessions.windows.windows import SECOND, Region, furthest_end
 
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 

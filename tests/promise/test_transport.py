@@ -189,7 +189,7 @@ HARMLESS = {
     "answers that lag one request behind",
     "keep-alive connection closed after the answer",
 }
-"""Faults that a fresh connection cures: even when they never pass, the run goes on."""
+"""Faults that a fresh connection fixes: even when they never pass, the run goes on."""
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in HARMLESS])
@@ -436,9 +436,9 @@ def test_a_wrong_total_items_never_means_fewer_records(
     run_here: RunHere,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.TRIES", 3)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.reader.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.reader.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.reader.TRIES", 3)
     with Wire(sandbox.url, {"total": total(value)}).running() as wire:
         run = run_here(host, config_of(wire.url, timezone=ZONE, page_size=1000, max_retries=1))
     check_error(run)

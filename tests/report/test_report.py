@@ -211,7 +211,7 @@ def test_a_table_is_found_by_name_or_the_choice_is_told(database: str) -> None:
 
 def test_what_cannot_work_is_told_in_a_line(database: str) -> None:
     load(database, "odd.no_times", [], {"id": "bigint"})
-    for arguments, cure in [
+    for arguments, fix in [
         (["--database", database, "--table", "demo.nowhere"], "no table demo.nowhere"),
         (["--database", database, "--table", "odd.no_times"], "no column date_time"),
         (["--database", database, "--table", TABLE, "--timezone", "Mars/X"], "no zone"),
@@ -220,7 +220,7 @@ def test_what_cannot_work_is_told_in_a_line(database: str) -> None:
     ]:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        assert cure in str(ended.value)
+        assert fix in str(ended.value)
         assert "secret-word" not in str(ended.value)
 
 

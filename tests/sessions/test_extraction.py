@@ -19,12 +19,12 @@ from sandbox.data import make_sessions
 from tap_visitor_sessions.api.errors import ApiError, CustomersFailed, TapError, Unreadable
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions import extraction as extraction_module
-from tap_visitor_sessions.sessions.account import User
-from tap_visitor_sessions.sessions.connection import Connection
+from tap_visitor_sessions.sessions.accounts.account import User
+from tap_visitor_sessions.sessions.accounts.connection import Connection
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import Bookmarks, FormerState, UserState
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, readable
-from tap_visitor_sessions.sessions.marks import Former, Known, Marks
-from tap_visitor_sessions.sessions.reader import METHOD
-from tap_visitor_sessions.sessions.shapes import Record
+from tap_visitor_sessions.sessions.records.structs import Record
+from tap_visitor_sessions.sessions.windows.reader import METHOD
 
 START = datetime(2024, 5, 1, tzinfo=timezone.utc)
 NAMES = ["id", "date_time", "channel", "duration"]
@@ -36,15 +36,15 @@ class Host:
 
     sandbox: Sandbox
     config: dict[str, Any]
-    former: Former = field(default_factory=Former)
-    marks: dict[int | None, list[Marks]] = field(default_factory=dict)
+    former: FormerState = field(default_factory=FormerState)
+    bookmarks: dict[int | None, list[Bookmarks]] = field(default_factory=dict)
     taken: dict[int | None, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = Settings.from_config(self.config)
 
-    def keep(self, user: User | None, marks: Marks) -> None:
-        self.marks.setdefault(user.user_id if user else None, []).append(marks)
+    def keep(self, user: User | None, bookmarks: Bookmarks) -> None:
+        self.bookmarks.setdefault(user.user_id if user else None, []).append(bookmarks)
 
     def extraction(self, **more: Any) -> Extraction:
         connection = Connection(self.settings, "test/1")
@@ -117,7 +117,7 @@ def test_a_customers_account_is_one_part_complete_and_in_order(make_sandbox: Mak
     assert figures["windows"] == progress.windows >= 6
     assert figures["requests"] == len(sandbox.calls)
     assert figures["bookmark"] == host.taken[None][-1]["date_time"].replace("+00:00", "Z")
-    bookmark = host.marks[None][-1].bookmark
+    bookmark = host.bookmarks[None][-1].bookmark
     assert bookmark is not None
     assert bookmark.isoformat() == host.taken[None][-1]["date_time"]
 
@@ -144,11 +144,11 @@ def test_the_next_run_goes_on_and_a_full_one_does_not(make_sandbox: MakeSandbox)
     sandbox = make_sandbox(sessions=300)
     host = customer(sandbox, lookback_window="PT0S")
     host.read()
-    own = host.marks[None][-1]
-    again = Host(sandbox, host.config, Former(own=own))
+    own = host.bookmarks[None][-1]
+    again = Host(sandbox, host.config, FormerState(own=own))
     again.read()
     assert again.ids() == []
-    afresh = Host(sandbox, host.config, Former(own=own))
+    afresh = Host(sandbox, host.config, FormerState(own=own))
     afresh.read(incremental=False)
     assert afresh.ids() == in_order(sandbox.rows())
 
@@ -229,7 +229,7 @@ def test_each_user_that_was_read_has_had_a_turn(make_sandbox: MakeSandbox) -> No
     rows = {**rows_of([10, 20]), 30: []}
     host = partner(make_sandbox(**agency(rows)))
     host.read()
-    turns = [host.marks[user][-1].turn for user in (10, 20, 30)]
+    turns = [host.bookmarks[user][-1].turn for user in (10, 20, 30)]
     assert all(turns)
     assert turns == sorted(set(turns))
 
@@ -250,7 +250,7 @@ def test_a_customer_that_fails_ends_the_run_or_not(way: str, make_sandbox: MakeS
         assert isinstance(caught.value, CustomersFailed)
         assert str(caught.value).startswith("1 of 3 customers could not be read")
         assert host.ids(30) == in_order(rows[30])
-        assert host.marks[20][-1].turn  # or it would be first for ever
+        assert host.bookmarks[20][-1].turn  # or it would be first for ever
 
 
 def test_a_run_that_fails_logs_out_and_says_its_summary(
@@ -346,8 +346,12 @@ def test_an_answer_that_is_not_what_is_promised_is_an_error_of_ours() -> None:
 
 
 def turns_of(host: Host, user: int) -> list[str]:
-    """Those that the marks of a user have had, without the beginning."""
-    return list(dict.fromkeys(marks.turn for marks in host.marks.get(user, []) if marks.turn))
+    """Those that the bookmarks of a user have had, without the beginning."""
+    return list(
+        dict.fromkeys(
+            bookmarks.turn for bookmarks in host.bookmarks.get(user, []) if bookmarks.turn
+        )
+    )
 
 
 def test_a_turn_is_had_with_the_first_window_and_not_with_each(make_sandbox: MakeSandbox) -> None:
@@ -368,8 +372,8 @@ def test_one_with_nothing_to_be_read_has_its_turn_too(make_sandbox: MakeSandbox)
     sandbox = make_sandbox(**agency(rows_of([10, 20])))
     host = partner(sandbox, lookback_window="PT0S")
     host.read()
-    known = [Known(user, user // 10, host.marks[user][-1]) for user in (10, 20)]
-    again = Host(sandbox, host.config, Former(known=tuple(known)))
+    known = [UserState(user, user // 10, host.bookmarks[user][-1]) for user in (10, 20)]
+    again = Host(sandbox, host.config, FormerState(known=tuple(known)))
     sandbox.calls.clear()
     again.read()
     assert not sandbox.reports
@@ -425,7 +429,7 @@ def test_a_loader_that_will_drop_what_was_read_before_is_warned_of(
     host = customer(sandbox)
     host.read()
     config = {**host.config, "start_date": "2024-05-20"}
-    own = Former(own=host.marks[None][-1])
+    own = FormerState(own=host.bookmarks[None][-1])
     more = {} if announces is None else {"announces_version": announces}
     Host(sandbox, config, own).read(incremental=False, **more)
     assert ("ACTIVATE_VERSION follows" in caplog.text) is bool(announces)
@@ -438,6 +442,6 @@ def test_one_whose_answers_cost_nothing_keeps_its_turn(make_sandbox: MakeSandbox
     host = partner(sandbox, on_customer_error="fail", concurrency=1)
     with pytest.raises(TapError):
         host.read()
-    assert host.marks[10][-1].turn
-    assert not any(marks.turn for marks in host.marks.get(20, []))
-    assert not any(marks.turn for marks in host.marks.get(30, []))
+    assert host.bookmarks[10][-1].turn
+    assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(20, []))
+    assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(30, []))

@@ -23,7 +23,7 @@ from support import config_of, run_tap, table_rows
 
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.sessions.lines import Chunk, drained
+from tap_visitor_sessions.sessions.output import Chunk, drained
 from tap_visitor_sessions.singer.batches import format_problems
 from tap_visitor_sessions.singer.stream import VisitorSessions
 from tap_visitor_sessions.singer.tap import TapVisitorSessions

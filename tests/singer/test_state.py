@@ -15,13 +15,13 @@ from oracle import utc_text
 from support import ZONE, Run, config_of, run_tap
 
 from sandbox import Limits, Sandbox, make_sessions
-from tap_visitor_sessions.sessions.marks import Marks, union
-from tap_visitor_sessions.sessions.saved import (
-    CURE,
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import Bookmarks, union
+from tap_visitor_sessions.sessions.bookmarks.state import (
+    FIX,
     StateError,
-    marks_of,
+    bookmarks_of,
     partitions_of,
-    write_marks,
+    write_bookmarks,
 )
 from tap_visitor_sessions.singer.state import check_state, read_state
 
@@ -118,7 +118,7 @@ MEMBERS = {"c": 1, "a": 1, "b": 1, "f": 1, "e": 1, "d": 1, "value": 1}
 def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
     with pytest.raises(StateError) as caught:
         read_state(text, "The file")
-    assert str(caught.value) == f"{said}: {CURE}"
+    assert str(caught.value) == f"{said}: {FIX}"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
 def test_a_member_of_another_kind_is_told(state: dict[str, Any], said: str) -> None:
     with pytest.raises(StateError) as caught:
         check_state(state, is_partner=False)
-    assert str(caught.value) == f"{said}: {CURE}"
+    assert str(caught.value) == f"{said}: {FIX}"
 
 
 def test_a_state_of_other_streams_is_told() -> None:
@@ -226,7 +226,7 @@ def test_a_bookmark_that_is_no_time_is_named(value: Any) -> None:
     ],
 )
 def test_a_bookmark_is_read_as_what_it_says(text: str) -> None:
-    found = marks_of({"replication_key_value": text}).bookmark
+    found = bookmarks_of({"replication_key_value": text}).bookmark
     assert found == datetime(2024, 5, 20, 10, tzinfo=UTC)
 
 
@@ -314,10 +314,10 @@ instants = st.datetimes(datetime(1970, 1, 1), datetime(2090, 1, 1)).map(
 def test_marks_survive_being_written_and_strangers_stay(
     bookmark: datetime | None, spans: list[tuple[datetime, datetime]], others: dict[str, int]
 ) -> None:
-    marks = Marks(bookmark, union(spans), "2024-05-01T00:00:00.000001Z")
+    bookmarks = Bookmarks(bookmark, union(spans), "2024-05-01T00:00:00.000001Z")
     progress: dict[str, Any] = dict(others)
-    write_marks(progress, marks)
-    assert marks_of(json.loads(json.dumps(progress))) == marks
+    write_bookmarks(progress, bookmarks)
+    assert bookmarks_of(json.loads(json.dumps(progress))) == bookmarks
     assert others.items() <= progress.items()
 
 
@@ -400,9 +400,9 @@ def test_an_account_gone_silent_costs_one_request_a_run(
         assert again.code == 0, again.stderr
         assert len(sandbox.reports) == before + 1
         assert again.records == []
-        marks = again.state["bookmarks"]["visitor_sessions"]
+        bookmarks = again.state["bookmarks"]["visitor_sessions"]
         want = max((utc_text(r["date_time"], "UTC") for r in held), default=None)
-        assert marks.get("replication_key_value") == want
+        assert bookmarks.get("replication_key_value") == want
 
 
 @pytest.mark.slow

@@ -273,10 +273,10 @@ def test_after_the_daily_limit_the_next_run_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("options", "more", "cure"),
+    ("options", "more", "fix"),
     [
         ({}, {"access_token": "s3cret-wrong"}, "access_token"),
-        ({"allowed_ips": {"192.0.2.1"}}, {}, "white list: add it under Administrator"),
+        ({"allowed_ips": {"192.0.2.1"}}, {}, "allowlist: add it under Administrator"),
         ({"disabled_component": True}, {}, "call_tracking"),
         ({}, {"api_url": "http://127.0.0.1:9/v2.0"}, "cannot be reached: check api_url"),
         ({"faults": Faults(errors={"get.account": ["account_inactive"]})}, {}, "inactive"),
@@ -287,7 +287,7 @@ def test_after_the_daily_limit_the_next_run_goes_on(
 def test_errors_tell_the_cure_within_a_minute_and_no_secret(
     options: dict[str, Any],
     more: dict[str, Any],
-    cure: str,
+    fix: str,
     make_sandbox: MakeSandbox,
     tmp_path: Path,
 ) -> None:
@@ -297,7 +297,7 @@ def test_errors_tell_the_cure_within_a_minute_and_no_secret(
         config, directory=tmp_path, timeout=60, env={"TAP_VISITOR_SESSIONS_LOGLEVEL": "DEBUG"}
     )
     assert run.code == 1
-    assert cure in run.stderr
+    assert fix in run.stderr
     assert "Traceback" not in run.stderr
     assert config["access_token"] not in run.stderr + run.stdout
 

@@ -1,0 +1,182 @@
+"""What cannot work in a configuration whose values fit their declarations, told at start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pendulum
+
+from tap_visitor_sessions.api import ConfigError
+from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
+from tap_visitor_sessions.config.filters import filter_problems
+from tap_visitor_sessions.config.hashing import SECRET, SETTING, hash_problems
+from tap_visitor_sessions.config.parsing import wanted
+from tap_visitor_sessions.config.settings import (
+    COMPRESSIONS,
+    PROPERTIES,
+    SINGERS,
+    Batch,
+    Encoding,
+    FakerConfig,
+    Settings,
+    SettingsError,
+    normalized,
+    unknown,
+)
+
+logger = logging.getLogger("tap-visitor-sessions.settings")
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_CREDENTIALS = ("access_token", "login", "password")
+
+
+def problems(config: Mapping[str, Any]) -> list[str]:
+    """What cannot work in a configuration: a line per problem, each beginning with the setting's
+    name, and none with the value of a secret."""
+    clean, found = normalized(config)
+    return [" ".join(line.split()) for line in found or _contradictions(clean)]
+
+
+def core_settings(config: Mapping[str, Any]) -> Settings:
+    """The settings of a host other than Singer; Singer's own are passed over.
+
+    Raises:
+        SettingsError: one cannot work.
+    """
+    own = {name: value for name, value in config.items() if name not in SINGERS}
+    if found := problems(own):
+        raise SettingsError(found)
+    for line in unknown(own):
+        logger.warning("Setting %s", line)
+    return Settings.from_config(own)
+
+
+def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in values each of which fits its own declaration."""
+    yield from _credential_problems(clean)
+    yield from _url_problems(clean.get("api_url", PROPERTIES["api_url"]["default"]))
+    yield from _date_problems(clean)
+    yield from _zone_problems(clean)
+    yield from _partner_problems(clean)
+    yield from hash_problems(clean.get(SETTING, ()), clean.get(SECRET))
+    yield from _output_problems(clean)
+    if "filter" in clean:
+        yield from filter_problems(clean["filter"])
+
+
+def _credential_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    token, login, password = (name in clean for name in _CREDENTIALS)
+    if token and (login or password):
+        yield "access_token: set either it, or login and password, not both"
+    elif not token and not login and not password:
+        yield "access_token: set it, or login and password"
+    elif login != password:
+        yield f"{'password' if login else 'login'}: login and password go together"
+
+
+def _url_problems(text: str) -> Iterator[str]:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        yield "api_url: not a URL"
+        return
+    if url.scheme not in {"http", "https"} or not host:
+        yield "api_url: not an http(s) URL"
+    elif url.username or url.password:
+        yield "api_url: must not hold a user or password"
+    elif url.scheme == "http" and host not in _LOOPBACK:
+        yield "api_url: plain http would send the key unencrypted; use https"
+
+
+def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    found: dict[str, Moment] = {}
+    for name in ("start_date", "end_date"):
+        if name in clean:
+            try:
+                found[name] = Moment.parse(name, clean[name])
+            except ConfigError as problem:
+                yield f"{name}: {problem.reason}"
+    if "lookback_window" in clean:
+        try:
+            parse_duration("lookback_window", clean["lookback_window"])
+        except ConfigError as problem:
+            yield f"lookback_window: {problem.reason}"
+    if len(found) == 2:
+        start, end = found["start_date"].value, found["end_date"].through().value
+        same = (start.tzinfo is None) == (end.tzinfo is None)
+        # Of a time with an offset and one without: only what holds in every zone.
+        leeway = timedelta(0) if same else timedelta(days=1)
+        if start.replace(tzinfo=None) - end.replace(tzinfo=None) > leeway:
+            yield "end_date: earlier than start_date"
+
+
+def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    zones = {"timezone": clean.get("timezone")}
+    for setting, whose in (("timezones", "user"), ("customer_timezones", "customer")):
+        for key, zone in clean.get(setting, {}).items():
+            zones[f"{setting}.{key}"] = zone
+            if not (key.isascii() and key.isdigit() and len(key) < 19):
+                yield f"{setting}: {shortened(key)} is no {whose} id"
+    for setting, zone in zones.items():
+        if zone is not None and not _is_zone(zone):
+            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+
+
+def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    if clean.get("account_type") != "partner":
+        for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones"):
+            if clean.get(name):
+                yield f"{name}: only for account_type partner"
+    elif "timezone" not in clean:
+        yield "timezone: a partner account must set it, the API does not tell a partner"
+
+
+def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    for name, struct in (("batch_config", Batch), ("faker_config", FakerConfig)):
+        if clean.get(name):
+            try:
+                given = msgspec.convert(clean[name], struct, strict=False)
+            except msgspec.ValidationError as problem:
+                yield f"{name}: {problem}{_allowed(name, str(problem))}"
+            else:
+                if isinstance(given, Batch):
+                    yield from _encoding_problems(given.encoding)
+    if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
+        yield "flattening_max_depth: is required where flattening_enabled is true"
+    if clean.get("batch_config") and clean.get("stream_maps"):
+        # The SDK would announce the mapped schema and write the records unmapped.
+        yield "batch_config: does not go with stream_maps"
+    if clean.get("batch_config") and clean.get("emit_activate_version_messages"):
+        # Rows of files have no version: a loader would drop them as it activates one.
+        yield "batch_config: does not go with emit_activate_version_messages"
+
+
+def _encoding_problems(encoding: Encoding) -> Iterator[str]:
+    possible = COMPRESSIONS[encoding.format]
+    if encoding.compression not in (None, *possible):
+        yield (
+            f"batch_config: {encoding.format} does not go with the compression "
+            f"{encoding.compression}, only with {' or '.join(possible)}"
+        )
+
+
+def _allowed(name: str, problem: str) -> str:
+    """The allowed values of the member that msgspec's message names, as an end of it."""
+    schema: Mapping[str, Any] = PROPERTIES[name]
+    for member in problem.partition("`$.")[2].rstrip("`").split("."):
+        schema = schema.get("properties", {}).get(member, {})
+    return f", which must be {wanted(schema)}" if "enum" in schema else ""
+
+
+def _is_zone(name: object) -> bool:
+    try:
+        pendulum.timezone(str(name))
+    except Exception:  # zoneinfo raises several kinds for odd names
+        return False
+    return isinstance(name, str)

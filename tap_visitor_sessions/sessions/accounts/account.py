@@ -1,0 +1,263 @@
+"""What the API tells of the account: its time zone, a partner's customers and their users."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import pendulum
+
+from tap_visitor_sessions.api import ApiError, Client, ConfigError, TapError, count
+from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.sessions.zones import Zone
+
+logger = logging.getLogger("tap-visitor-sessions.account")
+
+ARCHIVED = "archived"
+EXCLUDED = "left out by exclude_customer_ids"
+NO_USER = "has no user on whose behalf it could be read"
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A partner's customer and how it is read.
+
+    Attributes:
+        status: As `get.customers` says it: `active`, `waiting`, `debt_lock` and others.
+        user_id: The user on whose behalf it is read; None when there is none.
+        users: All its users, by rising id.
+        reason: Why it is not read; None when it is.
+    """
+
+    customer_id: int
+    name: str | None
+    status: str | None
+    user_id: int | None
+    users: tuple[int, ...]
+    reason: str | None
+
+    def __str__(self) -> str:
+        return f"customer {self.customer_id}" + (f" ({self.name})" if self.name else "")
+
+
+@dataclass(frozen=True)
+class User:
+    """The user on whose behalf a customer's sessions are read."""
+
+    user_id: int
+    customer: Customer
+
+    @property
+    def customer_id(self) -> int:
+        """Its customer's."""
+        return self.customer.customer_id
+
+    def __str__(self) -> str:
+        return f"{self.customer} as user {self.user_id}"
+
+
+class Account:
+    """What the API tells of the account, asked once and only when needed."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._zones: dict[str, Zone] = {}
+
+    def zone(self, user: User | None = None) -> Zone:
+        """The zone of the account, or of a partner's user.
+
+        Source: the settings, else `get.account`.
+        """
+        name = self.zone_name(user)
+        if name not in self._zones:
+            self._zones[name] = Zone(pendulum.timezone(name))
+        return self._zones[name]
+
+    def zone_name(self, user: User | None = None) -> str:
+        """The IANA name of `zone`."""
+        settings = self._settings
+        name = settings.timezone
+        if user is not None:
+            name = settings.customer_timezones.get(user.customer_id, name)
+            name = settings.timezones.get(user.user_id, name)
+        return name or self._asked_zone
+
+    @cached_property
+    def profile(self) -> dict[str, Any]:
+        """A customer's account: `app_id`, `name`, `timezone`.
+
+        Source: `get.account`.
+        """
+        accounts = msgspec.json.decode(self._client.call("get.account").data)
+        return dict(accounts[0]) if accounts and isinstance(accounts[0], dict) else {}
+
+    @cached_property
+    def _asked_zone(self) -> str:
+        try:
+            name = self.profile.get("timezone")
+        except ApiError as problem:
+            if problem.mnemonic in ("forbidden", "method_component_disabled"):
+                problem.args = (f"{problem} Or set `timezone`: then get.account is not asked.",)
+            raise
+        try:
+            pendulum.timezone(str(name))
+        except Exception:
+            raise TapError(
+                f"The API names the account's time zone {name!r}, which is not known: "
+                "set `timezone`"
+            ) from None
+        logger.info("The account's time zone is %s", name)
+        return str(name)
+
+    def described(self) -> str:
+        """Which account it is, for a reader."""
+        if not self._settings.is_partner and self._settings.timezone:
+            return "not asked, since timezone is set"
+        if not self._settings.is_partner:
+            return f"{self.profile.get('name')} (app_id {self.profile.get('app_id')})"
+        listing = self.listing()
+        read = sum(row["read"] for row in listing)
+        return f"a partner of {len(listing)} customers, {read} of them read"
+
+    def users(self, known: Collection[int] = ()) -> tuple[list[User], dict[str, str]]:
+        """Partner: the users to read on behalf of, by rising id; and those of the setting
+        `user_ids` that cannot be read, each with the reason.
+
+        Args:
+            known: Users read by a former run: they are kept, so that a new user of a customer
+                does not make it be read anew.
+        """
+        customers = self.customers(known)
+        if self._settings.user_ids is not None:
+            return self._wanted(self._settings.user_ids, customers)
+        users = []
+        for customer in customers:
+            if customer.reason or customer.user_id is None:
+                level = logging.INFO if customer.reason == EXCLUDED else logging.WARNING
+                logger.log(level, "Skipped %s: %s", customer, customer.reason)
+            else:
+                users.append(User(customer.user_id, customer))
+        return sorted(users, key=lambda user: user.user_id), {}
+
+    @staticmethod
+    def _wanted(
+        wanted: Sequence[int], customers: Sequence[Customer]
+    ) -> tuple[list[User], dict[str, str]]:
+        owners = {user: customer for customer in customers for user in customer.users}
+        found, missing = [], {}
+        for user_id in sorted(set(wanted)):
+            owner = owners.get(user_id)
+            if owner is None:
+                missing[f"user {user_id}"] = "not among the users of your customers"
+            elif owner.reason:
+                missing[f"user {user_id} of {owner}"] = owner.reason
+            else:
+                found.append(User(user_id, owner))
+        if not found:
+            reasons = "; ".join(f"{who}: {reason}" for who, reason in missing.items())
+            raise ConfigError("user_ids", reasons)
+        return found, missing
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Partner: each user that is read and each customer that is not, with the reason."""
+        wanted, rows = self._settings.user_ids, []
+        for customer in self.customers():
+            users: list[int | None] = [customer.user_id]
+            reason = customer.reason
+            if wanted is not None and not reason:
+                users = [user for user in customer.users if user in wanted] or [None]
+                reason = None if users[0] else "none of its users is among user_ids"
+            for user_id in users:
+                row = {
+                    "customer_id": customer.customer_id,
+                    "name": customer.name,
+                    "status": customer.status,
+                    "user_id": user_id,
+                    "timezone": self.zone_name(User(user_id or 0, customer)),
+                    "read": reason is None,
+                    "reason": reason,
+                }
+                rows.append(row)
+        return rows
+
+    def customers(self, known: Collection[int] = ()) -> list[Customer]:
+        """Partner: all customers by rising id, archived ones too as long as they have users.
+
+        Source: `get.customer_users` and `get.customers`.
+        """
+        users, listed = self._users_by_customer, self._listed
+        return [
+            self._customer(id_, tuple(sorted(users.get(id_, ()))), listed, known)
+            for id_ in sorted({*users, *(listed or ())})
+        ]
+
+    @cached_property
+    def _users_by_customer(self) -> dict[int, list[int]]:
+        users: dict[int, list[int]] = {}
+        method = "get.customer_users"
+        for row in self._client.items(method, {"fields": ["id", "customer_id"]}):
+            customer_id = _whole(row, "customer_id", method)
+            users.setdefault(customer_id, []).append(_whole(row, "id", method))
+        return users
+
+    @cached_property
+    def _listed(self) -> dict[int, tuple[str | None, str | None]] | None:
+        """Name and status by customer id; None where the key may not ask for them."""
+        # Asked after the users: a customer that comes in between is then one without users.
+        _ = self._users_by_customer
+        try:
+            rows = self._client.items("get.customers", {"fields": ["id", "name", "status"]})
+        except ApiError as problem:
+            if problem.mnemonic not in ("forbidden", "method_not_found"):
+                raise
+            logger.warning("Names and statuses of the customers are not known: %s", problem)
+            return None
+        return {
+            _whole(row, "id", "get.customers"): (_text(row.get("name")), _text(row.get("status")))
+            for row in rows
+        }
+
+    def _customer(
+        self,
+        customer_id: int,
+        users: tuple[int, ...],
+        listed: dict[int, tuple[str | None, str | None]] | None,
+        known: Collection[int],
+    ) -> Customer:
+        name, status = (listed or {}).get(customer_id, (None, None))
+        if listed is not None and customer_id not in listed:
+            status = ARCHIVED  # get.customers leaves those out, get.customer_users does not
+        chosen = next((user for user in users if user in known), users[0] if users else None)
+        if customer_id in self._settings.exclude_customer_ids:
+            reason: str | None = EXCLUDED
+        elif chosen is None:
+            reason = NO_USER
+        elif status is not None and is_closed(status):
+            reason = f"its status is {status}"
+        else:
+            reason = None
+        return Customer(customer_id, name, status, chosen, users, reason)
+
+
+def is_closed(status: str) -> bool:
+    """Whether a customer of this status has no sessions to give. One never met is asked.
+
+    Source: get.customers, whose locks are `manual_lock`, `limit_lock` and `debt_lock`.
+    """
+    return status == ARCHIVED or status == "locked" or status.endswith("_lock")
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, (str, int)) and value != "" else None
+
+
+def _whole(row: object, member: str, method: str) -> int:
+    value = count(row.get(member)) if isinstance(row, dict) else None
+    if value is None:
+        raise TapError(f"{method} lists a row without a usable {member}: report it")
+    return value

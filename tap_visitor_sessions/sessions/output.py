@@ -1,0 +1,170 @@
+"""Lines to stdout: whole ones, in large writes, not torn by a signal."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from tap_visitor_sessions.sessions.accounts import User
+from tap_visitor_sessions.sessions.extraction import Part
+from tap_visitor_sessions.sessions.records import Record
+
+# How long last words may wait for a reader that has stopped reading, in seconds.
+LAST_WORDS = 1.5
+RECORDS_PER_WRITE = 1000
+STATE_SECONDS = 5.0
+"""The end of a window is worth a STATE when the last one is so long ago."""
+READER_GONE = 141
+"""Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
+
+
+class Lines:
+    """Writes lines, and knows when a signal must wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writing = False
+        self._afterwards: Callable[[], None] | None = None
+        self._exit_code: int | None = None
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        if not _is_main():  # a signal meets the main thread alone
+            yield
+            return
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+
+    def write_lines(self, lines: bytes) -> None:
+        """Write whole lines of JSON, past Python's buffer.
+
+        Measured: a BufferedWriter loses the rest of a large write when a signal cuts it short.
+        """
+        if self._exit_code is not None:
+            raise SystemExit(self._exit_code)
+        stdout = sys.stdout
+        with self._whole():
+            try:
+                target = stdout.fileno()
+            except (AttributeError, io.UnsupportedOperation):  # a capture, as in tests
+                stdout.write(lines.decode())
+                return
+            rest = memoryview(lines)
+            try:
+                stdout.flush()
+                while rest:
+                    rest = rest[os.write(target, rest) :]
+            except BrokenPipeError:
+                raise SystemExit(READER_GONE) from None
+
+    def heed(self) -> None:
+        """Do what a signal put off. Call it where the state fits what has been written; in
+        another thread than the main one nothing happens."""
+        if self._afterwards is not None and _is_main():
+            action, self._afterwards = self._afterwards, None
+            action()
+
+    def end(self, code: int) -> NoReturn:
+        """Nothing more is to be said: end the process, now or at the next attempt to write.
+
+        A signal can arrive where Python swallows exceptions, as in the closing of a file.
+        """
+        self._exit_code = code
+        raise SystemExit(code)
+
+    def when_whole(self, action: Callable[[], None]) -> None:
+        """Do `action` now, or put it off to the next `heed` while a line is being written."""
+        if self._writing:
+            self._afterwards = action
+        else:
+            action()
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def exit_soon(code: int) -> None:
+    """End the process after LAST_WORDS whatever it hangs on."""
+    timer = threading.Timer(LAST_WORDS, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some records, ready to be written.
+
+    Attributes:
+        lines: Messages, or records, a line each.
+        count: How many.
+        bookmark: `date_time` of the last one.
+    """
+
+    lines: bytes
+    count: int
+    bookmark: datetime
+
+
+def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """The chunks in order, each forgotten once it is written: the wait for the next window is
+    not the time to hold 25 MB of the last one."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
+
+
+def chunked(records: list[Record], encoded: Callable[[list[Record]], bytes]) -> list[Chunk]:
+    """Records as chunks small enough to be written between two messages of state."""
+    chunks = []
+    for first in range(0, len(records), RECORDS_PER_WRITE):
+        part = records[first : first + RECORDS_PER_WRITE]
+        chunks.append(Chunk(encoded(part), len(part), part[-1].date_time))
+    return chunks
+
+
+def write_all(
+    parts: Iterable[Part[list[Chunk]]], output: Lines
+) -> Iterator[tuple[User | None, int]]:
+    """Write all sessions; after each write the user and how many, 0 at the end of a window."""
+    for part in parts:
+        for taken in part.windows():
+            for chunk in drained(taken.ready or []):
+                output.write_lines(chunk.lines)
+                part.emitted(chunk.bookmark, chunk.count)
+                output.heed()
+                yield part.user, chunk.count
+            part.finished(taken)
+            yield part.user, 0
+
+
+class Pace:
+    """When the next STATE is due.
+
+    Args:
+        records: After so many at the latest.
+    """
+
+    def __init__(self, records: int) -> None:
+        self._most = records
+        self._since, self._at = 0, time.monotonic()
+
+    def due(self, records: int) -> bool:
+        """Whether it is now, after so many more records; 0: at the end of a window."""
+        self._since += records
+        late = not records and time.monotonic() - self._at > STATE_SECONDS
+        if self._since < self._most and not late:
+            return False
+        self._since, self._at = 0, time.monotonic()
+        return True

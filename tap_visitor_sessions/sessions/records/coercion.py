@@ -1,0 +1,366 @@
+"""Decoded JSON made to fit the schema, value by value, saying what it gave up.
+
+The slow way, for rows and values that do not fit the types: one odd value costs that value. What
+did not fit is remembered, so that the types of the next rows take it (`shapes`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from tap_visitor_sessions.api import TOO_DEEP, Unreadable, without_odd_tokens
+
+logger = logging.getLogger("tap-visitor-sessions.records")
+
+# Spellings of the page's own example (source: get.visitor_sessions_report).
+SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
+REPLACEMENT = "\ufffd"
+MOST_UNDECLARED = 100
+"""More members that are not declared than these are no longer skipped at full speed."""
+
+_INTEGER: Any = int | None
+_TIME: Any = datetime | None
+_CANNOT = (msgspec.ValidationError, ValueError)
+"""What msgspec raises; ValueError of half a character, and of the year 10000."""
+
+
+def _type_of(schema: Mapping[str, Any]) -> list[str]:
+    kind = schema.get("type", "string")
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def kind_of(schema: Mapping[str, Any]) -> str:
+    """One of integer, number, boolean, string, date-time, array, object."""
+    kind = next(name for name in _type_of(schema) if name != "null")
+    return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
+
+
+class Warnings:
+    """One for each column in a run, whichever thread meets it first, and how many values of it
+    were lost."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._lost: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def once(self, path: str, what: str) -> None:
+        """Say something of a column, unless something has been said of it."""
+        if path in self._seen:
+            return
+        with self._lock:
+            if path in self._seen:
+                return
+            self._seen.add(path)
+        logger.warning("%s: %s (said once for this column)", path, what)
+
+    def lost(self, path: str, what: str) -> None:
+        """The same of a value that is not emitted; it is counted."""
+        with self._lock:
+            self._lost[path] += 1
+        self.once(path, what)
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How many values were lost, by column."""
+        with self._lock:
+            return dict(self._lost.most_common())
+
+
+class _Unfit(Exception):
+    """A value that cannot be made to fit; carries what to say of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """What has come that the declared types do not take.
+
+    Attributes:
+        wide: Paths whose values came otherwise than declared: `hits`, `hits[]`, `hits.hit_url`.
+        undeclared: Names of members, by what their paths begin with: "" or `hits.`.
+    """
+
+    wide: frozenset[str] = frozenset()
+    undeclared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+class Coercer:
+    """Makes decoded JSON fit a schema, value by value, saying what it gave up.
+
+    Attributes:
+        met: What did not fit up to now.
+    """
+
+    def __init__(
+        self, properties: Mapping[str, Any], required: Sequence[str], warnings: Warnings
+    ) -> None:
+        self._properties = properties
+        self._required = required
+        self._warnings = warnings
+        self._lock = threading.Lock()
+        self._fits: dict[str, Callable[[str, Any], Any]] = {
+            "integer": self._integer,
+            "date-time": self._time,
+            "string": self._text,
+        }
+        self.met = Met()
+
+    def give_up(self, path: str, why: str) -> None:
+        """Say that a value is emitted as null."""
+        self._warnings.lost(path, f"{why}; emitted as null")
+
+    def rows(self, rows: object) -> list[dict[str, Any]]:
+        """Rows of an answer as dicts that the typed decoder accepts.
+
+        Raises:
+            Unreadable: a row is no session, or has no usable key or bookmark.
+        """
+        if not isinstance(rows, list):
+            raise Unreadable("The API's answer holds no list of sessions")
+        return [self._row(row) for row in rows]
+
+    def value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
+        """A value that fits; null where none can be made."""
+        try:
+            return self._value(path, value, schema)
+        except _Unfit as problem:
+            self.give_up(path, str(problem))
+            return None
+
+    def key(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
+        """The same of a key or a bookmark.
+
+        Raises:
+            Unreadable: there is none.
+        """
+        found = self.value(path, value, schema)
+        if found is None:
+            raise Unreadable(
+                f"The API sent a session without a usable {path}: nothing can be read past it. "
+                "Run again; if it stays, report it to the vendor"
+            )
+        return found
+
+    def scalar(self, path: str, schema: Mapping[str, Any]) -> Callable[[Any], Any]:
+        """The same as `value` for many values of a place that holds no others."""
+        fit = self._fits[kind_of(schema)]
+
+        def value(value: Any) -> Any:
+            try:
+                return fit(path, value)
+            except _Unfit as problem:
+                self.give_up(path, str(problem))
+                return None
+
+        return value
+
+    def _widen(self, path: str) -> None:
+        if path in self.met.wide:
+            return
+        with self._lock:
+            if path not in self.met.wide:
+                self.met = replace(self.met, wide=self.met.wide | {path})
+
+    def _undeclared(self, path: str, name: str) -> None:
+        with self._lock:
+            known = self.met.undeclared
+            here = known.get(path, frozenset())
+            many = sum(map(len, known.values())) >= MOST_UNDECLARED
+            if name not in here and not many and _can_be_a_field(name):
+                self.met = replace(self.met, undeclared={**known, path: here | {name}})
+
+    def _row(self, row: object) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise Unreadable("The API's answer holds a session that is not an object")
+        named = {str(name): value for name, value in row.items()}
+        for spelled, right in SPELLINGS.items():
+            if spelled in named:
+                self._undeclared("", spelled)
+                value = named.pop(spelled)
+                if named.get(right) is None:
+                    named[right] = value
+        for name in self._required:
+            named[name] = self.key(name, named.get(name), self._properties[name])
+        return self._members("", named, self._properties)
+
+    def _members(
+        self, path: str, value: dict[str, Any], properties: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        result = {}
+        for name, item in value.items():
+            here = f"{path}{name}"
+            if name in properties:
+                result[name] = self.value(here, item, properties[name])
+            else:
+                self._undeclared(path, name)
+                self._warnings.once(here, "the API sends it, it is not declared; left out")
+        return result
+
+    def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
+        kind = kind_of(schema)
+        if value is None or (kind != "string" and _is_null(value)):
+            return None
+        if kind == "array":
+            return self._items(path, value, schema["items"])
+        if kind == "object":
+            if not isinstance(value, dict):
+                self._widen(path)
+                if value == []:  # an empty object, as PHP spells it
+                    return None
+                raise _Unfit(f"an object is declared, a {type(value).__name__} came")
+            return self._members(f"{path}.", value, schema["properties"])
+        return self._fits[kind](path, value)
+
+    def _items(self, path: str, value: Any, schema: Mapping[str, Any]) -> list[Any]:
+        of_objects = kind_of(schema) == "object"
+        if not isinstance(value, list):
+            if not (of_objects and isinstance(value, dict)):
+                self._widen(path)
+            value = [value]
+        result = []
+        for item in value:
+            if item is None or (of_objects and not isinstance(item, dict)):
+                self._widen(f"{path}[]")
+            try:
+                coerced = self._value(path, item, schema)
+            except _Unfit as problem:
+                self._warnings.lost(f"{path}[]", f"{problem}; left out")
+                continue
+            if coerced is not None:
+                result.append(coerced)
+        return result
+
+    def _integer(self, path: str, value: Any) -> int | None:
+        if type(value) is int:
+            return value
+        is_key = path in self._required
+        if is_key or path not in self.met.wide:
+            try:
+                number: int | None = msgspec.convert(value, _INTEGER, strict=False)
+            except _CANNOT:
+                self._widen(path)
+            else:
+                return number  # as the typed decoder does
+        if is_key and not isinstance(value, str):
+            # Rounded it would be another's.
+            raise _Unfit(f"a number is declared, a {type(value).__name__} came")
+        if isinstance(value, str):
+            if _is_null(value):
+                return None
+            try:
+                value = int(value) if _DIGITS.fullmatch(value.strip()) else float(value)
+            except ValueError:
+                raise _Unfit("a number is declared, another text came") from None
+            if is_key and isinstance(value, float):
+                raise _Unfit("a whole number is declared, another text came")
+        if isinstance(value, float) and math.isfinite(value):
+            if not value.is_integer():
+                self._warnings.once(path, "a whole number is declared, a fraction came; rounded")
+            return round(value)
+        if isinstance(value, int):  # bool too
+            return int(value)
+        raise _Unfit(f"a number is declared, a {type(value).__name__} came")
+
+    def _time(self, path: str, value: Any) -> datetime | None:
+        """A date and time as what it says: of a wall clock, or, with an offset or as an epoch
+        number (seconds, or milliseconds), an instant."""
+        try:
+            time: datetime | None = msgspec.convert(value, _TIME, strict=False)
+        except _CANNOT:
+            self._widen(path)
+        else:
+            return time  # as the typed decoder does
+        if isinstance(value, str):
+            text = value.strip()
+            if _EPOCH.fullmatch(text):
+                return _of_epoch(float(text))
+            if len(text) > 10:  # a date alone is no time
+                try:
+                    return datetime.fromisoformat(text)
+                except ValueError:
+                    pass
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            return _of_epoch(value)
+        raise _Unfit("a date and time is declared, something else came")
+
+    def _text(self, path: str, value: Any) -> str:
+        if not isinstance(value, str):
+            self._widen(path)
+            value = _as_text(value)
+        if value.isascii() and "\x00" not in value:
+            return str(value)
+        clean = value.replace("\x00", REPLACEMENT)
+        clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if clean != value:
+            self._warnings.once(path, f"NUL or half a character came; replaced by {REPLACEMENT}")
+        return str(clean)
+
+
+def _is_null(value: object) -> bool:
+    """Whether it is what the typed decoder takes for null where no text is declared."""
+    return isinstance(value, str) and value.lower() == "null"
+
+
+def _can_be_a_field(name: str) -> bool:
+    return name.isprintable() and '"' not in name and "\\" not in name
+
+
+def decoded(raw: bytes | memoryview) -> Any:
+    """The JSON of an answer's rows as Python's types, whatever the size of its numbers and
+    however deep it is nested.
+
+    Raises:
+        Unreadable: it is no JSON.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        pass  # a number out of range, perhaps
+    try:
+        return json.loads(without_odd_tokens(bytes(raw)), parse_int=_whole)
+    except (ValueError, RecursionError) as problem:
+        raise Unreadable(f"The API's answer cannot be read: {type(problem).__name__}") from None
+
+
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python converts
+        return math.inf
+
+
+def _as_text(value: object) -> str:
+    try:
+        text = str(value) if type(value) is int else _ENCODE(value)
+    except (ValueError, RecursionError):
+        raise _Unfit("a text is declared, something that is no text came") from None
+    if TOO_DEEP in text:
+        raise _Unfit("a text is declared, something nested too deep came")
+    return text
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_DIGITS = re.compile(r"[+-]?[0-9]+")
+_EPOCH = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_SECONDS = 253_402_300_800
+"""Of the year 10000: an epoch number that is larger is one of milliseconds."""
+_FIRST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _of_epoch(number: float) -> datetime:
+    try:
+        seconds = number if abs(number) < _SECONDS else number / 1000
+        return _FIRST + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        raise _Unfit("a date and time is declared, another number came") from None

@@ -1,0 +1,270 @@
+"""Windows of many parts in flight at once, emitted part by part and front to back.
+
+A *part* is the span of one account: the only one of a customer's account, one of many of a
+partner's. The requests of the next parts are on their way while the first is being emitted, so
+that the latency of many small accounts does not add up.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.windows.in_flight import Place
+from tap_visitor_sessions.sessions.windows.reader import Overfull, Whole, WindowReader
+from tap_visitor_sessions.sessions.windows.windows import SECOND, Region, Window, split
+
+logger = logging.getLogger("tap-visitor-sessions.pipeline")
+
+IN_FLIGHT_PER_SPARE = 4
+"""Beside those in flight, a window in so many is decoded or waits for its turn."""
+
+ZERO = timedelta(0)
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass
+class Span(Generic[T]):
+    """What is to be read of one account.
+
+    Attributes:
+        stretches: Wall-clock spans `[start, end)`, in order and apart from each other.
+    """
+
+    reader: WindowReader[T]
+    stretches: Sequence[tuple[datetime, datetime]]
+
+    def share(self, wall: datetime) -> float:
+        """How much of it lies before a wall-clock time, 0..1."""
+        done = sum(
+            ((min(end, wall) - start) for start, end in self.stretches if start < wall), ZERO
+        )
+        return done / max(sum(((end - start) for start, end in self.stretches), ZERO), SECOND)
+
+
+@dataclass(frozen=True)
+class Taken(Generic[T]):
+    """A window whose turn has come.
+
+    Attributes:
+        ready: Its sessions as the reader's `prepare` made them; None where it has none.
+        until: All sessions of the part filed before this wall-clock second have been taken,
+            with these.
+    """
+
+    ready: T | None
+    until: datetime
+
+
+@dataclass
+class _Slot(Generic[T]):
+    """A window being fetched, and the region it was cut from."""
+
+    reader: WindowReader[T]
+    window: Window
+    region: Region
+    result: Future[Whole[T] | Overfull] = field(default_factory=Future)
+
+
+class _Part(Generic[K, T]):
+    """A span being read: its regions not yet cut and its windows in flight, front to back."""
+
+    def __init__(self, key: K, span: Span[T]) -> None:
+        self.key = key
+        self.reader = span.reader
+        self.span = span
+        self.agenda: deque[Region | _Slot[T]] = deque(
+            Region(start, end) for start, end in span.stretches
+        )
+
+    def slots(self) -> list[_Slot[T]]:
+        """Its windows in flight, or waiting for their turn."""
+        return [item for item in self.agenda if isinstance(item, _Slot)]
+
+    def settle(self) -> None:
+        """Put regions in place of the windows that turned out too full."""
+        for place, item in enumerate(self.agenda):
+            if isinstance(item, _Slot) and item.result.done() and not item.result.exception():
+                result = item.result.result()
+                if isinstance(result, Overfull):
+                    self.agenda[place] = self.split(item, result)
+
+    def cut(self) -> _Slot[T] | None:
+        """The next window to ask for; None when there is none, or what comes after is lost."""
+        for place, item in enumerate(self.agenda):
+            if isinstance(item, _Slot):
+                if item.result.done() and item.result.exception():
+                    return None
+            elif item:
+                slot = _Slot(self.reader, item.cut(self.reader.cap.rows), item)
+                self.agenda.insert(place, slot)
+                return slot
+        return None
+
+    def split(self, slot: _Slot[T], overfull: Overfull) -> Region:
+        """The region in place of a window that does not fit a page."""
+        logger.debug("%s holds %d sessions: split", slot.window, overfull.total)
+        return split(slot.window, overfull.total, overfull.times, self.reader.cap.rows)
+
+    def drop(self) -> None:
+        """Forget what is in flight."""
+        for slot in self.slots():
+            slot.result.cancel()
+        self.agenda.clear()
+
+
+class _Workers:
+    """Daemon threads: unlike those of a ThreadPoolExecutor, a request that hangs in one
+    does not hold up the end of the process."""
+
+    def __init__(self, count: int) -> None:
+        self._tasks: queue.SimpleQueue[_Slot[Any] | None] = queue.SimpleQueue()
+        self._taking = threading.Lock()
+        self._count = count
+        for number in range(count):
+            threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True).start()
+
+    def submit(self, slot: _Slot[Any]) -> None:
+        self._tasks.put(slot)
+
+    def close(self) -> None:
+        for _ in range(self._count):
+            self._tasks.put(None)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            slot, place = task
+            try:
+                slot.result.set_result(slot.reader.read(slot.window, place))
+            except BaseException as problem:
+                slot.result.set_exception(problem)
+            finally:
+                place.leave()
+            del slot, task  # or its records would be held until the next task comes
+
+    def _next(self) -> tuple[_Slot[Any], Place] | None:
+        """The next window not given up, and its place in line: both in the order of submission."""
+        with self._taking:
+            while (slot := self._tasks.get()) is not None:
+                if slot.result.set_running_or_notify_cancel():
+                    return slot, slot.reader.join()
+        return None
+
+
+class Pipeline(Generic[K, T]):
+    """Reads the spans of several accounts, one wholly after the other.
+
+    Memory: at most `concurrency` and a quarter of windows are held at any time, and the one
+    being written; one of them as objects, the others as bytes.
+
+    Args:
+        keys: What tells the parts apart, in the order in which they will be read.
+        open_span: The span of a part. Called once for each, when its turn to be asked for comes.
+    """
+
+    def __init__(
+        self, keys: Iterable[K], open_span: Callable[[K], Span[T]], concurrency: int
+    ) -> None:
+        self._keys = iter(keys)
+        self._open_span = open_span
+        self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
+        self._parts: deque[_Part[K, T]] = deque()
+        self._workers = _Workers(self._windows_out)
+        self.share = 0.0
+        """How much of the span of the part being read has been taken, 0..1."""
+        self.windows = 0
+        """Windows taken so far."""
+        self.answered = False
+        """Whether the part being read has cost anything: a window of it has been answered."""
+
+    def close(self) -> None:
+        """Forget what is in flight."""
+        self._workers.close()
+        for part in self._parts:
+            part.drop()
+        self._parts.clear()
+
+    def read(self, key: K) -> Iterator[Taken[T]]:
+        """The windows of the next part, which is `key`, those without sessions too.
+
+        Raises:
+            TapError: of this part; the others can still be read.
+        """
+        while not self._parts:
+            self._open()
+        part, self.share, self.answered = self._parts[0], 0.0, False
+        assert part.key == key, f"{part.key} comes before {key}"
+        try:
+            yield from self._read(part)
+        finally:
+            part.drop()
+            if part in self._parts:
+                self._parts.remove(part)
+
+    def _read(self, part: _Part[K, T]) -> Iterator[Taken[T]]:
+        reader = part.reader
+        # In a gap of the clock many seconds, so several windows, are read as one instant.
+        carried: list[Record] = []
+        end_of_window: datetime | None = None
+        while part.agenda:
+            self._fill()
+            head = part.agenda.popleft()
+            if isinstance(head, Region):
+                continue  # used up
+            result = head.result.result()
+            self.answered = True
+            if isinstance(result, Overfull):
+                part.agenda.appendleft(part.split(head, result))
+                continue
+            if head.region.density is not None:
+                head.region.density.learn(head.window, result.count)
+            self._fill()
+            if carried and end_of_window is not None and head.window.start > end_of_window:
+                yield Taken(reader.prepare(carried), end_of_window)
+                carried = []
+            end_of_window = head.window.end
+            self.windows += 1
+            self.share = part.span.share(end_of_window)
+            del head  # or what is written would be held until the next one is taken
+            if result.ready is not None:
+                yield Taken(result.ready, end_of_window)
+                del result  # the next wait need not hold what has been written
+                continue
+            carried = reader.merged(carried, result.records)
+            if carried and reader.shares_instant(carried[-1], end_of_window):
+                continue
+            yield Taken(reader.prepare(carried) if carried else None, end_of_window)
+            carried = []
+        if carried and end_of_window is not None:
+            yield Taken(reader.prepare(carried), end_of_window)
+
+    def _fill(self) -> None:
+        """Cut and submit windows, front first, until enough are in flight."""
+        for part in self._parts:
+            part.settle()
+        out = sum(len(part.slots()) for part in self._parts)
+        for place in range(self._windows_out):
+            if place == len(self._parts) and not self._open():
+                return
+            while out < self._windows_out and (slot := self._parts[place].cut()):
+                self._workers.submit(slot)
+                out += 1
+            if out >= self._windows_out:
+                return
+
+    def _open(self) -> bool:
+        """Take the next part in hand; whether there is one."""
+        for key in self._keys:
+            self._parts.append(_Part(key, self._open_span(key)))
+            return True
+        return False

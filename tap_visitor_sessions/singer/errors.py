@@ -1,0 +1,26 @@
+"""An error that ends a run, as one line with its fix."""
+
+from __future__ import annotations
+
+from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
+
+from tap_visitor_sessions.api import TapError, unforeseen
+
+_LENGTH = 1000
+_MORE = "TAP_VISITOR_SESSIONS_LOGLEVEL=DEBUG shows where it happened"
+
+
+def one_line(problem: Exception) -> str:
+    """One line for the user."""
+    if isinstance(problem, ConfigValidationError):
+        text = "; ".join(problem.errors) or str(problem)
+    elif isinstance(problem, (MapExpressionError, StreamMapConfigError)):
+        text = f"Setting stream_maps: {problem}"
+    elif isinstance(problem, TapError):
+        text = str(problem)
+    elif isinstance(problem, OSError) and problem.strerror:
+        text = f"{problem.strerror}: {problem.filename}" if problem.filename else problem.strerror
+    else:
+        text = f"{unforeseen(problem)}; {_MORE}"
+    line = " ".join(text.split())
+    return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}…"

@@ -1,0 +1,119 @@
+"""What a sync reads, and the bookmarks that come of it: in the SDK's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
+
+from singer_sdk.metrics import http_request_counter
+
+from tap_visitor_sessions.config import STREAM
+from tap_visitor_sessions.sessions import (
+    METHOD,
+    Bookmarks,
+    Columns,
+    Connection,
+    Extraction,
+    Part,
+    Record,
+    User,
+    Warnings,
+    former_state,
+    name_account,
+    name_customer,
+    write_bookmarks,
+)
+
+Context = Mapping[str, Any]
+"""Which partition, as the SDK names it."""
+T = TypeVar("T")
+
+
+def context_of(user: User | None) -> dict[str, Any] | None:
+    """The partition of a partner's user; None for a customer's account."""
+    return None if user is None else {"user_id": user.user_id}
+
+
+class Reading:
+    """One read of the stream.
+
+    Args:
+        state_of: The SDK's state of a partition, or of the stream, to be changed in place.
+        moved: Called when bookmarks have moved: the state waits to be said.
+        incremental: Whether it goes on where former runs ended.
+        announces_version: Whether the loader is told afterwards to drop all that it did not bring.
+        sample: Whether a record or a few are enough.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        state_of: Callable[[Context | None], dict[str, Any]],
+        moved: Callable[[], None],
+        *,
+        incremental: bool,
+        announces_version: bool,
+        sample: bool,
+    ) -> None:
+        self._connection = connection
+        self._state_of = state_of
+        self._moved = moved
+        self._incremental = incremental
+        self._extraction = Extraction(
+            connection,
+            former_state(state_of(None)),
+            self._keep,
+            incremental=incremental,
+            announces_version=announces_version,
+            sample=sample,
+        )
+        name_account(state_of(None), connection.settings.account)
+
+    @property
+    def partitions(self) -> list[dict[str, Any]]:
+        """One per user of a partner that is read; none for a customer's account."""
+        contexts = map(context_of, self._extraction.users)
+        return [context for context in contexts if context is not None]
+
+    @property
+    def warnings(self) -> Warnings:
+        """What is said of odd values, and how many were lost."""
+        return self._extraction.warnings
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """What surrounds a sync.
+
+        Raises:
+            TapError: it ended early; what has been emitted is complete as far as the bookmarks say.
+        """
+        try:
+            with self._extraction.run():
+                yield
+        finally:
+            with http_request_counter(STREAM, METHOD) as counter:
+                counter.increment(self._connection.client.requests_made)
+
+    def parts(
+        self,
+        columns: Columns,
+        prepare: Callable[[list[Record]], T],
+        context: Context | None = None,
+    ) -> AbstractContextManager[Iterator[Part[T]]]:
+        """The parts: all, or the one of a partition."""
+        users: Sequence[User | None] = self._extraction.users
+        if context is not None:
+            users = [user for user in users if context_of(user) == context]
+        return self._extraction.parts(columns, prepare, users)
+
+    def version_activated(self) -> None:
+        """The loader has been told to drop what this read did not bring."""
+        self._extraction.positions.version_activated()
+
+    def _keep(self, user: User | None, bookmarks: Bookmarks) -> None:
+        progress = self._state_of(context_of(user))
+        if user is not None:
+            name_customer(progress, user.customer_id)
+        write_bookmarks(progress, bookmarks, with_bookmark=self._incremental)
+        self._moved()

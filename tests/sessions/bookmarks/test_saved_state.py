@@ -1,0 +1,264 @@
+"""The bookmarks as they are saved: written, read again, and checked before a run builds on them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_visitor_sessions.sessions.accounts.account import Customer, User
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
+    Bookmarks,
+    FormerState,
+    UserState,
+    formatted,
+    union,
+)
+from tap_visitor_sessions.sessions.bookmarks.state import (
+    FIX,
+    StateError,
+    StreamState,
+    bookmarks_of,
+    check_progress,
+    former_state,
+    name_account,
+    name_customer,
+    partitions_of,
+    type_name,
+    write_bookmarks,
+)
+
+UTC = timezone.utc
+FIRST, LATER = "2024-05-01T00:00:00Z", "2024-05-20T10:00:00Z"
+instants = st.datetimes(datetime(1970, 1, 1), datetime(2090, 1, 1)).map(
+    lambda at: at.replace(microsecond=0, tzinfo=UTC)
+)
+spans = st.lists(st.tuples(instants, instants), max_size=3).map(union)
+turns = st.sampled_from(["", "2024-05-01T00:00:00.000001Z"])
+
+
+def at(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+@given(st.builds(Bookmarks, st.none() | instants, spans, turns))
+def test_marks_that_are_written_are_read_again(bookmarks: Bookmarks) -> None:
+    progress: dict[str, Any] = {}
+    write_bookmarks(progress, bookmarks)
+    assert bookmarks_of(json.loads(json.dumps(progress))) == bookmarks
+
+
+def test_what_is_written() -> None:
+    progress: dict[str, Any] = {"x": 1}
+    write_bookmarks(
+        progress, Bookmarks(at(LATER), ((at(FIRST), at(LATER)),), "2024-05-21T00:00:00.000001Z")
+    )
+    written = {
+        "x": 1,
+        "replication_key": "date_time",
+        "replication_key_value": LATER,
+        "read": [[FIRST, LATER]],
+        "read_at": "2024-05-21T00:00:00.000001Z",
+    }
+    assert progress == written
+    write_bookmarks(progress, Bookmarks(at(FIRST)), with_bookmark=False)
+    assert progress == written
+    del written["replication_key_value"]
+    for with_bookmark in (True, False):  # what was read stays, a bookmark that is none does not
+        write_bookmarks(progress, Bookmarks(), with_bookmark=with_bookmark)
+        assert progress == written
+        progress["replication_key_value"] = LATER
+
+
+def test_whose_marks_they_are_is_written_beside_them() -> None:
+    progress: dict[str, Any] = {}
+    name_customer(progress, 5)
+    name_account(progress, None)
+    assert progress == {"customer_id": 5}
+    name_account(progress, "shop")
+    assert progress == {"customer_id": 5, "account": "shop"}
+
+
+@pytest.mark.parametrize("progress", [{}, {"replication_key_value": None, "read": None}])
+@pytest.mark.parametrize("empty", ["", None])
+def test_nothing_is_no_mark(progress: dict[str, Any], empty: object) -> None:
+    assert bookmarks_of({**progress, "replication_key_value": empty, "read_at": 17}) == Bookmarks()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x" * 70, "'" + "x" * 59),
+        (17, "17"),
+        (1.5, "1.5"),
+        (True, "True"),
+        ([1], "a list"),
+        ({}, "dict"),
+    ],
+)
+def test_what_is_no_time_is_shown_as_far_as_it_can_be(value: object, shown: str) -> None:
+    text = f"{shown} is no date and time such as 2024-05-01T00:00:00Z: {FIX}"
+    for what, progress in {
+        "bookmark": {"replication_key_value": value},
+        "read": {"read": [[value, LATER]]},
+    }.items():
+        with pytest.raises(StateError) as caught:
+            bookmarks_of(progress)
+        assert str(caught.value) == f"The state's {what} {text}"
+    with pytest.raises(StateError, match=r"^The state's read "):
+        bookmarks_of({"read": [[FIRST, value]]})
+
+
+@given(
+    st.builds(
+        "{:%Y-%m-%d}{}{:%H:%M:%S}{}{:+03d}:{:02d}".format,
+        st.sampled_from([date.min, date.max]) | st.dates(),
+        st.sampled_from(["T", " ", "t"]),
+        st.times(),
+        st.sampled_from(["", " "]),
+        st.integers(-99, 99),
+        st.integers(0, 99),
+    )
+)
+def test_any_date_time_and_offset_is_an_instant_or_an_error_that_names_it(text: str) -> None:
+    said, found = "", None
+    try:
+        found = bookmarks_of({"replication_key_value": text}).bookmark
+    except StateError as problem:
+        said = str(problem)
+    assert repr(text) in said or found == datetime.fromisoformat(
+        f"{text[:10]}T{text[11:].replace(' ', '')}"
+    )
+
+
+def test_the_first_second_of_1970_is_a_time() -> None:
+    assert bookmarks_of({"replication_key_value": "1970-01-01T00:00:00Z"}).bookmark == at(
+        "1970-01-01T00:00:00Z"
+    )
+
+
+def test_what_a_value_is() -> None:
+    values = ["x", True, 1, 1.5, [], {}, None]
+    kinds = ["a text", "a boolean", "a number", "a number", "a list", "dict", "NoneType"]
+    assert [type_name(value) for value in values] == kinds
+
+
+def partition(user: int, mark: str | None, customer: int | None = None) -> dict[str, Any]:
+    return {
+        "context": {"user_id": user},
+        "replication_key_value": mark,
+        "customer_id": customer,
+    }
+
+
+def test_partitions_that_have_been_read_the_furthest_come_first() -> None:
+    progress = {
+        "partitions": [
+            partition(1, FIRST),
+            partition(2, None, 20),
+            partition(3, LATER, 30),
+            {**partition(4, None), "read": [[FIRST, "2024-05-30T00:00:00Z"]]},
+        ]
+    }
+    known = partitions_of(progress)
+    assert [(one.user_id, one.customer_id) for one in known] == [
+        (4, None),
+        (3, 30),
+        (1, None),
+        (2, 20),
+    ]
+    assert known[1] == UserState(3, 30, Bookmarks(at(LATER)))
+    own = {**progress, "replication_key_value": FIRST}
+    assert former_state(own) == FormerState(Bookmarks(at(FIRST)), known)
+
+
+def checked(progress: dict[str, Any], *, account: str | None = None) -> list[str]:
+    return check_progress(progress, is_partner=False, account=account)
+
+
+def test_what_was_loaded_without_the_name_of_an_account_is_to_be_loaded_anew() -> None:
+    [warning] = checked({"replication_key_value": FIRST}, account="shop")
+    assert warning == (
+        "The state is of a time without the setting account, now 'shop': what was loaded before "
+        "has no such column; load it anew, into a table of its own"
+    )
+    assert checked({}, account="shop") == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 3])
+def test_a_bookmark_in_the_future_is_told_with_what_to_look_at(ahead: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    bookmarks = [formatted(now + timedelta(days=days + 1)) for days in range(ahead)]
+    progress = {
+        "replication_key_value": bookmarks[0] if bookmarks else FIRST,
+        "partitions": [partition(n, mark) for n, mark in enumerate([LATER, *bookmarks[1:]])],
+    }
+    told = checked(progress)
+    if not ahead:
+        assert told == []
+        return
+    whose = f" ({ahead} of them)" if ahead > 1 else ""
+    assert told == [
+        f"The state's bookmark {bookmarks[-1]} lies in the future{whose}: the run reads from now "
+        "less lookback_window, and goes on from there. Check the clock of this machine and the "
+        "setting timezone; sessions before may be missing"
+    ]
+
+
+USER = User(7, Customer(70, None, "active", 7, (7,), None))
+
+
+def test_marks_are_kept_where_they_belong() -> None:
+    """Those of an account at the top, those of a partner's user in its partition, made if need be;
+    what others have put there stays."""
+    progress: dict[str, Any] = {
+        "x": 1,
+        "partitions": [{"context": {"region": 7}}, {"context": {}, "y": 2}],
+    }
+    kept = StreamState(progress, is_partner=True, account=None)
+    assert kept.former == FormerState(known=[])
+    kept.keep(None, Bookmarks(at(LATER)))
+    mark = {"replication_key": "date_time", "replication_key_value": FIRST}
+    for bookmark in (FIRST, LATER):
+        kept.keep(USER, Bookmarks(at(bookmark)))
+        mark["replication_key_value"] = bookmark
+        assert kept.progress is progress
+        assert progress == {
+            "x": 1,
+            "replication_key": "date_time",
+            "replication_key_value": LATER,
+            "partitions": [
+                {"context": {"region": 7}},
+                {"context": {}, "y": 2},
+                {"context": {"user_id": 7}, "customer_id": 70, **mark},
+            ],
+        }
+    again = StreamState(progress, is_partner=True, account=None)
+    assert again.former == FormerState(
+        Bookmarks(at(LATER)), [UserState(7, 70, Bookmarks(at(LATER)))]
+    )
+
+
+def test_the_first_marks_of_a_user_make_its_partition() -> None:
+    kept = StreamState({}, is_partner=True, account="shop")
+    assert kept.progress == {"account": "shop"}
+    kept.keep(USER, Bookmarks())
+    assert kept.progress["partitions"] == [{"context": {"user_id": 7}, "customer_id": 70}]
+
+
+def test_what_is_to_be_known_of_it_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    for is_partner, account, said in (
+        (True, None, "a customer's account"),
+        (False, "shop", "'shop'"),
+    ):
+        caplog.clear()
+        StreamState({"replication_key_value": FIRST}, is_partner=is_partner, account=account)
+        [warning] = caplog.messages
+        assert warning.startswith("The state is of ")
+        assert said in warning
+    with pytest.raises(StateError, match="'shop'"):
+        StreamState({"account": "shop"}, is_partner=False, account=None)

@@ -1,0 +1,66 @@
+"""Requests go in the order in which their places were taken, so many at once."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_visitor_sessions.sessions.windows.in_flight import InFlight
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(1, 4),
+    left=st.lists(st.booleans(), min_size=1, max_size=12),
+    seed=st.integers(0, 1000),
+)
+def test_whoever_came_first_goes_first_and_who_left_holds_up_nobody(
+    count: int, left: list[bool], seed: int
+) -> None:
+    """Whatever the order in which the threads get to it; and never more than allowed at once."""
+    in_flight, source = InFlight(count), random.Random(seed)
+    places = [in_flight.join() for _ in left]
+    entered: list[int] = []
+    now, most, guard = 0, 0, threading.Lock()
+
+    def send(number: int) -> None:
+        nonlocal now, most
+        if left[number]:
+            places[number].leave()
+            return
+        with places[number]:
+            with guard:
+                entered.append(number)
+                now += 1
+                most = max(most, now)
+            time.sleep(0.0005)
+            with guard:
+                now -= 1
+        places[number].leave()
+
+    threads = [threading.Thread(target=send, args=[n]) for n in range(len(left))]
+    for thread in source.sample(threads, len(threads)):
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    stay = [number for number, gone in enumerate(left) if not gone]
+    assert sorted(entered) == stay
+    if count == 1:  # of those let in together either can be seen first
+        assert entered == stay
+    assert most <= count
+
+
+def test_a_request_that_fails_makes_room() -> None:
+    in_flight = InFlight(1)
+    try:
+        with in_flight.join():
+            raise ValueError
+    except ValueError:
+        pass
+    with in_flight.join():
+        pass
