@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -195,7 +196,13 @@ class Sandbox:
         listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2.0"
         server = uvicorn.Server(
-            uvicorn.Config(self.app(), log_level="critical", lifespan="off", access_log=False)
+            uvicorn.Config(
+                self.app(),
+                log_level="critical",
+                lifespan="off",
+                access_log=False,
+                date_header=self.faults.clock_behind is None,
+            )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -242,6 +249,9 @@ class Sandbox:
             return self._broken(fault, answer, request)
         self.injected += self._within
         headers = {"Content-Type": "application/json; charset=UTF-8"}
+        if faults.clock_behind is not None:
+            self.injected["clock_behind"] += 1
+            headers["Date"] = formatdate(time.time() - faults.clock_behind, usegmt=True)
         if faults.gzip and "gzip" in request.headers.get("accept-encoding", ""):
             self.injected["gzip"] += 1
             answer = gzip.compress(answer, 1)

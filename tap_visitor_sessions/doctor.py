@@ -92,7 +92,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.zone(user).last_wall(settings.now)
+        now = account.zone(user).last_wall(settings.now - client.clock_lead())
         for back in LOOK_BACK:
             answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
             if answer.total_items:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ from tap_visitor_sessions.api.errors import (
     limits_of,
     redacted,
 )
-from tap_visitor_sessions.api.limits import Pacer
+from tap_visitor_sessions.api.limits import Pacer, spelled
 from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Transport
 
 logger = logging.getLogger("tap-visitor-sessions.client")
@@ -103,6 +104,10 @@ class Client:
     def seconds_waited(self) -> float:
         """Seconds spent waiting for points."""
         return self.pacer.seconds_waited
+
+    def clock_lead(self) -> timedelta:
+        """By how much this machine's clock is ahead of the API's, as far as answers have told."""
+        return self._transport.clock_lead or timedelta(0)
 
     def figures(self) -> dict[str, float]:
         """What it has done so far, for a summary."""
@@ -232,6 +237,11 @@ class Client:
         request_id = uuid.uuid4().hex
         body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
         answer = self._transport.post(msgspec.json.encode(body))
+        if lead := self.clock_lead():
+            self._warn_once(
+                f"This machine's clock is {spelled(lead.total_seconds())} ahead of the API's: "
+                "sessions are read up to the API's time. Set the clock"
+            )
         try:
             reply = opened(answer, request_id)
         except TransientError:

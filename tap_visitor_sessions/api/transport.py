@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from typing import Any
@@ -29,6 +29,10 @@ from tap_visitor_sessions.api.errors import TapError, TransientError, Unreachabl
 
 CONNECT_TIMEOUT = 10.0
 """Seconds at most to wait for a connection."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""What a clock may be ahead of another without a word."""
+OLDEST = 2011
+"""The year of the first sessions."""
 LONGEST_RETRY_AFTER = 300.0
 """Seconds at most to heed a Retry-After."""
 
@@ -51,6 +55,9 @@ class Transport:
         parts = urlsplit(url)
         self._scheme = parts.scheme
         self._host = parts.netloc.rpartition("@")[2]
+        self.clock_lead: timedelta | None = None
+        """By how much this machine's clock is ahead of the API's, by the first `Date` that came;
+        None before. Up to CLOCKS_DIFFER it counts as none."""
 
     def post(self, body: bytes) -> bytes:
         """The body of the answer, whole and with HTTP status 200.
@@ -73,9 +80,14 @@ class Transport:
         connect = min(CONNECT_TIMEOUT, self._timeout)
         # Any: requests takes urllib3's timeout, but its types do not say so.
         limits: Any = urllib3.Timeout(total=self._timeout, connect=connect, read=self._timeout)
+        asked = datetime.now(timezone.utc)
         try:
             with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:
                 self._check_status(answer)
+                if self.clock_lead is None:
+                    self.clock_lead = clock_lead(
+                        answer.headers.get("Date"), asked, datetime.now(timezone.utc)
+                    )
                 # urllib3 counts the bytes against Content-Length and raises when some lack.
                 return bytes(answer.raw.read(decode_content=True))
         except (InvalidURL, InvalidSchema, TypeError):  # TypeError: a proxy without a host
@@ -167,14 +179,38 @@ class Transport:
 def retry_after(value: str | None) -> float | None:
     """Seconds that a Retry-After asks for, as seconds or as a date; None when unreadable."""
     seconds = number(value)
-    if seconds is None and value:
-        try:
-            when = parsedate_to_datetime(value)
-        except (ValueError, TypeError, OverflowError):
+    if seconds is None:
+        when = _date(value)
+        if when is None:
             return None
-        when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
         seconds = (when - datetime.now(timezone.utc)).total_seconds()
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def clock_lead(date: str | None, asked: datetime, came: datetime) -> timedelta | None:
+    """By how much a clock is ahead of the server's; None when the `Date` cannot be read.
+
+    Args:
+        date: The answer's `Date`.
+        asked: When the request went, by the clock in question.
+        came: When the answer came.
+    """
+    theirs = _date(date)
+    if theirs is None or theirs.year < OLDEST:  # a server without a clock
+        return None
+    # An answer is not dated before its request: this much it is ahead at the least.
+    if asked - theirs <= CLOCKS_DIFFER:
+        return timedelta(0)
+    return came - theirs  # and this much at the most
+
+
+def _date(value: str | None) -> datetime | None:
+    """A date of HTTP."""
+    try:
+        when = parsedate_to_datetime(value or "")
+        return when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _cause(problem: BaseException) -> str:

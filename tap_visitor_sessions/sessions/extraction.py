@@ -152,6 +152,7 @@ class Extraction:
             keep,
             incremental=incremental,
             announces_version=announces_version,
+            clock_lead=connection.client.clock_lead,
         )
 
     @cached_property

@@ -167,7 +167,7 @@ class Reading:
         afresh: bool = False,
     ) -> None:
         self.bookmarks = bookmarks
-        self._zone, self._now = zone, now
+        self._zone, self.now = zone, now
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
@@ -192,7 +192,7 @@ class Reading:
         self._reached(self._zone.to_utc(wall))
 
     def _reached(self, instant: datetime) -> None:
-        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, self._now)))
+        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, self.now)))
 
 
 def next_turn(last: str) -> str:

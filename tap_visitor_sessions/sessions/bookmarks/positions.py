@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 
 from tap_visitor_sessions.config import Settings
@@ -37,6 +37,7 @@ class Positions:
             afresh.
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
+        clock_lead: By how much this machine's clock is ahead of the API's, as far as is known.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Positions:
         *,
         incremental: bool,
         announces_version: bool,
+        clock_lead: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._settings = settings
+        self._clock_lead = clock_lead
         self._former_runs = former
         self._save = keep
         self._incremental = incremental
@@ -98,19 +101,24 @@ class Positions:
 
     # This run
 
+    @property
+    def _now(self) -> datetime:
+        """The API's time at which the run began: later sessions are still to come."""
+        return self._settings.now - self._clock_lead()
+
     def opened(self, user: User | None, zone: Zone) -> Reading:
         """What is to be read of an account, and its bookmarks from here on."""
         settings = self._settings
-        start, end = settings.start.value, settings.end.value if settings.end else settings.now
+        start, end = settings.start.value, settings.end.value if settings.end else self._now
         first = zone.first_wall(start) if start.tzinfo else start
         last = zone.last_wall(end) if end.tzinfo else end
-        bookmarks = self._former(user).taken_over(zone.to_utc(first), settings.now)
+        bookmarks = self._former(user).taken_over(zone.to_utc(first), self._now)
         reading = Reading(
             bookmarks,
             first,
             last + SECOND,
             zone,
-            settings.now,
+            self._now,
             settings.lookback,
             afresh=not self._incremental,
         )
@@ -126,7 +134,7 @@ class Positions:
         """Warn where the span wanted and the one read before do not go together."""
         settings, bookmarks = self._settings, reading.bookmarks
         start, end = reading.span
-        if start > settings.now:
+        if start > self._now:
             self._warn_once("start_date", "lies in the future: there are no sessions to read yet")
         elif self._incremental and settings.end and bookmarks.until and end < bookmarks.until:
             self._warn_once(
@@ -150,13 +158,19 @@ class Positions:
 
     def emitted(self, user: User | None, date_time: datetime) -> None:
         """All sessions up to this one have been written."""
-        self._readings[user].emitted(date_time)
+        self._reading(user).emitted(date_time)
         self._keep(user)
 
     def finished(self, user: User | None, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been written."""
-        self._readings[user].finished(wall)
+        self._reading(user).finished(wall)
         self._keep(user)
+
+    def _reading(self, user: User | None) -> Reading:
+        """That of an account; its first answer may have told more of the API's time."""
+        reading = self._readings[user]
+        reading.now = min(reading.now, self._now)
+        return reading
 
     def take_turn(self, user: User | None) -> None:
         """A partner's customer has had its turn in this run."""
@@ -174,7 +188,7 @@ class Positions:
             if bookmark is not None and bookmark >= end:
                 bookmark = None  # it would stand for what has been dropped
             only = replace(reading.bookmarks, bookmark=bookmark, read=()).with_read([reading.span])
-            reading.bookmarks = only.taken_over(start, self._settings.now)
+            reading.bookmarks = only.taken_over(start, self._now)
             self._keep(user)
 
     def reached(self) -> dict[str, str | None]:
