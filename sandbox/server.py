@@ -411,7 +411,7 @@ class Sandbox:
     def _account(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self.partner is not None:
             raise Refused("forbidden")
-        return [{"app_id": 1, "name": "Sandbox", "timezone": self.timezone}], {}
+        return [{"app_id": 1, "name": "Acme", "timezone": self.timezone}], {}
 
     def _customers(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return self._listing(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tap_visitor_sessions.api.errors import ApiError, TapError, TransientError, number
+from tap_visitor_sessions.api.redaction import keep_secret
 
 LOGGER = logging.getLogger(__name__)
 RENEW_BEFORE = 60.0
@@ -30,9 +31,6 @@ class Auth(Protocol):
     def renew(self, stale: str) -> bool:
         """Replace the token `stale`; True when `token()` now gives another one."""
 
-    def secrets(self) -> list[str]:
-        """Return every string that must never be shown."""
-
     def logout(self) -> None:
         """End the session, if there is one; never raises."""
 
@@ -42,6 +40,7 @@ class TokenAuth:
 
     def __init__(self, token: str) -> None:
         self._token = token
+        keep_secret(token)
 
     def __repr__(self) -> str:
         return "TokenAuth(***)"
@@ -53,10 +52,6 @@ class TokenAuth:
     def renew(self, stale: str) -> bool:
         """Return False: a key cannot be renewed."""
         return False
-
-    def secrets(self) -> list[str]:
-        """Return the key."""
-        return [self._token]
 
     def logout(self) -> None:
         """Do nothing: a key is no session."""
@@ -74,6 +69,7 @@ class LoginAuth:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        keep_secret(login, password, f"{login}:{password}")
         self._login = login
         self._password = password
         self._call = call
@@ -83,7 +79,6 @@ class LoginAuth:
         self._token: str | None = None
         self._renew_at = float("inf")
         self._refused: ApiError | None = None
-        self._seen: list[str] = []
 
     def __repr__(self) -> str:
         return "LoginAuth(***)"
@@ -101,10 +96,6 @@ class LoginAuth:
             if self._token in (None, stale):
                 self._open()
             return True
-
-    def secrets(self) -> list[str]:
-        """Return login, password and the tokens seen."""
-        return [self._password, self._login, *self._seen]
 
     def logout(self) -> None:
         """End the session; a failure is only worth a debug line, since it ends by itself."""
@@ -128,7 +119,7 @@ class LoginAuth:
                 self._refused = error
             raise
         token, expire_at = _session(answer.data)
-        self._seen = [*self._seen[-8:], token]
+        keep_secret(token)
         self._token = token
         self._renew_at = self._when(expire_at)
         return token

@@ -30,7 +30,6 @@ from tap_visitor_sessions.api.errors import (
     Unreachable,
     error_from,
     limits_of,
-    redacted,
 )
 from tap_visitor_sessions.api.limits import Pacer, spelled
 from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Transport
@@ -220,7 +219,6 @@ class Client:
             if reply.error is not None:
                 limits = limits_of(reply.error.get("data"))
                 problem = error_from(reply.error, method)
-                problem.args = (redacted(str(problem), self._auth.secrets()),)
                 if isinstance(problem, LimitExceeded):
                     self.pacer.exceeded(problem)
                 raise problem

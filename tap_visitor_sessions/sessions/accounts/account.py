@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api import ApiError, Client, ConfigError, TapError, count
+from tap_visitor_sessions.api import ApiError, Client, ConfigError, TapError, count, shown
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.zones import Zone
 
@@ -27,6 +27,7 @@ class Customer:
     """A partner's customer and how it is read.
 
     Attributes:
+        name: As it may be shown.
         status: As `get.customers` says it: `active`, `waiting`, `debt_lock` and others.
         user_id: The user on whose behalf it is read; None when there is none.
         users: All its users, by rising id.
@@ -89,7 +90,7 @@ class Account:
 
     @cached_property
     def profile(self) -> dict[str, Any]:
-        """A customer's account: `app_id`, `name`, `timezone`.
+        """A customer's account: `app_id`, `name`, `timezone`, as they came.
 
         Source: `get.account`.
         """
@@ -108,7 +109,7 @@ class Account:
             pendulum.timezone(str(name))
         except Exception:
             raise TapError(
-                f"The API names the account's time zone {name!r}, which is not known: "
+                f"The API names the account's time zone {shown(name)!r}, which is not known: "
                 "set `timezone`"
             ) from None
         logger.info("The account's time zone is %s", name)
@@ -119,7 +120,8 @@ class Account:
         if not self._settings.is_partner and self._settings.timezone:
             return "not asked, since timezone is set"
         if not self._settings.is_partner:
-            return f"{self.profile.get('name')} (app_id {self.profile.get('app_id')})"
+            name, app_id = (shown(self.profile.get(member)) for member in ("name", "app_id"))
+            return f"{name} (app_id {app_id})"
         listing = self.listing()
         read = sum(row["read"] for row in listing)
         return f"a partner of {len(listing)} customers, {read} of them read"
@@ -253,7 +255,7 @@ def is_closed(status: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, (str, int)) and value != "" else None
+    return shown(value) if isinstance(value, (str, int)) and value != "" else None
 
 
 def _whole(row: object, member: str, method: str) -> int:

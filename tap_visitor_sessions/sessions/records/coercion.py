@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.api import TOO_DEEP, Unreadable, without_odd_tokens
+from tap_visitor_sessions.api import TOO_DEEP, Unreadable, shown, without_odd_tokens
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
@@ -63,7 +63,7 @@ class Warnings:
             if path in self._seen:
                 return
             self._seen.add(path)
-        logger.warning("%s: %s (said once for this column)", path, what)
+        logger.warning("%s: %s (said once for this column)", shown(path), what)
 
     def lost(self, path: str, what: str) -> None:
         """The same of a value that is not emitted; it is counted."""
