@@ -42,6 +42,8 @@ class Faults:
     mangle: Callable[[bytes], bytes] | None = None
     """Rewrites the raw JSON of a page's rows."""
     deprecated: bool = False
+    silent: str | None = None
+    """A method that is never answered."""
     clock_behind: float | None = None
     """Seconds by which the API's clock, as its `Date` has it, is behind this machine's."""
     gzip: bool = False

@@ -95,6 +95,7 @@ class Sandbox:
         statuses: Partner: customer id -> its status, where that is not `active`; an `archived`
             one is left out of get.customers, though its users are still listed.
         refusals: Partner: customer id -> mnemonic with which its reports are refused.
+        session_calls: Calls after which the session of a login ends; None: none.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Sandbox:
         limits: Limits | None = None,
         faults: Faults | None = None,
         session_lifetime: float = 3600.0,
+        session_calls: int | None = None,
         partner: Mapping[int, list[int]] | None = None,
         rows_by_user: Mapping[int, Iterable[Row]] | None = None,
         statuses: Mapping[int, str] | None = None,
@@ -130,6 +132,7 @@ class Sandbox:
         self.faults = faults or Faults()
         self.meters = Meters(limits or Limits())
         self.session_lifetime = session_lifetime
+        self.session_calls = session_calls
         self.partner = partner
         self.statuses = dict(statuses or {})
         self.refusals = dict(refusals or {})
@@ -151,6 +154,7 @@ class Sandbox:
         self._seed = seed
         self._random = random.Random(seed)
         self._sessions: dict[str, float] = {}
+        self._calls_of: Counter[str] = Counter()
 
     # For tests
 
@@ -241,6 +245,9 @@ class Sandbox:
         address = request.client.host if request.client else ""
         self._within.clear()
         method, params, answer = self._answer(body, address)
+        if method == faults.silent:
+            self.injected["silent"] += 1
+            await asyncio.sleep(3600)
         name = self._http_fault() if method == REPORT else None
         if name:
             self.injected[name] += 1
@@ -395,6 +402,10 @@ class Sandbox:
             raise Refused("access_token_invalid", "access_token")
         if self._sessions[token] < time.time():
             raise Refused("access_token_expired", "access_token")
+        if self.session_calls is not None:
+            self._calls_of[token] += 1
+            if self._calls_of[token] > self.session_calls:
+                raise Refused("access_token_invalid", "access_token")
 
     def _login_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if (params.get("login"), params.get("password")) != (self.login, self.password):

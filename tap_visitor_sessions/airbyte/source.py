@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import signal
 from collections.abc import Mapping
@@ -70,14 +71,10 @@ class Source:
         failed = None
         try:
             settings = core_settings(config)
-            connection = _connection(settings)
-            try:
-                for one in checks(connection):
-                    logger.info("%s", one)
-                    if one.ok is False and failed is None:
-                        failed = f"{one.name}: {one.text}"
-            finally:
-                connection.client.close()
+            for one in checks(_connection(settings)):
+                logger.info("%s", one)
+                if one.ok is False and failed is None:
+                    failed = f"{one.name}: {one.text}"
         except TapError as problem:
             failed = str(problem)
         status = (
@@ -169,4 +166,6 @@ class _Read:
 
 
 def _connection(settings: Settings) -> Connection:
-    return Connection(settings, "source-visitor-sessions")
+    made = Connection(settings, "source-visitor-sessions")
+    atexit.register(made.client.close)  # once STATE and the error are out
+    return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,10 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import ApiError, TapError, TransientError, number
+from tap_visitor_sessions.api.errors import ApiError, SessionEnded, TapError, TransientError, number
 from tap_visitor_sessions.api.redaction import keep_secret
 
-LOGGER = logging.getLogger(__name__)
 RENEW_BEFORE = 60.0
 """Seconds before `expire_at` at which a session is renewed."""
 _SHORTEST_LIFE = 120.0
@@ -31,8 +29,11 @@ class Auth(Protocol):
     def renew(self, stale: str) -> bool:
         """Replace the token `stale`; True when `token()` now gives another one."""
 
-    def logout(self) -> None:
-        """End the session, if there is one; never raises."""
+    def explained(self, problem: ApiError) -> ApiError:
+        """An error about the token, in the words of what the user has set."""
+
+    def given_up(self) -> str | None:
+        """The token of a session that is to be ended; None where there is none."""
 
 
 class TokenAuth:
@@ -53,8 +54,12 @@ class TokenAuth:
         """Return False: a key cannot be renewed."""
         return False
 
-    def logout(self) -> None:
-        """Do nothing: a key is no session."""
+    def explained(self, problem: ApiError) -> ApiError:
+        """The error as it is."""
+        return problem
+
+    def given_up(self) -> None:
+        """None: a key is no session."""
 
 
 class LoginAuth:
@@ -97,16 +102,30 @@ class LoginAuth:
                 self._open()
             return True
 
-    def logout(self) -> None:
-        """End the session; a failure is only worth a debug line, since it ends by itself."""
-        with self._lock:
+    def explained(self, problem: ApiError) -> ApiError:
+        """No word of `access_token`, which is not set."""
+        if problem.mnemonic == "access_token_blocked":
+            problem.args = (
+                "The API has blocked the session of the login: ask the vendor whether the user "
+                "of the setting login is blocked",
+            )
+        elif isinstance(problem, SessionEnded):
+            problem.args = (
+                "The API ends the sessions of the login again and again: another process may log "
+                "in with the same login. Give the tap a login of its own",
+            )
+        return problem
+
+    def given_up(self) -> str | None:
+        """The session's token, which is not used any more."""
+        # Not in wait of a thread that is just logging in: its session ends by itself.
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
             token, self._token = self._token, None
-            if token is None:
-                return
-            try:
-                self._call("logout.user", {"access_token": token})
-            except Exception as error:
-                LOGGER.debug("logout.user failed: %s", type(error).__name__)
+        finally:
+            self._lock.release()
+        return token
 
     def _open(self) -> str:
         if self._refused is not None:

@@ -6,7 +6,10 @@ HTTP 200, so an answer counts only once its envelope has been read.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
+import random
 import threading
 import time
 import uuid
@@ -21,6 +24,7 @@ import tenacity
 from tap_visitor_sessions.api.auth import Auth, LoginAuth, TokenAuth
 from tap_visitor_sessions.api.envelope import Reply, count, opened
 from tap_visitor_sessions.api.errors import (
+    ApiError,
     CountMismatch,
     DailyLimitReached,
     LimitExceeded,
@@ -42,6 +46,8 @@ BACKOFF = (0.5, 10.0)
 """First and longest pause before a retry, in seconds; the pauses grow and are jittered."""
 LONGEST_LIMIT_WAIT = 3600.0
 """Seconds after which a request rejected for the minute's points is given up."""
+LOGOUT_TIMEOUT = 5.0
+"""Seconds at most that a logout may take."""
 LISTING_PAGE = 10_000
 """Rows asked per request of a listing such as get.customer_users."""
 LISTING_TRIES = 8
@@ -122,13 +128,18 @@ class Client:
         Raises:
             TapError: with what went wrong and the fix; never holds a secret.
         """
-        token = self._auth.token()
-        try:
-            return self._call(method, {**(params or {}), "access_token": token})
-        except SessionEnded:
-            if not self._auth.renew(token):
-                raise
-        return self._call(method, {**(params or {}), "access_token": self._auth.token()})
+        for renewals in itertools.count():
+            token = self._auth.token()
+            try:
+                return self._call(method, {**(params or {}), "access_token": token})
+            except ApiError as problem:
+                if not isinstance(problem, SessionEnded) or renewals > self._max_retries:
+                    raise self._auth.explained(problem) from None
+                if not self._auth.renew(token):
+                    raise
+            if renewals:  # one that has had its hour is no reason to wait
+                self._pause(random.uniform(0, min(BACKOFF[0] * 2**renewals, BACKOFF[1])))
+        raise AssertionError
 
     def items(self, method: str, params: Mapping[str, object] | None = None) -> list[Any]:
         """All rows of a listing such as `get.customer_users`, page by page, each `id` once.
@@ -159,8 +170,16 @@ class Client:
         raise CountMismatch(f"{method} promised {total} rows and gave {len(held)}")
 
     def close(self) -> None:
-        """Log out of a login session. The client can be used again: it logs in anew."""
-        self._auth.logout()
+        """Log out of a login session. The client can be used again: it logs in anew.
+
+        A courtesy, since sessions end by themselves: one try, without a word, and no points are
+        waited for.
+        """
+        if (token := self._auth.given_up()) is None:
+            return
+        body = _request("logout.user", {"access_token": token}, uuid.uuid4().hex)
+        with contextlib.suppress(TapError):
+            self._transport.post(body, timeout=LOGOUT_TIMEOUT)
 
     # One call, as often as it takes
 
@@ -233,8 +252,7 @@ class Client:
     def _exchange(self, method: str, params: Mapping[str, object]) -> Reply:
         self.requests_made += 1
         request_id = uuid.uuid4().hex
-        body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-        answer = self._transport.post(msgspec.json.encode(body))
+        answer = self._transport.post(_request(method, params, request_id))
         if lead := self.clock_lead():
             self._warn_once(
                 f"This machine's clock is {spelled(lead.total_seconds())} ahead of the API's: "
@@ -263,6 +281,11 @@ class Client:
                 return
             self._warned.add(message)
         logger.warning(message)
+
+
+def _request(method: str, params: Mapping[str, object], request_id: str) -> bytes:
+    body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+    return msgspec.json.encode(body)
 
 
 def _id_of(row: Any) -> str:

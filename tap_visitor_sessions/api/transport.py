@@ -59,15 +59,18 @@ class Transport:
         """By how much this machine's clock is ahead of the API's, by the first `Date` that came;
         None before. Up to CLOCKS_DIFFER it counts as none."""
 
-    def post(self, body: bytes) -> bytes:
+    def post(self, body: bytes, timeout: float | None = None) -> bytes:
         """The body of the answer, whole and with HTTP status 200.
+
+        Args:
+            timeout: Seconds for the whole request; None: those of all requests.
 
         Raises:
             TransientError, Unreachable: worth another try, on a fresh connection.
             TapError: no use in another try.
         """
         try:
-            return self._post(body)
+            return self._post(body, timeout or self._timeout)
         except (TransientError, Unreachable):
             self.drop()
             raise
@@ -76,10 +79,10 @@ class Transport:
         """Close this thread's connection: what else arrives on it cannot be trusted."""
         self._session().close()
 
-    def _post(self, body: bytes) -> bytes:
-        connect = min(CONNECT_TIMEOUT, self._timeout)
+    def _post(self, body: bytes, timeout: float) -> bytes:
+        connect = min(CONNECT_TIMEOUT, timeout)
         # Any: requests takes urllib3's timeout, but its types do not say so.
-        limits: Any = urllib3.Timeout(total=self._timeout, connect=connect, read=self._timeout)
+        limits: Any = urllib3.Timeout(total=timeout, connect=connect, read=timeout)
         asked = datetime.now(timezone.utc)
         try:
             with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:

@@ -179,6 +179,7 @@ class _Reading:
             # Raised here, dlt would throw away what the others have brought.
             logger.error("%s", problem)
         finally:
+            connection.client.close()
             # Those of a resource that has no table of its own are told by nobody.
             dlt.current.source().resources[STREAM].custom_metrics.update(extraction.figures())
 

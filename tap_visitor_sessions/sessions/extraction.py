@@ -167,7 +167,7 @@ class Extraction:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """What surrounds a read: a line on a terminal, at the end a summary and the logout.
+        """What surrounds a read: a line on a terminal, at the end a summary.
 
         Raises:
             CustomersFailed: all has been read but some customers.
@@ -177,16 +177,12 @@ class Extraction:
             with drawn(self.progress, client.pacer.left), readable():
                 self.progress.parts = len(self.users)
                 yield
-        except Exception:
-            client.close()
-            raise
         finally:
             figures = self.figures()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
             logger.info(SUMMARY, figures, extra={"summary": figures})
-        client.close()
         self.failures.end()
 
     @contextmanager

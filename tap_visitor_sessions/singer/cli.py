@@ -120,10 +120,7 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        try:
-            listing = tap.connection.account.listing()
-        finally:
-            tap.disconnect()
+        listing = tap.connection.account.listing()
         click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
         ctx.exit()
 
@@ -140,12 +137,9 @@ class Command(TapVisitorSessions):
             ctx.exit(1)
         click.echo(Check("settings", True, "valid"))
         all_ok = True
-        try:
-            for check in checks(tap.connection):
-                click.echo(check)
-                all_ok = all_ok and bool(check.ok)
-        finally:
-            tap.disconnect()
+        for check in checks(tap.connection):
+            click.echo(check)
+            all_ok = all_ok and bool(check.ok)
         ctx.exit(0 if all_ok else 1)
 
     @classmethod
@@ -155,11 +149,8 @@ class Command(TapVisitorSessions):
             super().cb_test(ctx, param, value)
             return
         tap = cls._configured(ctx)
-        try:
-            tap.run_connection_test()
-            tap._tell_account()
-        finally:
-            tap.disconnect()
+        tap.run_connection_test()
+        tap._tell_account()
         ctx.exit()
 
     def _tell_account(self) -> None:
