@@ -22,7 +22,7 @@ import msgspec
 import tenacity
 
 from tap_visitor_sessions.api.auth import Auth, LoginAuth, TokenAuth
-from tap_visitor_sessions.api.envelope import Reply, count, opened
+from tap_visitor_sessions.api.envelope import OddBytes, Reply, count, opened
 from tap_visitor_sessions.api.errors import (
     ApiError,
     CountMismatch,
@@ -91,6 +91,7 @@ class Client:
         self._transport = Transport(api_url, timeout=timeout, user_agent=user_agent)
         self._lock = threading.Lock()
         self._reached = False
+        self._mends_bytes = max_retries == 0
         self._warned: set[str] = set()
         self.pacer = Pacer(on_daily_limit=on_daily_limit, stop=self._stop)
         self._auth: Auth = (
@@ -187,10 +188,26 @@ class Client:
         began = time.monotonic()
         # Tenacity keeps a result in a reference cycle; megabytes would wait for the collector.
         answers: list[Answer] = []
+        is_odd = False
+
+        def attempt() -> None:
+            nonlocal is_odd
+            try:
+                # What is as odd in a further try is so for good.
+                answers.append(self._attempt(method, params, mends_bytes=is_odd))
+            except OddBytes:
+                is_odd = True
+                raise
+
         while True:
             try:
-                self._retrying(method)(lambda: answers.append(self._attempt(method, params)))
+                self._retrying(method)(attempt)
                 return answers.pop()
+            except TransientError as problem:
+                if "date_from" in params:
+                    span = f"{params['date_from']} to {params['date_till']}"
+                    problem.args = (f"{problem} (asked for the sessions of {span})",)
+                raise
             except LimitExceeded as limit:
                 if limit.limit_type == "day" and self._daily_fail:
                     raise DailyLimitReached(str(limit)) from None
@@ -228,12 +245,12 @@ class Client:
         if self._stop.wait(seconds):
             raise TapError("Stopped")
 
-    def _attempt(self, method: str, params: Mapping[str, object]) -> Answer:
+    def _attempt(self, method: str, params: Mapping[str, object], *, mends_bytes: bool) -> Answer:
         """One request and its answer; meters are learnt from both kinds of answer."""
         self.pacer.acquire()
         limits: dict[str, Any] | None = None
         try:
-            reply = self._exchange(method, params)
+            reply = self._exchange(method, params, mends_bytes=mends_bytes)
             self._reached = True
             if reply.error is not None:
                 limits = limits_of(reply.error.get("data"))
@@ -249,7 +266,7 @@ class Client:
         finally:
             self.pacer.release(limits)
 
-    def _exchange(self, method: str, params: Mapping[str, object]) -> Reply:
+    def _exchange(self, method: str, params: Mapping[str, object], *, mends_bytes: bool) -> Reply:
         self.requests_made += 1
         request_id = uuid.uuid4().hex
         answer = self._transport.post(_request(method, params, request_id))
@@ -259,12 +276,16 @@ class Client:
                 "sessions are read up to the API's time. Set the clock"
             )
         try:
-            reply = opened(answer, request_id)
+            reply = opened(answer, request_id, mends_bytes=mends_bytes or self._mends_bytes)
         except TransientError:
             self._transport.drop()
             raise
         if reply.repaired:
-            self._warn_once("The API sent half of a character: replaced by U+FFFD")
+            self._mends_bytes |= mends_bytes
+            self._warn_once(
+                "The API sent what is no character (a control character, bytes that are no UTF-8, "
+                "half of a pair): replaced by U+FFFD"
+            )
         return reply
 
     def _note_version(self, metadata: Mapping[str, Any]) -> None:

@@ -98,6 +98,8 @@ class CustomersFailed(TapError):
 def unforeseen(problem: BaseException) -> str:
     """What is told of an error that nobody has foreseen: its kind and place. Its text may hold
     anything, a secret too."""
+    if isinstance(problem, MemoryError):
+        return "The memory does not suffice: give it more, or set page_size or concurrency to less"
     at = problem.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next

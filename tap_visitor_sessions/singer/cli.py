@@ -25,6 +25,15 @@ logger = logging.getLogger(TapVisitorSessions.name)
 class _Command(SingerCommand):
     """The SDK's, without its hook for errors: `__main__` has the last word."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; of what is none nothing is shown, it may be a configuration's."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            if "extra argument" not in problem.message:
+                raise
+            raise TapError("Arguments too many: each option takes the path of one file") from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; deprecations of libraries are no business of the user's."""
         logging.captureWarnings(capture=True)

@@ -70,13 +70,20 @@ odd = st.sampled_from(list("\\\"'/%+&<>;=:?# \t\n\r\0\x1f\x85\u2028ÄßıİΣ€
 secrets = st.text(odd | st.characters(codec="utf-8"), min_size=6, max_size=40)
 
 
+commands = st.sampled_from("\x1b\x9b\r\n\x85\u2028\u202e\u2066\x07")
+
+
 def runs(text: str) -> Iterator[str]:
     return (text[at : at + 6] for at in range(len(text) - 5))
 
 
 @example(secret='p&ss "wörd"\\/100%', spelling="JSON", cut=(0, 0))
 @example(secret="12345\\", spelling="JSON", cut=(0, 0))
-@given(secret=secrets, spelling=st.sampled_from(list(SPELLINGS)), cut=st.tuples(*[st.integers(0, 4)] * 2))
+@given(
+    secret=secrets,
+    spelling=st.sampled_from(list(SPELLINGS)),
+    cut=st.tuples(*[st.integers(0, 4)] * 2),
+)
 def test_no_six_characters_of_a_secret_are_shown(
     secret: str, spelling: str, cut: tuple[int, int]
 ) -> None:
@@ -119,7 +126,12 @@ def test_what_holds_no_secret_stays(text: str) -> None:
     assert redacted(text) == text
 
 
-@given(st.text(st.characters(codec=None) | st.sampled_from("\x1b\x9b\r\n\x85\u2028\u202e\u2066\x07"), max_size=600))
+@given(
+    st.text(
+        st.characters(codec=None) | st.sampled_from("\x1b\x9b\r\n\x85\u2028\u202e\u2066\x07"),
+        max_size=600,
+    )
+)
 def test_no_text_makes_a_line_or_a_command(text: str) -> None:
     line = shown(text)
     assert line.isprintable()

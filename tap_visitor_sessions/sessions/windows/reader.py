@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from tap_visitor_sessions.api import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.api import CountMismatch, SecondTooFull, TapError, Unreadable
 from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
 from tap_visitor_sessions.sessions.windows.in_flight import InFlight, Place
 from tap_visitor_sessions.sessions.windows.windows import SECOND, PageCap, Window
@@ -168,6 +168,9 @@ class WindowReader(Generic[T]):
                 return self._read(window, place)
             except _Unsettled as problem:
                 reason, place = str(problem), None
+            except Unreadable as problem:
+                problem.args = (f"{problem} (asked for the sessions of {window})",)
+                raise
         raise CountMismatch(
             f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
             "The data may be changing faster than it can be read: run again later"
