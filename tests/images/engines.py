@@ -26,11 +26,11 @@ def called(*command: str | Path) -> str:
     """Run a command in the checkout; its stdout.
 
     Raises:
-        SystemExit: it failed; it has said why on stderr, and its stdout follows.
+        SystemExit: it failed; with the last of what it has said.
     """
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        said = "\n".join(done.stdout.splitlines()[-40:])
+        said = "\n".join([*done.stdout.splitlines()[-40:], *done.stderr.splitlines()[-40:]])
         raise SystemExit(f"{said}\n{Path(command[0]).name} failed with exit code {done.returncode}")
     return done.stdout
 
@@ -100,7 +100,7 @@ class Docker:
         return found
 
 
-# The steps of Docker's run that are tested here, in namespaces of its own: $1 is the root, $2
+# What `docker run` does as far as it is tested here, in namespaces of its own: $1 is the root, $2
 # user:group, then pairs of mounts up to "--", then the command, which becomes process 1.
 _RUN = """
 root=$1 user=$2; shift 2
