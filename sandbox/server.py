@@ -145,6 +145,8 @@ class Sandbox:
         hides those within it."""
         self._within: Counter[str] = Counter()
         self.most_at_once = 0
+        self.called: str | None = None
+        """The name of the account, and the beginning of those of a partner's customers."""
         self.echo: str | None = None
         """What every refusal repeats in its texts, as careless servers do."""
         self.tokens: list[str] = []
@@ -422,14 +424,14 @@ class Sandbox:
     def _account(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self.partner is not None:
             raise Refused("forbidden")
-        return [{"app_id": 1, "name": "Acme", "timezone": self.timezone}], {}
+        return [{"app_id": 1, "name": self.called or "Acme", "timezone": self.timezone}], {}
 
     def _customers(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return self._listing(
             [
                 {
                     "id": customer,
-                    "name": f"Customer {customer}",
+                    "name": f"{self.called or 'Customer'} {customer}",
                     "description": None,
                     "status": self.statuses.get(customer, "active"),
                 }
