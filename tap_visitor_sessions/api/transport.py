@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
@@ -136,12 +136,11 @@ class Transport:
         if "gzip" not in encoding:
             return held.getvalue()
         held.seek(max(held.tell() - 4, 0))
-        if int.from_bytes(held.read(), "little") > LARGEST_ANSWER:  # so long it says that it is
-            raise _too_large()
-        held.seek(0)
+        says = int.from_bytes(held.read(), "little")
         try:
-            with gzip.GzipFile(fileobj=held) as file:
-                return _held(iter(lambda: file.read(_PIECE), b"")).getvalue()
+            if says > LARGEST_ANSWER:  # counted before any of it is held
+                _measure(_unpacked(held))
+            return _held(_unpacked(held)).getvalue()
         except (OSError, EOFError, zlib.error) as problem:
             raise TransientError(f"The answer broke off ({type(problem).__name__})") from None
 
@@ -238,6 +237,20 @@ def _held(pieces: Iterable[bytes]) -> io.BytesIO:
         if held.tell() > LARGEST_ANSWER:
             raise _too_large()
     return held
+
+
+def _measure(pieces: Iterable[bytes]) -> None:
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > LARGEST_ANSWER:
+            raise _too_large()
+
+
+def _unpacked(packed: io.BytesIO) -> Iterator[bytes]:
+    packed.seek(0)
+    with gzip.GzipFile(fileobj=packed) as file:
+        yield from iter(lambda: file.read(_PIECE), b"")
 
 
 def _too_large() -> TapError:
