@@ -42,8 +42,8 @@ class Faults:
     mangle: Callable[[bytes], bytes] | None = None
     """Rewrites the raw JSON of a page's rows."""
     deprecated: bool = False
-    silent: str | None = None
-    """A method that is never answered."""
+    delays: dict[str, float] = field(default_factory=dict)
+    """Seconds after which a method is answered, by its name."""
     clock_behind: float | None = None
     """Seconds by which the API's clock, as its `Date` has it, is behind this machine's."""
     gzip: bool = False

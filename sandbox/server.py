@@ -247,9 +247,9 @@ class Sandbox:
         address = request.client.host if request.client else ""
         self._within.clear()
         method, params, answer = self._answer(body, address)
-        if method == faults.silent:
-            self.injected["silent"] += 1
-            await asyncio.sleep(3600)
+        if method in faults.delays:
+            self.injected["delays"] += 1
+            await asyncio.sleep(faults.delays[method])
         name = self._http_fault() if method == REPORT else None
         if name:
             self.injected[name] += 1

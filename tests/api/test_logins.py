@@ -70,7 +70,7 @@ def test_a_logout_is_one_short_try(
     client = client_of(sandbox, on_daily_limit="wait")
     client.call("get.account")
     if trouble == "silent":
-        sandbox.faults = Faults(silent="logout.user")
+        sandbox.faults = Faults(delays={"logout.user": 3600})
     elif trouble == "internal_error":
         sandbox.faults = Faults(errors={"logout.user": ["internal_error"] * 9})
     elif trouble == "gone":
