@@ -14,7 +14,7 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError
-from tap_visitor_sessions.config import record_schema
+from tap_visitor_sessions.config import emitted_schema, privacy_note, record_schema
 from tap_visitor_sessions.sessions import (
     METHOD,
     SECOND,
@@ -57,7 +57,17 @@ class Check:
         return f"{mark:5}{self.name:20}{self.text or 'not asked'}".rstrip()
 
 
-NAMES = ("host", "address", "key", "account", "time zone", "components", "sample session", "limits")
+NAMES = (
+    "personal data",
+    "host",
+    "address",
+    "key",
+    "account",
+    "time zone",
+    "components",
+    "sample session",
+    "limits",
+)
 
 
 class _Over(Exception):
@@ -86,6 +96,8 @@ def checks(connection: Connection) -> Iterator[Check]:
 
 def _asked(connection: Connection) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
+    note = privacy_note(emitted_schema(settings), settings.hash_columns)
+    yield Check("personal data", True, note)
     schema = record_schema(is_partner=settings.is_partner, has_account=False)
     columns = Columns(list(schema["properties"]))
 

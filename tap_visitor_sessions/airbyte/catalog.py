@@ -82,7 +82,8 @@ def _columns(schema: object, settings: Settings) -> Columns:
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
     if not wanted:
         wanted = known
-    if unknown := sorted(set(wanted) - set(known)):
+    # A catalog of before the setting exclude_columns may name what is left out now.
+    if unknown := sorted(set(wanted) - set(known) - set(settings.exclude_columns)):
         raise ConfiguredCatalogError(f"there are no columns {', '.join(unknown)}")
     for name in settings.hash_columns:
         given = wanted.get(name)

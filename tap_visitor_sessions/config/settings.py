@@ -376,6 +376,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         ]
         | None
     ) = None
+    array_schema: Annotated[
+        Literal["json", "typed"],
+        Meta(
+            title="Arrays in SCHEMA",
+            description="How SCHEMA announces arrays: `json`, their `items` one step down, so that "
+            "target-postgres and target-snowflake make JSON columns of them; `typed`, `items` "
+            "beside their type, for loaders that read the members: Avro, ClickHouse, Parquet, "
+            "BigQuery.",
+        ),
+    ] = "json"
+    exclude_columns: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["visitor_ip_address", "hits.hit_url"]],
+            title="Columns left out",
+            description="Columns, and members such as `hits.hit_url`, that leave the process in no "
+            "message, whatever is selected; columns are not even asked for.",
+        ),
+    ] = ()
     hash_columns: Annotated[
         tuple[str, ...],
         Meta(
@@ -490,6 +509,7 @@ SINGERS = frozenset(
         "flattening_max_depth",
         "flattening_max_key_length",
         "flattening_separator",
+        "array_schema",
         "batch_config",
     }
 )

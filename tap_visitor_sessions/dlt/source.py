@@ -21,6 +21,7 @@ from tap_visitor_sessions.config import (
     core_settings,
     emitted_schema,
     key_of,
+    privacy_note,
 )
 from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
 from tap_visitor_sessions.dlt.tables import Made, Maker
@@ -56,6 +57,7 @@ def visitor_sessions(
     on_customer_error: Literal["skip", "fail"] | None = None,
     customer_timezones: dict[str, str] | None = None,
     timezones: dict[str, str] | None = None,
+    exclude_columns: list[str] | None = None,
     hash_columns: list[str] | None = None,
     hash_key: TSecretStrValue | None = None,
     *,
@@ -87,6 +89,7 @@ def visitor_sessions(
     if child_tables and settings.account is not None:
         raise ConfigError("child_tables", "does not go with account: ids of two accounts may meet")
     schema = _selected(settings, select)
+    logger.info(privacy_note(schema, settings.hash_columns))
     maker = Maker(schema, child_tables=child_tables)
     key = key_of(settings)
 
@@ -129,7 +132,7 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     properties = emitted_schema(settings)["properties"]
     if select is None:
         return {"properties": properties}
-    if unknown := sorted(set(select) - set(properties)):
+    if unknown := sorted(set(select) - set(properties) - set(settings.exclude_columns)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
     wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}

@@ -98,12 +98,19 @@ class Met:
 class Coercer:
     """Makes decoded JSON fit a schema, value by value, saying what it gave up.
 
+    Args:
+        excluded: Members that are passed over without a word, by their column.
+
     Attributes:
         met: What did not fit up to now.
     """
 
     def __init__(
-        self, properties: Mapping[str, Any], required: Sequence[str], warnings: Warnings
+        self,
+        properties: Mapping[str, Any],
+        required: Sequence[str],
+        warnings: Warnings,
+        excluded: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._properties = properties
         self._required = required
@@ -114,7 +121,9 @@ class Coercer:
             "date-time": self._time,
             "string": self._text,
         }
-        self.met = Met()
+        self._excluded = {f"{name}.": members for name, members in (excluded or {}).items()}
+        # What is not wanted is passed over like what is not declared.
+        self.met = Met(undeclared=self._excluded)
 
     def give_up(self, path: str, why: str) -> None:
         """Say that a value is emitted as null."""
@@ -202,7 +211,7 @@ class Coercer:
             here = f"{path}{name}"
             if name in properties:
                 result[name] = self.value(here, item, properties[name])
-            else:
+            elif name not in self._excluded.get(path, ()):
                 self._undeclared(path, name)
                 self._warnings.once(here, "the API sends it, it is not declared; left out")
         return result

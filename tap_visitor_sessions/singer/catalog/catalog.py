@@ -191,7 +191,11 @@ class _Reading:
             self.problems.append(f"{dotted(path)}: its properties are not an object")
             nodes = None
         if nodes is not None:
-            self._unknown += [(*path, name) for name in nodes if name not in declared["properties"]]
+            self._unknown += [
+                (*path, name)
+                for name in nodes
+                if name not in declared["properties"] and not self._is_excluded((*path, name))
+            ]
         kept = {}
         for name, own in declared["properties"].items():
             here = (*path, name)
@@ -331,10 +335,18 @@ class _Reading:
             node = node["properties"][name]
         return True
 
+    def _is_excluded(self, path: Names) -> bool:
+        """Whether the settings leave it out: what a catalog says of it is nothing to tell of. So
+        is a column of which no member is left."""
+        excluded = self._declaration.excluded
+        return any(path[: len(one)] == one or one[: len(path)] == path for one in excluded)
+
     def _look_at_rules(self) -> None:
         """Rules for what is not there: somebody meant to take something else out."""
         for path, selected in self.rules.items():
-            if self._is_known(path) or any(path[: len(one)] == one for one in self._unknown):
+            if self._is_known(path) or self._is_excluded(path):
+                continue
+            if any(path[: len(one)] == one for one in self._unknown):
                 continue
             if selected:
                 self._unknown.append(path)
