@@ -12,6 +12,7 @@ from tap_visitor_sessions.config import (
     Settings,
     emitted_schema,
     key_of,
+    left_out,
 )
 from tap_visitor_sessions.sessions import Columns
 
@@ -83,7 +84,7 @@ def _columns(schema: object, settings: Settings) -> Columns:
     if not wanted:
         wanted = known
     # A catalog of before the setting exclude_columns may name what is left out now.
-    if unknown := sorted(set(wanted) - set(known) - set(settings.exclude_columns)):
+    if unknown := sorted(set(wanted) - set(known) - left_out(settings)):
         raise ConfiguredCatalogError(f"there are no columns {', '.join(unknown)}")
     for name in settings.hash_columns:
         given = wanted.get(name)

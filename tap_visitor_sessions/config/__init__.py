@@ -24,7 +24,13 @@ from tap_visitor_sessions.config.settings import (
     unknown,
 )
 from tap_visitor_sessions.config.storage import storage_problems, storing
-from tap_visitor_sessions.config.stream import emitted_schema, key_of, privacy_note, stream_of
+from tap_visitor_sessions.config.stream import (
+    emitted_schema,
+    key_of,
+    left_out,
+    privacy_note,
+    stream_of,
+)
 from tap_visitor_sessions.config.validation import core_settings, problems
 
 __all__ = [
@@ -46,6 +52,7 @@ __all__ = [
     "json_of",
     "key_columns",
     "key_of",
+    "left_out",
     "normalized",
     "object_of",
     "privacy_note",

@@ -30,6 +30,12 @@ def stream_of(
     return hashed_schema(without(schema, excluded), hashed)
 
 
+def left_out(settings: Settings) -> set[str]:
+    """The columns that there are, and that `exclude_columns` leaves out."""
+    whole = record_schema(is_partner=settings.is_partner, has_account=settings.account is not None)
+    return set(whole["properties"]) - set(emitted_schema(settings)["properties"])
+
+
 def key_of(settings: Settings) -> tuple[str, ...]:
     """The columns of the key."""
     return key_columns(is_partner=settings.is_partner, has_account=settings.account is not None)

@@ -21,6 +21,7 @@ from tap_visitor_sessions.config import (
     core_settings,
     emitted_schema,
     key_of,
+    left_out,
     privacy_note,
 )
 from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
@@ -132,7 +133,7 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     properties = emitted_schema(settings)["properties"]
     if select is None:
         return {"properties": properties}
-    if unknown := sorted(set(select) - set(properties) - set(settings.exclude_columns)):
+    if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
     wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}
