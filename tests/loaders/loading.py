@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,7 +68,8 @@ def project() -> dict[str, Any]:
     found["plugins"]["extractors"][0]["pip_url"] = f"-e {ROOT}"
     loaders = {loader["name"]: loader for loader in found["plugins"]["loaders"]}
     for name, loader in loaders.items():
-        loader["config"] = Documented(name).entry["config"]
+        entry = Documented(name).entry
+        loader |= {key: entry[key] for key in ("config", "env") if key in entry}
     variants = [
         ("target-snowflake", "fakesnow", "fakesnow>=0.12.1,<0.13"),
         ("target-postgres", "parquet", "pyarrow"),
@@ -84,6 +86,14 @@ def project() -> dict[str, Any]:
         {"name": "duckdb", "namespace": "duckdb", "pip_url": "duckdb>=1.4", "executable": "duckdb"}
     ]
     return found
+
+
+def write_project(folder: Path, content: dict[str, Any]) -> None:
+    """A Meltano project, with what Meltano is to know of the loaders."""
+    (folder / "meltano.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    known = folder / "plugins/loaders"
+    shutil.rmtree(known, ignore_errors=True)
+    shutil.copytree(ROOT / "plugins/loaders", known)
 
 
 def meltano(folder: Path, *arguments: str, **env: str) -> None:
@@ -114,7 +124,7 @@ def spoken(
 def install() -> None:
     """Have Meltano make the environments of all plugins, unless they are there and up to date."""
     HOME.mkdir(exist_ok=True)
-    (HOME / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
+    write_project(HOME, project())
     for kind in ("loaders", "utilities"):
         meltano(HOME, "install", "--plugin-type", kind)
 

@@ -227,7 +227,10 @@ class _Reading:
             schema["format"] = declared["format"]
         text = False
         if "type" in node and (types := self._types(path, node)) is not None:
-            schema["type"] = node["type"]
+            # A catalog of before may allow null where there is none: no loader makes a key of that.
+            never_null = path[0] in self._declaration.always and len(types) > 1
+            kept = [one for one in types if one != "null"] if never_null else node["type"]
+            schema["type"] = kept[0] if never_null and len(kept) == 1 else kept
             schema.pop("format", None)
             text = self._as_text(path, declared, types)
         if node.get("format"):
