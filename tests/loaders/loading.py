@@ -35,6 +35,13 @@ ODD = (
 )
 LONG = "https://shop.example/" + "я" * 200_000
 
+OTHERS = {
+    "pipelinewise-target-postgres": ("pipelinewise-target-postgres==2.1.2", "target-postgres"),
+    "plinxore-target-s3": ("plinxore-target-s3==0.1.7", "target-s3"),
+    "target-s3-jsonl": ("target-s3-jsonl==2.0.1", "target-s3-jsonl"),
+}
+"""Loaders that the page tells of and meltano.yml has not: what to install, and their command."""
+
 Row = dict[str, Any]
 
 
@@ -82,8 +89,15 @@ def project() -> dict[str, Any]:
                 "pip_url": f"{loaders[name]['pip_url']} {more}",
             }
         )
+    for name, (pip_url, executable) in OTHERS.items():
+        plugin = {"name": name, "pip_url": pip_url, "executable": executable}
+        found["plugins"]["loaders"].append({**plugin, "namespace": name.replace("-", "_")})
     found["plugins"]["utilities"] = [
-        {"name": "duckdb", "namespace": "duckdb", "pip_url": "duckdb>=1.4", "executable": "duckdb"}
+        {"name": name, "namespace": name, "pip_url": pip_url, "executable": executable}
+        for name, pip_url, executable in (
+            ("duckdb", "duckdb>=1.4", "duckdb"),
+            ("moto", "moto[s3,server]>=5.2,<6", "moto_server"),
+        )
     ]
     return found
 
