@@ -185,9 +185,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=["P3D", "PT6H"],
             title="Look-back window",
-            description="How far before the end of what was read (not the bookmark: a span without "
-            "sessions counts) a run reads again, as an ISO 8601 duration of at most ten years, since "
-            "sessions go on changing after they are first seen.",
+            description="How far before the end of what was read (not the bookmark: spans without "
+            "sessions count) a run reads again, as an ISO 8601 duration of at most ten years, "
+            "since sessions go on changing after they are first seen.",
         ),
     ] = "P1D"
     filter: (

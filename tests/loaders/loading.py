@@ -164,6 +164,7 @@ class Loader:
     def __post_init__(self) -> None:
         (self.folder / "output").mkdir(parents=True, exist_ok=True)
         self.docs = Documented(self.name)
+        self.env: dict[str, str] = self.docs.entry.get("env", {})
         self.bin = programs("loaders", self.plugin or self.name)
         self.config = {**self.docs.entry["config"], **self.more}
         (self.folder / "config.json").write_text(json.dumps(self.config))
@@ -174,7 +175,12 @@ class Loader:
 
     def run(self, messages: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command, input=messages, cwd=self.folder, capture_output=True, text=True
+            self.command,
+            input=messages,
+            cwd=self.folder,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
         )
 
     def load(self, run: Run) -> None:
