@@ -22,8 +22,8 @@ from oracle import as_emitted
 from support import ROOT, ZONE, catalog_of, check_injected, config_of, run_tap
 
 from sandbox import Faults, Limits
-from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
-from tap_visitor_sessions.airbyte.source import failure_type
+from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, Wanted, wanted
+from tap_visitor_sessions.airbyte.failures import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api.errors import (
@@ -47,6 +47,7 @@ from tap_visitor_sessions.config.settings import (
     Settings,
     SettingsError,
 )
+from tap_visitor_sessions.sessions import Columns
 from tap_visitor_sessions.sessions.bookmarks.state import StateError
 
 COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
@@ -131,7 +132,9 @@ def test_the_spec_shows_every_setting_of_the_core_once_and_hides_the_secrets(
     form = message["spec"]["connectionSpecification"]
     Draft7Validator.check_schema(form)
     assert form["required"] == ["start_date"]
+    choice = form["properties"].pop("credentials")
     assert set(form["properties"]) == set(PROPERTIES) - SINGERS
+    assert choice["order"] < min(one["order"] for one in form["properties"].values())
     assert sorted(one["order"] for one in form["properties"].values()) == sorted(
         {one["order"] for one in form["properties"].values()}
     )
@@ -280,6 +283,7 @@ def test_only_what_the_catalog_wants_is_asked_and_said(
 
 
 SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})
+INCREMENTAL = Wanted(Columns(["id"]), is_full_refresh=False)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +292,6 @@ SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"
         (None, "no.* object|not an object"),
         ({"streams": [{"stream": {"name": "visits"}, "sync_mode": "incremental"}]}, "visits"),
         (catalog_of(mode="cdc"), "cdc"),
-        (catalog_of({"properties": {"chanel": {}}}), "chanel"),
         (
             {"streams": [{**catalog_of()["streams"][0], "cursor_field": ["duration"]}]},
             "duration",
@@ -297,7 +300,7 @@ SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"
 )
 def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: str) -> None:
     with pytest.raises(ConfiguredCatalogError, match=word):
-        columns(catalog, SETTINGS)
+        wanted(catalog, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +308,9 @@ def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: 
     [
         "x",
         [1],
-        [{"type": "LEGACY", "data": {}}],
+        [{"type": "LEGACY", "data": {"replication_key": "date_time"}}],
+        {"replication_key_value": "2024-05-01T00:00:00Z"},
+        {"type": "GLOBAL", "global": {"shared_state": {}}},
         [{"stream": {"stream_descriptor": {"name": NAME}, "stream_state": 3}}],
         [
             {
@@ -321,7 +326,7 @@ def test_a_state_that_cannot_be_used_is_named_before_any_request(
     state: Any, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     with pytest.raises(StateError):
-        AirbyteState(state, SETTINGS)
+        AirbyteState(state, SETTINGS, INCREMENTAL)
     sandbox = make_sandbox()
     done = read(config_of(sandbox), tmp_path, state=state)
     [error] = done.traces("ERROR")
@@ -391,7 +396,9 @@ FAILURES = {
     DailyLimitReached("x"): "transient_error",
     Unreachable("x"): "transient_error",
     CountMismatch("x"): "transient_error",
-    CustomersFailed("x"): "transient_error",
+    CustomersFailed("x", [InternalError("y"), CountMismatch("y")]): "transient_error",
+    CustomersFailed("x", [InternalError("y"), ApiError("y", mnemonic="forbidden")]): "config_error",
+    CustomersFailed("x", [InternalError("y"), Unreadable("y")]): "system_error",
     Unreadable("x"): "system_error",
     ValueError("x"): "system_error",
 }
@@ -428,7 +435,7 @@ def test_a_state_that_is_passed_over_is_warned_about(
     state: Any, more: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = {"access_token": "x", "start_date": "2024-01-01", **more}
-    AirbyteState(state, Settings.from_config(config))
+    AirbyteState(state, Settings.from_config(config), INCREMENTAL)
     [line] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert word in line.getMessage()
 
