@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 import yaml
 from agencies import agency, rows_of
 from agencies import config_of as partner_config
+from airbyte_runs import COMMAND, NAME, Done, read, source, written
 from conftest import MakeSandbox, Tally
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from oracle import as_emitted
@@ -49,76 +48,6 @@ from tap_visitor_sessions.config.settings import (
 )
 from tap_visitor_sessions.sessions import Columns
 from tap_visitor_sessions.sessions.bookmarks.state import StateError
-
-COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
-NAME = "visitor_sessions"
-
-
-@dataclass
-class Done:
-    """What a run of the source left behind."""
-
-    code: int
-    messages: list[dict[str, Any]]
-    stderr: str
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    def traces(self, kind: str) -> list[dict[str, Any]]:
-        traces = [message["trace"] for message in self.of("TRACE")]
-        return [trace[kind.lower()] for trace in traces if trace["type"] == kind]
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        assert all(m["record"]["stream"] == NAME for m in self.of("RECORD"))
-        return [message["record"]["data"] for message in self.of("RECORD")]
-
-    @property
-    def statuses(self) -> list[str]:
-        return [trace["status"] for trace in self.traces("STREAM_STATUS")]
-
-    @property
-    def state(self) -> list[dict[str, Any]]:
-        """As Airbyte hands it in again."""
-        return [self.of("STATE")[-1]["state"]]
-
-    def check(self) -> Done:
-        """Assert success; nothing on stderr; each record is counted by one STATE."""
-        assert (self.code, self.stderr) == (0, ""), (self.messages[-3:], self.stderr)
-        assert self.statuses == ["STARTED", "RUNNING", "COMPLETE"]
-        counts = [message["state"]["sourceStats"]["recordCount"] for message in self.of("STATE")]
-        assert sum(counts) == len(self.records)
-        assert max(counts) <= 10_000 + 1000
-        return self
-
-
-def written(directory: Path, **files: Any) -> list[str]:
-    options = []
-    for name, value in files.items():
-        if value is not None:
-            (directory / f"{name}.json").write_text(json.dumps(value))
-            options += [f"--{name}", str(directory / f"{name}.json")]
-    return options
-
-
-def source(command: str, directory: Path, **files: Any) -> Done:
-    done = subprocess.run(
-        [*COMMAND, command, *written(directory, **files)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
-    return Done(done.returncode, messages, done.stderr)
-
-
-def read(config: dict[str, Any], directory: Path, **more: Any) -> Done:
-    return source(
-        "read", directory, config=config, catalog=more.pop("catalog", catalog_of()), **more
-    )
-
 
 # spec, check, discover
 
