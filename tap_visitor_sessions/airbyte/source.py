@@ -125,10 +125,11 @@ class _Read:
             self._say_state()
             output.status("INCOMPLETE")
             raise
-        if wanted.is_full_refresh:
-            state.complete()
-            self._say_state()
-        output.status("COMPLETE")
+        with output.whole():  # of a complete one all is read anew: no signal comes in between
+            if wanted.is_full_refresh:
+                state.complete()
+                self._say_state()
+            output.status("COMPLETE")
 
     def _say_state(self) -> None:
         output, progress = self._output, self._extraction.progress
