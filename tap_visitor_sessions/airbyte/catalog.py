@@ -32,7 +32,7 @@ class ConfiguredCatalogError(TapError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Configured:
     """What a configured catalog wants of the stream.
 
     Attributes:
@@ -73,7 +73,7 @@ def _typed(schema: Any) -> Any:
     return found
 
 
-def wanted(catalog: object, settings: Settings) -> Wanted | None:
+def configured(catalog: object, settings: Settings) -> Configured | None:
     """What a ConfiguredAirbyteCatalog wants; None where it does not want the stream.
 
     What an older catalog names and there is no more is warned about, where the read stays right.
@@ -86,33 +86,33 @@ def wanted(catalog: object, settings: Settings) -> Wanted | None:
     if not isinstance(streams, list) or not all(isinstance(one, Mapping) for one in streams):
         raise ConfiguredCatalogError("not an object with a list of streams")
     chosen = None
-    for configured in streams:
-        stream = configured.get("stream")
+    for one in streams:
+        stream = one.get("stream")
         name = stream.get("name") if isinstance(stream, Mapping) else None
         if name != STREAM:
             raise ConfiguredCatalogError(f"there is no stream {name!r}, only {STREAM}")
-        if (mode := configured.get("sync_mode")) not in _MODES:
+        if (mode := one.get("sync_mode")) not in _MODES:
             raise ConfiguredCatalogError(
                 f"sync_mode {mode!r} is not offered, only {' and '.join(_MODES)}"
             )
         is_full_refresh = mode == _FULL_REFRESH
-        if (cursor := configured.get("cursor_field") or [BOOKMARK]) != [BOOKMARK]:
+        if (cursor := one.get("cursor_field") or [BOOKMARK]) != [BOOKMARK]:
             text = f"cursor_field {cursor} is not offered: it is {BOOKMARK}"
             if not is_full_refresh:
                 raise ConfiguredCatalogError(text)
             logger.warning("Catalog: %s, and a full refresh has no use for it", text)
-        _check_key(configured.get("primary_key"), settings)
-        chosen = Wanted(
+        _check_key(one.get("primary_key"), settings)
+        chosen = Configured(
             _columns(stream.get("json_schema"), settings),
             is_full_refresh,
-            _id(configured, "generation_id"),
-            _id(configured, "minimum_generation_id"),
+            _id(one, "generation_id"),
+            _id(one, "minimum_generation_id"),
         )
     return chosen
 
 
-def _id(configured: Mapping[str, Any], name: str) -> int | None:
-    found = configured.get(name)
+def _id(stream: Mapping[str, Any], name: str) -> int | None:
+    found = stream.get(name)
     if found is not None and (isinstance(found, bool) or not isinstance(found, int)):
         raise ConfiguredCatalogError(f"{name} is no whole number")
     return found

@@ -12,7 +12,7 @@ from contextlib import closing
 from types import FrameType
 from typing import Any
 
-from tap_visitor_sessions.airbyte.catalog import Wanted, discovered, wanted
+from tap_visitor_sessions.airbyte.catalog import Configured, configured, discovered
 from tap_visitor_sessions.airbyte.checking import checked
 from tap_visitor_sessions.airbyte.config import settings_of
 from tap_visitor_sessions.airbyte.failures import failure_type
@@ -83,7 +83,7 @@ class Source:
             TapError: the read ends early; what has been said is complete as far as STATE says.
         """
         settings = settings_of(config)
-        chosen = wanted(catalog, settings)
+        chosen = configured(catalog, settings)
         if chosen is not None:
             _Read(self._output, settings, AirbyteState(state, settings, chosen)).all(chosen)
 
@@ -99,7 +99,7 @@ class _Read:
         self._estimated = 0
         self._ending = self._over = False
 
-    def all(self, wanted: Wanted) -> None:
+    def all(self, wanted: Configured) -> None:
         """All parts, with what surrounds them."""
         output, state = self._output, self._state
         # A full refresh that goes on gives no session twice: an overwritten table has no key.

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tap_visitor_sessions.airbyte.catalog import Wanted
+from tap_visitor_sessions.airbyte.catalog import Configured
 from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
 from tap_visitor_sessions.sessions import (
     ALL_IS_READ,
@@ -51,7 +51,7 @@ class AirbyteState(StreamState):
         StateError: it is nothing that this source, or the tap, has written.
     """
 
-    def __init__(self, given: object, settings: Settings, wanted: Wanted) -> None:
+    def __init__(self, given: object, settings: Settings, wanted: Configured) -> None:
         progress = _without_unknown(_own(given))
         refusal = _refusal(progress, wanted)
         if refusal is not None:
@@ -71,7 +71,7 @@ class AirbyteState(StreamState):
         self.progress[_FULL_REFRESH] = _COMPLETE
 
 
-def _refusal(progress: Mapping[str, Any], wanted: Wanted) -> str | None:
+def _refusal(progress: Mapping[str, Any], wanted: Configured) -> str | None:
     """Why a run does not build on a state; "" where that is nothing to tell, None where it does."""
     if not progress:
         return None

@@ -21,7 +21,7 @@ from oracle import as_emitted
 from support import ROOT, ZONE, catalog_of, check_injected, config_of, run_tap
 
 from sandbox import Faults, Limits
-from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, Wanted, wanted
+from tap_visitor_sessions.airbyte.catalog import Configured, ConfiguredCatalogError, configured
 from tap_visitor_sessions.airbyte.failures import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
@@ -38,6 +38,8 @@ from tap_visitor_sessions.api.errors import (
     Unreachable,
     Unreadable,
 )
+from tap_visitor_sessions.api.limits import REMINDED_EVERY
+from tap_visitor_sessions.config.dates import Moment
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
@@ -75,10 +77,36 @@ def test_the_spec_shows_every_setting_of_the_core_once_and_hides_the_secrets(
             assert shown.get("default") == PROPERTIES[name].get("default"), name
 
 
+def test_the_form_shows_a_choice_of_credentials_and_pickers_of_dates() -> None:
+    form = specification()["connectionSpecification"]
+    assert form["$schema"] == "http://json-schema.org/draft-07/schema#"
+    shown = form["properties"]
+    for name in ("start_date", "end_date"):
+        assert shown[name]["format"] == "date-time"
+        assert shown[name]["pattern_descriptor"]
+        for example in shown[name]["examples"]:
+            Draft7Validator(shown[name], format_checker=FormatChecker()).validate(example)
+            assert Moment.parse(name, example)
+    assert all("pattern_descriptor" in one for one in shown.values() if "pattern" in one)
+    whole = Draft7Validator(form)
+    for more, fits in (
+        ({"credentials": {"auth_type": "access_token", "access_token": "x"}}, True),
+        ({"credentials": {"auth_type": "login", "login": "x", "password": "y"}}, True),
+        ({"access_token": "x"}, True),
+        ({"credentials": {"auth_type": "login", "access_token": "x"}}, False),
+    ):
+        assert whole.is_valid({"start_date": "2024-01-31", **more}) is fits
+    for way in shown["credentials"]["oneOf"]:
+        for name, member in way["properties"].items():
+            assert member.get("airbyte_secret", False) is (name in SENSITIVE)
+            assert shown.get(name, {}).get("airbyte_hidden", name == "auth_type")
+
+
 def test_what_the_form_gives_is_what_the_settings_take() -> None:
     """Objects are texts of JSON there; its examples and defaults work."""
     form = specification()["connectionSpecification"]["properties"]
     base = {"access_token": "x", "start_date": "2024-01-31", "account_type": "partner"}
+    del form["credentials"]
     for name, shown in form.items():
         values = [*shown.get("examples", ()), *([shown["default"]] if "default" in shown else [])]
         for value in values:
@@ -212,7 +240,7 @@ def test_only_what_the_catalog_wants_is_asked_and_said(
 
 
 SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})
-INCREMENTAL = Wanted(Columns(["id"]), is_full_refresh=False)
+INCREMENTAL = Configured(Columns(["id"]), is_full_refresh=False)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +257,7 @@ INCREMENTAL = Wanted(Columns(["id"]), is_full_refresh=False)
 )
 def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: str) -> None:
     with pytest.raises(ConfiguredCatalogError, match=word):
-        wanted(catalog, SETTINGS)
+        configured(catalog, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -475,6 +503,27 @@ def test_the_listing_says_what_the_source_is() -> None:
     brands = re.findall(r"https://([\w.]+)/v2.0", PROPERTIES["api_url"]["description"])
     assert data["allowedHosts"]["hosts"] == brands
     assert data["suggestedStreams"]["streams"] == [NAME]
+    page = (ROOT / "docs/airbyte.md").read_text(encoding="utf-8")
+    assert f"| {data['dockerImageTag']} |" in page.partition("## Changelog")[2]
+    assert re.findall(r"^# (.+)", page, re.M)[0] == data["name"]
+    headings = re.findall(r"^## (.+)", page, re.M)
+    assert headings == [
+        "Prerequisites",
+        "Setup guide",
+        f"Set up {data['name']}",
+        "Supported sync modes",
+        "Supported Streams",
+        "Data type map",
+        "Limitations & Troubleshooting",
+        "Changelog",
+    ]
+    required = specification()["connectionSpecification"]["required"]
+    assert all(f"`{name}`" in page.partition("## Setup guide")[0] for name in required)
+    entry = yaml.safe_load((ROOT / "hub/tap-visitor-sessions.yml").read_text(encoding="utf-8"))
+    assert data["releaseStage"] == entry["maintenance_status"]
+    assert {one.partition(":")[0] for one in data["tags"]} == {"language", "cdk"}
+    assert data["maxSecondsBetweenMessages"] > 2 * REMINDED_EVERY
+    assert data["registryOverrides"]["cloud"] == {"enabled": False}
     dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
     assert f"{data['dockerRepository']}:{data['dockerImageTag']}" in dockerfile
     assert 'ENTRYPOINT ["source-visitor-sessions"]' in dockerfile

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import catalog_of, config_of
 
-from tap_visitor_sessions.airbyte.catalog import Wanted
+from tap_visitor_sessions.airbyte.catalog import Configured
 from tap_visitor_sessions.airbyte.state import FORM, AirbyteState
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions import Columns, StateError
 
 SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})
-INCREMENTAL = Wanted(Columns(["id"]), is_full_refresh=False)
+INCREMENTAL = Configured(Columns(["id"]), is_full_refresh=False)
 OWN = {
     "replication_key": "date_time",
     "replication_key_value": "2024-05-10T00:00:00Z",
@@ -132,7 +132,7 @@ _JSON = st.recursive(
 def test_whatever_it_holds_it_is_taken_or_refused_in_one_line(
     given: Any, is_full_refresh: bool, generation: int | None
 ) -> None:
-    wanted = Wanted(Columns(["id"]), is_full_refresh, generation, generation)
+    wanted = Configured(Columns(["id"]), is_full_refresh, generation, generation)
     try:
         state = AirbyteState(given, SETTINGS, wanted)
     except StateError as problem:
@@ -153,7 +153,7 @@ def test_a_full_refresh_goes_on_only_with_its_own_generation_under_way(
     its: int | None, course: str | None, generation: int | None
 ) -> None:
     given = {**OWN, "generation_id": its, "full_refresh": course}
-    wanted = Wanted(Columns(["id"]), True, generation, generation)
+    wanted = Configured(Columns(["id"]), True, generation, generation)
     state = AirbyteState([by_stream(given)], SETTINGS, wanted)
     goes_on = course == "running" and generation in (None, its)
     assert ("read" in state.progress) is goes_on
