@@ -524,6 +524,3 @@ def test_the_listing_says_what_the_source_is() -> None:
     assert {one.partition(":")[0] for one in data["tags"]} == {"language", "cdk"}
     assert data["maxSecondsBetweenMessages"] > 2 * REMINDED_EVERY
     assert data["registryOverrides"]["cloud"] == {"enabled": False}
-    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
-    assert f"{data['dockerRepository']}:{data['dockerImageTag']}" in dockerfile
-    assert 'ENTRYPOINT ["source-visitor-sessions"]' in dockerfile
