@@ -94,7 +94,11 @@ class Unreadable(TapError):
 
 
 class CustomersFailed(TapError):
-    """Partner: some customers could not be read; the others were."""
+    """Partner: some customers could not be read; the others were. `causes` has why, of each."""
+
+    def __init__(self, message: str, causes: Iterable[TapError] = ()) -> None:
+        super().__init__(message)
+        self.causes = tuple(causes)
 
 
 def unforeseen(problem: BaseException) -> str:

@@ -22,6 +22,8 @@ ALONE = 0.1
 SAFETY = 3.0
 """How much more than their share others may take before we notice."""
 _POLL = 0.2
+REMINDED_EVERY = 1500.0
+"""Seconds after which a wait is told again: a host that hears nothing takes a run for dead."""
 
 
 class Meter:
@@ -144,10 +146,12 @@ class Pacer:
         self.in_flight = 0
         self.seconds_waited = 0.0
         self.on_wait: Callable[[float], None] | None = None
-        """Called, once for each, when points are used up, with the seconds to their reset."""
+        """Called when points are used up, with the seconds to their reset, and again every
+        REMINDED_EVERY seconds of the wait."""
         # One request goes alone until the first answer shows the meters, and after a rejection.
         self._probing = True
         self._told: tuple[str, float | None] | None = None
+        self._told_at = 0.0
 
     def acquire(self) -> None:
         """Wait until a request may go and count it as in flight.
@@ -218,7 +222,7 @@ class Pacer:
                 return False
             else:
                 delay = tight.wait(now)
-        self._sleep(delay)
+        self._sleep(min(delay, REMINDED_EVERY))
         return False
 
     def _refuse_day(self, tight: Meter, now: float) -> None:
@@ -231,9 +235,10 @@ class Pacer:
         )
 
     def _tell(self, meter: Meter, delay: float) -> None:
-        """Log a wait once, not once per thread."""
-        if self._told != (meter.kind, meter.reset_at):
-            self._told = (meter.kind, meter.reset_at)
+        """Log a wait once, not once per thread, and now and then while it lasts."""
+        now, wait = self._clock(), (meter.kind, meter.reset_at)
+        if self._told != wait or now >= self._told_at + REMINDED_EVERY:
+            self._told, self._told_at = wait, now
             points = f" ({meter.limit} points)" if meter.limit else ""
             LOGGER.info(
                 "The API's limit per %s%s is used up: waiting %s for its reset",

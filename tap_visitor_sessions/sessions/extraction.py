@@ -110,10 +110,16 @@ class Part(Generic[T]):
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
-    def emitted(self, date_time: datetime, sessions: int = 1) -> None:
-        """So many more have been written: all up to the one of this `date_time`."""
+    def emitted(
+        self, date_time: datetime, sessions: int = 1, *, whole_second: bool = False
+    ) -> None:
+        """So many more have been written: all up to the one of this `date_time`.
+
+        Args:
+            whole_second: Whether all of its second are among them.
+        """
         self._extraction.progress.sessions += sessions
-        self._extraction.positions.emitted(self.user, date_time)
+        self._extraction.positions.emitted(self.user, date_time, whole_second=whole_second)
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
@@ -127,6 +133,8 @@ class Extraction:
         former: How far former runs came.
         keep: Puts the bookmarks of an account into the host's state, whenever they have moved.
         incremental: Whether it goes on from there; else all is read afresh.
+        looks_back: Whether it re-reads the look-back before where they ended; else no session
+            comes again that a state stands for.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
 
@@ -141,6 +149,7 @@ class Extraction:
         keep: Keep,
         *,
         incremental: bool = True,
+        looks_back: bool = True,
         announces_version: bool = False,
         sample: bool = False,
     ) -> None:
@@ -157,6 +166,7 @@ class Extraction:
             former,
             keep,
             incremental=incremental,
+            looks_back=looks_back,
             announces_version=announces_version,
         )
 

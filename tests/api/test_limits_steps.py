@@ -354,7 +354,8 @@ def test_the_day_s_points_end_a_run_or_are_waited_for() -> None:
     patient = Stage(on_daily_limit="wait")
     patient.asks(minute(99) | day(0, 7300))
     patient.asks(minute(99) | day(999))
-    assert (patient.slept, patient.told) == ([7300.0], [7300.0])
+    assert patient.slept == [1500.0] * 4 + [1300.0]
+    assert patient.told == [7300.0, 5800.0, 4300.0, 2800.0, 1300.0]
     unknown = Stage(on_daily_limit="fail")
     unknown.pacer.exceeded(rejection("day", 100))
     with pytest.raises(DailyLimitReached, match="daily API limit is used up; it resets in 100 s"):

@@ -48,6 +48,7 @@ class Failures:
     def __init__(self, *, skips: bool) -> None:
         self._skips = skips
         self._failed: list[str] = []
+        self._causes: list[TapError] = []
         self._read = 0
         self._internal_errors = 0  # in a row
 
@@ -63,14 +64,19 @@ class Failures:
             problem.args = (f"{who}: {problem}",)
         if not self._skips or not is_customers(problem) or self._internal_errors >= PATIENCE:
             raise problem
-        self.missing(who, str(problem))
+        self._skip(who, problem)
 
     def missing(self, who: str, reason: str) -> None:
         """Note one that was wanted and is known to be unreadable."""
+        cause = TapError(reason)
         if not self._skips:
-            raise CustomersFailed(f"{who} cannot be read: {reason}")
-        logger.warning("Skipped %s: %s", who, reason)
+            raise CustomersFailed(f"{who} cannot be read: {reason}", [cause])
+        self._skip(who, cause)
+
+    def _skip(self, who: str, cause: TapError) -> None:
+        logger.warning("Skipped %s: %s", who, cause)
         self._failed.append(who)
+        self._causes.append(cause)
 
     def end(self) -> None:
         """End a run that has read what it could.
@@ -82,5 +88,6 @@ class Failures:
             raise CustomersFailed(
                 f"{len(self._failed)} of {len(self._failed) + self._read} customers could not be "
                 f"read, the others are complete: {', '.join(self._failed)}. Their errors are "
-                "above; exclude_customer_ids leaves out those that never can be"
+                "above; exclude_customer_ids leaves out those that never can be",
+                self._causes,
             )

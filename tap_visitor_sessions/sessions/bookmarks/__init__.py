@@ -5,6 +5,7 @@ from tap_visitor_sessions.sessions.bookmarks.positions import Keep, Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     ALL_IS_READ,
     FIX,
+    MEMBERS,
     StateError,
     StreamState,
     check_progress,
@@ -18,6 +19,7 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
 __all__ = [
     "ALL_IS_READ",
     "FIX",
+    "MEMBERS",
     "Bookmarks",
     "FormerState",
     "Keep",

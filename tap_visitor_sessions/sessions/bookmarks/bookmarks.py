@@ -153,6 +153,8 @@ class Reading:
         now: The instant (UTC) that the run takes for now: later ones have not been read,
             whatever the API was asked for.
         afresh: Whether all is wanted, read or not.
+        emitted_is_read: Whether later ones have been, too, once they are emitted: they must not
+            come again, even where the API's clock is ahead.
     """
 
     def __init__(
@@ -165,9 +167,11 @@ class Reading:
         look_back: timedelta,
         *,
         afresh: bool = False,
+        emitted_is_read: bool = False,
     ) -> None:
         self.bookmarks = bookmarks
         self._zone, self._now = zone, now
+        self._emitted_is_read = emitted_is_read
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
@@ -182,17 +186,20 @@ class Reading:
         self.stretches: tuple[tuple[datetime, datetime], ...] = union(walls)
         """What to ask for: naive wall-clock spans `[start, end)`, in order."""
 
-    def emitted(self, date_time: datetime) -> None:
-        """All sessions up to this one have been emitted, and perhaps not all of its second."""
+    def emitted(self, date_time: datetime, *, whole_second: bool = False) -> None:
+        """All sessions up to this one have been emitted, and all of its second or perhaps not."""
         self.bookmarks = self.bookmarks.with_emitted(date_time)
-        self._reached(date_time)
+        self._reached(date_time + SECOND if whole_second else date_time)
 
     def finished(self, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been emitted."""
         self._reached(self._zone.to_utc(wall))
 
     def _reached(self, instant: datetime) -> None:
-        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, self._now)))
+        latest, bookmark = self._now, self.bookmarks.bookmark
+        if self._emitted_is_read and bookmark is not None:
+            latest = max(latest, bookmark + SECOND)
+        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, latest)))
 
 
 def next_turn(last: str) -> str:

@@ -34,6 +34,15 @@ logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
+MEMBERS = frozenset(
+    {
+        *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
+        *("timezone", "timezone_by", "app_id", "credential", "refused_columns"),
+        # The SDK's, for a while.
+        *("starting_replication_value", "replication_key_signpost", "progress_markers"),
+    }
+)
+"""Whatever a progress of ours can have, a partition's too."""
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 ALL_IS_READ = "everything from start_date on is read"
 FIX = "correct it, take the STATE before it, or start without a state"
