@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,10 @@ class Client:
         )
         self.requests_made = 0
         self.retries = 0
+        self.pausing: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Entered while a request waits for its next try."""
+        self.patience: Callable[[], float] = lambda: float("inf")
+        """Seconds after its first try from which a request is tried no more."""
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -145,6 +150,12 @@ class Client:
                 page, total = msgspec.json.decode(answer.data), answer.total_items
                 held.update((_id_of(row), row) for row in page)
                 offset += len(page)
+                if total is None and offset > LISTING_TRIES * len(held):
+                    raise CountMismatch(
+                        f"{method} gives the same {len(held)} rows at every offset and says no "
+                        "total_items: the listing cannot be read to its end. Report it to the "
+                        "vendor"
+                    )
                 # Without total_items only an empty page is the end: a short one may be any.
                 if not page or (total is not None and offset >= total):
                     break
@@ -198,12 +209,14 @@ class Client:
         never = not self._reached and isinstance(
             state.outcome.exception() if state.outcome else None, Unreachable
         )
-        late = never and (state.seconds_since_start or 0) > FIRST_CONTACT - CONNECT_TIMEOUT
+        since = state.seconds_since_start or 0
+        late = (never and since > FIRST_CONTACT - CONNECT_TIMEOUT) or since >= self.patience()
         return late or state.attempt_number > self._max_retries
 
     def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise TapError("Stopped")
+        with self.pausing():
+            if self._stop.wait(seconds):
+                raise TapError("Stopped")
 
     def _attempt(self, method: str, params: Mapping[str, object]) -> Answer:
         """One request and its answer; meters are learnt from both kinds of answer."""
