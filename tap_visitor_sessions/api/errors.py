@@ -59,6 +59,8 @@ class LimitExceeded(ApiError):
 
     limit_type: str | None = None
     reset: float | None = None
+    is_customers: bool = False
+    """Whether they are taken for those of a partner's customer alone."""
 
 
 class DailyLimitReached(TapError):

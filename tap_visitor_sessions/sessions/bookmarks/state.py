@@ -34,6 +34,7 @@ logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
+_REFUSED = "refused_columns"
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 ALL_IS_READ = "everything from start_date on is read"
 FIX = "correct it, take the STATE before it, or start without a state"
@@ -86,7 +87,16 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
     read = union((_instant(a, _READ), _instant(b, _READ)) for a, b in spans)
     turn = progress.get(_TURN)
-    return Bookmarks(bookmark, read, turn if isinstance(turn, str) else "")
+    return Bookmarks(
+        bookmark, read, turn if isinstance(turn, str) else "", _refused(progress.get(_REFUSED))
+    )
+
+
+def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
+    """Columns and when they were last refused. One that cannot be read is asked for again."""
+    members = given.items() if isinstance(given, Mapping) else ()
+    known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
+    return tuple((name, at) for name, at in known if at is not None)
 
 
 def write_bookmarks(
@@ -106,6 +116,10 @@ def write_bookmarks(
         progress[_READ] = [[formatted(start), formatted(end)] for start, end in bookmarks.read]
     if bookmarks.turn:
         progress[_TURN] = bookmarks.turn
+    if bookmarks.refused:
+        progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
+    else:
+        progress.pop(_REFUSED, None)
 
 
 def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
