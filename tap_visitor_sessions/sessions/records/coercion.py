@@ -69,7 +69,7 @@ class Warnings:
             if path in self._seen or len(self._seen) >= MOST_REMEMBERED:
                 return
             self._seen.add(path)
-        logger.warning("%s: %s (said once for this column)", path, what)
+        logger.warning("%s: %s (reported once for this column)", path, what)
 
     def undeclared(self, path: str) -> None:
         """A member came that is not declared. The first is told at once, all of them at the end."""
