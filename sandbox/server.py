@@ -47,8 +47,8 @@ CODES = {
     "method_not_found": -32601,
     "parse_error": -32700,
     "invalid_request": -32600,
-    "notifications_not_supported": -32600,
-    "batch_operations_not_supported": -32600,
+    "notifications_not_supported": -32099,
+    "batch_operations_not_supported": -32099,
 }
 BREAKS = (
     "http_error_rate",
@@ -100,6 +100,8 @@ class Sandbox:
         names_refused: Whether such a refusal names the column.
         longest_days: Days of a span at most; None: three calendar months.
         miscounts: So many more rows are counted in `total_items` of each report.
+        bare_errors: Whether errors come without metadata.
+        components_text: Whether a refusal names the components as one text.
     """
 
     def __init__(
@@ -129,6 +131,8 @@ class Sandbox:
         names_refused: bool = True,
         longest_days: int | None = None,
         miscounts: int = 0,
+        bare_errors: bool = False,
+        components_text: bool = False,
     ) -> None:
         made = make_sessions(sessions, seed=seed, start=start, end=end) if rows is None else rows
         self._stores: dict[int | None, Store] = {None: Store(made)}
@@ -152,6 +156,8 @@ class Sandbox:
         self.names_refused = names_refused
         self.longest_days = longest_days
         self.miscounts = miscounts
+        self.bare_errors = bare_errors
+        self.components_text = components_text
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
         self.injected: Counter[str] = Counter()
@@ -306,7 +312,7 @@ class Sandbox:
             self._log(method, params, refusal.mnemonic, 0)
             return method, params, self._refusal(id_, refusal, address)
         self.meters.charge()
-        metadata = {"api_version": self._version(), **metadata}
+        metadata = {**self._version(), **metadata}
         if meters := self.meters.read():
             metadata["limits"] = meters
         name = "meta_data" if method == "get.account" else "metadata"
@@ -315,7 +321,10 @@ class Sandbox:
         return method, params, msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "result": result})
 
     def _version(self) -> dict[str, Any]:
-        return {"current_version_deprecated": self.faults.deprecated, "latest_version": "v2.0"}
+        """The member that tells of a newer version, where there is one."""
+        if not self.faults.deprecated:
+            return {}
+        return {"api_version": {"current_version_deprecated": True, "latest_version": "v2.0"}}
 
     def _log(self, method: str, params: dict[str, Any], mnemonic: str | None, rows: int) -> None:
         self.calls.append(Call(method, params, mnemonic, rows, time.monotonic()))
@@ -338,7 +347,7 @@ class Sandbox:
 
     def _refusal(self, id_: Any, refusal: Refused, address: str) -> bytes:
         params: dict[str, Any] = {}
-        metadata: dict[str, Any] = {"api_version": self._version()}
+        metadata: dict[str, Any] = self._version()
         if meters := self.meters.read():
             metadata["limits"] = meters
         if refusal.mnemonic == "limit_exceeded":
@@ -346,15 +355,16 @@ class Sandbox:
         elif refusal.mnemonic == "ip_not_whitelisted":
             params = {"ip": address}
         elif refusal.mnemonic == "method_component_disabled":
-            params = {"components": COMPONENTS}
+            params = {"components": ", ".join(COMPONENTS) if self.components_text else COMPONENTS}
         data = {
             "mnemonic": refusal.mnemonic,
             "field": refusal.field,
             "value": refusal.value,
             "params": params,
             "extended_helper": None,
-            "metadata": metadata,
         }
+        if not self.bare_errors:
+            data["metadata"] = metadata
         message = refusal.mnemonic.replace("_", " ").capitalize()
         if self.echo:
             data["value"] = data["extended_helper"] = self.echo
@@ -545,7 +555,8 @@ class Sandbox:
         if customer is None:
             raise Refused("invalid_parameter_value", "user_id", user)
         if customer in self.refusals:
-            raise Refused(self.refusals[customer])
+            mnemonic = self.refusals[customer]
+            raise Refused(mnemonic, value="day" if mnemonic == "limit_exceeded" else None)
         if self.statuses.get(customer, "active") != "active":
             raise Refused("account_inactive")
         return int(user)

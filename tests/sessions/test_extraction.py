@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -17,7 +19,7 @@ from agencies import config_of as partner_config
 from conftest import MakeSandbox
 from support import config_of
 
-from sandbox import Sandbox
+from sandbox import Limits, Sandbox
 from sandbox.data import make_sessions
 from tap_visitor_sessions.api.errors import ApiError, CustomersFailed, TapError, Unreadable
 from tap_visitor_sessions.config import Settings
@@ -569,3 +571,54 @@ def test_while_others_wait_a_customer_is_tried_for_a_bounded_time(
     asked = Counter(params["user_id"] for params in asked_of(sandbox))
     assert asked[10] == 1  # the other waits
     assert asked[20] in (1, 3)  # nobody does any more, once its turn has come
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whoever_fails_in_whatever_way_each_of_thirty_has_its_turn_at_five_points_a_day(
+    seed: int, make_sandbox: MakeSandbox
+) -> None:
+    """A day has five points, and ends at three in a row that fail alike: so a round takes ten days
+    at most, and no one who can be read waits longer."""
+    source = random.Random(seed)
+    users = [number * 10 for number in range(1, 31)]
+    sound = set(source.sample(users, 10))
+    sandbox = make_sandbox(**agency(rows_of(users, 2)), limits=Limits(day=7))  # two are listings
+    refusals = [
+        "internal_error",
+        "forbidden",
+        "ip_not_whitelisted",
+        "method_component_disabled",
+        "account_inactive",
+        "limit_exceeded",
+    ]
+    longest, former, last = 10, FormerState(), dict.fromkeys(users, 0)
+    known: dict[int, Bookmarks] = {}
+    for day in range(1, 2 * longest + 2):
+        failing = {user // 10: source.choice([*refusals, "silent"]) for user in users}
+        failing = {
+            one: how
+            for one, how in failing.items()
+            if one * 10 not in sound and source.random() < 0.7
+        }
+        sandbox.silent = {one for one, how in failing.items() if how == "silent"}
+        sandbox.refusals = {one: how for one, how in failing.items() if how != "silent"}
+        host = partner(
+            sandbox,
+            concurrency=1,
+            max_retries=0,
+            end_date=f"2024-06-{day:02}",
+            lookback_window="P1D",
+        )
+        host.former = former
+        with suppress(TapError):
+            host.read()
+        for user, kept in host.bookmarks.items():
+            assert user is not None
+            if kept[-1].turn != known.get(user, Bookmarks()).turn:
+                last[user] = day
+            known[user] = kept[-1]
+        former = FormerState(known=[UserState(u, u // 10, b) for u, b in known.items()])
+        if day >= longest:
+            assert min(last[user] for user in sound) > day - longest, (day, last)
+            assert min(last.values()) > day - longest, (day, last)
+        sandbox.meters.new_day()
