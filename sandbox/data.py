@@ -157,6 +157,7 @@ def _session(id_: int, at: datetime, source: random.Random, visitor: int) -> dic
         "source_new": "google" if google else "yandex",
         "channel_new": channel,
         "channel_code": channel.upper(),
+        "ext_id": f"session-{id_}" if id_ % 10 == 0 else None,
     }
 
 

@@ -43,12 +43,14 @@ class ApiError(TapError):
         mnemonic: str | None = None,
         code: int | None = None,
         field: str | None = None,
+        value: object = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.mnemonic = mnemonic
         self.code = code
         self.field = field
+        self.value = value
         self.params: dict[str, Any] = dict(params or {})
 
 
@@ -57,6 +59,8 @@ class LimitExceeded(ApiError):
 
     limit_type: str | None = None
     reset: float | None = None
+    is_customers: bool = False
+    """Whether they are taken for those of a partner's customer alone."""
 
 
 class DailyLimitReached(TapError):
@@ -126,6 +130,7 @@ def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
         mnemonic=mnemonic,
         code=code if isinstance(code, int) else None,
         field=_text(data.get("field")) or None,
+        value=data.get("value"),
         params=params if isinstance(params, dict) else None,
     )
     if isinstance(error, LimitExceeded):
@@ -296,14 +301,6 @@ def _unknown(message: str, data: Mapping[str, Any], method: str) -> str:
 def _fixed(text: str) -> Callable[[str, Mapping[str, Any], str], str]:
     return lambda _message, _data, method: text.format(method=method)
 
-
-_CUSTOMERS = {
-    "account_inactive",
-    "forbidden",
-    "internal_error",
-    "method_component_disabled",
-    "parameter_component_disabled",
-}
 
 _KINDS: dict[str, type[ApiError]] = {
     "limit_exceeded": LimitExceeded,

@@ -145,6 +145,7 @@ class Pacer:
         self.day = Meter("day")
         self.in_flight = 0
         self.seconds_waited = 0.0
+        self._waiting, self._waited_since = 0, 0.0
         self.on_wait: Callable[[float], None] | None = None
         """Called when points are used up, with the seconds to their reset, and again every
         REMINDED_EVERY seconds of the wait."""
@@ -159,13 +160,18 @@ class Pacer:
         Raises DailyLimitReached when the day's points are used up and waiting is not wanted,
         TapError when `stop` is set meanwhile.
         """
-        began = self._clock()
-        waited = False
-        while not self._admit():
-            waited = True
-        if waited:
+        with self._changed:
+            self._waiting += 1
+            if self._waiting == 1:
+                self._waited_since = self._clock()
+        try:
+            while not self._admit():
+                pass
+        finally:
             with self._changed:
-                self.seconds_waited += self._clock() - began
+                self._waiting -= 1
+                if not self._waiting:  # not the sum over threads that wait together
+                    self.seconds_waited += self._clock() - self._waited_since
 
     def release(self, limits: Mapping[str, Any] | None = None) -> None:
         """End a request; `limits` are the meters of its answer, None when it had none."""

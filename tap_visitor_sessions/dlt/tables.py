@@ -74,6 +74,6 @@ class _Members:
         rows = [
             row(record.id, position, *[getattr(item, name) for name in names])
             for record in records
-            for position, item in enumerate(getattr(record, self._column))
+            for position, item in enumerate(getattr(record, self._column) or ())
         ]
         return self.tables.table(rows)

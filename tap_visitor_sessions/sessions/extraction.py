@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -25,15 +26,18 @@ from tap_visitor_sessions.config import (
     record_schema,
     without,
 )
-from tap_visitor_sessions.sessions.accounts import Connection, Failures, User
+from tap_visitor_sessions.sessions.accounts import Connection, Failures, User, is_customers
 from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
+from tap_visitor_sessions.sessions.refusals import Refusals
 from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
 from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
 
+RETRIED_BESIDE_OTHERS = 600.0
+"""Seconds after which a request of a customer is given up while others wait."""
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
@@ -73,9 +77,14 @@ class Part(Generic[T]):
     """
 
     def __init__(
-        self, extraction: Extraction, pipeline: Pipeline[User | None, T], user: User | None
+        self,
+        extraction: Extraction,
+        pipeline: Pipeline[User | None, T],
+        refusals: Refusals,
+        user: User | None,
     ) -> None:
         self.user = user
+        self._refusals = refusals
         self._extraction = extraction
         self._pipeline = pipeline
 
@@ -93,20 +102,21 @@ class Part(Generic[T]):
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
+                    positions.refused(self.user, self._refusals.columns(self.user))
                     if not had_turn:
                         positions.take_turn(self.user)
                         had_turn = True
                     yield taken
         except TapError as problem:
-            if pipeline.answered:
+            # What is not its fault costs a customer its turn only where it has been answered.
+            if pipeline.answered or is_customers(problem):
                 positions.take_turn(self.user)
             if self.user is None:
                 raise
             failures.note(str(self.user), problem)
-            positions.take_turn(self.user)
         else:
-            failures.passed()
             positions.take_turn(self.user)
+            failures.passed()
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
@@ -197,6 +207,7 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
+            self.warnings.tell_undeclared()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
@@ -226,7 +237,11 @@ class Extraction:
             def prepared(records: list[Record]) -> T:
                 return prepare(hasher.hash(records))
 
+        client = self._connection.client
         shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
+        client.pausing, client.patience = shared.in_flight.paused, self._patience
+        refusals = Refusals(asked, self._settings.now, shared.in_flight.paused)
+        order = count()
 
         def span_of(user: User | None) -> Span[T]:
             zone = self._connection.account.zone(user)
@@ -235,9 +250,10 @@ class Extraction:
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
                 for name in added
             }
+            fields = refusals.fields(user, reading.bookmarks)
             reader = WindowReader(
-                self._connection.client.call,
-                decoder.of_account(zone, values),
+                client.call,
+                decoder.of_account(zone, values, lambda: fields.left_out),
                 Query(
                     asked,
                     self._page_size,
@@ -246,11 +262,18 @@ class Extraction:
                 ),
                 prepared,
                 shared,
+                fields=fields,
+                order=next(order),
             )
             return Span(reader, reading.stretches)
 
         with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
-            yield (Part(self, pipeline, user) for user in chosen)
+            yield (Part(self, pipeline, refusals, user) for user in chosen)
+
+    def _patience(self) -> float:
+        """For how long a request is tried again, in seconds, while other customers wait."""
+        others = self.progress.parts - self.progress.parts_done - 1
+        return RETRIED_BESIDE_OTHERS if others > 0 else float("inf")
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""

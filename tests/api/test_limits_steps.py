@@ -427,3 +427,29 @@ def test_others_are_told_of_an_answer() -> None:
 )
 def test_a_duration_is_spelled_for_people(seconds: float, text: str) -> None:
     assert _spell(seconds) == text
+
+
+def test_threads_that_wait_together_wait_once() -> None:
+    now = [0.0]
+
+    def passes() -> None:
+        now[0] += 60
+
+    together = threading.Barrier(2, passes)
+    pacer = Pacer(clock=lambda: now[0], sleep=lambda _: together.wait(10))
+    pacer.acquire()
+    limit = LimitExceeded("used up", mnemonic="limit_exceeded")
+    limit.limit_type = "minute"
+    pacer.exceeded(limit)
+    pacer.release()
+
+    def ask() -> None:
+        pacer.acquire()
+        pacer.release({"minute_limit": 9, "minute_remaining": 8, "minute_reset": 60})
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert pacer.seconds_waited == 60.0

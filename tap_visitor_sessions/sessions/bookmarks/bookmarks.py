@@ -14,6 +14,8 @@ import pendulum
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 Span = tuple[datetime, datetime]
+ASKED_AGAIN = timedelta(days=7)
+"""After so long a column that was refused is asked for again."""
 TURN = "%Y-%m-%dT%H:%M:%S.%fZ"
 """How a turn is formatted: texts in the order of time."""
 
@@ -74,11 +76,13 @@ class Bookmarks:
         bookmark: The largest `date_time` emitted.
         read: The spans that have been read, with or without sessions in them.
         turn: When it was last read, as STATE spells it; "" when never.
+        refused: Columns that its API has refused, each with when it last did.
     """
 
     bookmark: datetime | None = None
     read: tuple[Span, ...] = ()
     turn: str = ""
+    refused: tuple[tuple[str, datetime], ...] = ()
 
     @property
     def until(self) -> datetime | None:
@@ -109,6 +113,10 @@ class Bookmarks:
         if self.bookmark is not None and date_time <= self.bookmark:
             return self
         return replace(self, bookmark=date_time)
+
+    def not_asked(self, now: datetime) -> tuple[tuple[str, datetime], ...]:
+        """Of the columns refused those that it is too early to ask for again."""
+        return tuple((name, at) for name, at in self.refused if now - ASKED_AGAIN < at <= now)
 
     def with_read(self, spans: Iterable[Span]) -> Bookmarks:
         """With further spans that have been read."""

@@ -180,6 +180,13 @@ class Positions:
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
             self._keep(user)
 
+    def refused(self, user: User | None, columns: tuple[tuple[str, datetime], ...]) -> None:
+        """The account's API refuses these columns, each since when it last did, and no others."""
+        reading = self._readings[user]
+        if reading.bookmarks.refused != columns:
+            reading.bookmarks = replace(reading.bookmarks, refused=columns)
+            self._keep(user)
+
     def version_activated(self) -> None:
         """From here on the loader holds no more than the spans of this run."""
         for user, reading in self._readings.items():

@@ -34,10 +34,11 @@ logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
+_REFUSED = "refused_columns"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *("timezone", "timezone_by", "app_id", "credential", "refused_columns"),
+        *("timezone", "timezone_by", "app_id", "credential", _REFUSED),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
@@ -95,7 +96,16 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
     read = union((_instant(a, _READ), _instant(b, _READ)) for a, b in spans)
     turn = progress.get(_TURN)
-    return Bookmarks(bookmark, read, turn if isinstance(turn, str) else "")
+    return Bookmarks(
+        bookmark, read, turn if isinstance(turn, str) else "", _refused(progress.get(_REFUSED))
+    )
+
+
+def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
+    """Columns and when they were last refused. One that cannot be read is asked for again."""
+    members = given.items() if isinstance(given, Mapping) else ()
+    known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
+    return tuple((name, at) for name, at in known if at is not None)
 
 
 def write_bookmarks(
@@ -115,6 +125,10 @@ def write_bookmarks(
         progress[_READ] = [[formatted(start), formatted(end)] for start, end in bookmarks.read]
     if bookmarks.turn:
         progress[_TURN] = bookmarks.turn
+    if bookmarks.refused:
+        progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
+    else:
+        progress.pop(_REFUSED, None)
 
 
 def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:

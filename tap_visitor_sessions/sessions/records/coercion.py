@@ -31,6 +31,10 @@ MOST_LISTED = 100
 """Columns that one warning names."""
 MOST_UNDECLARED = 100
 """More members that are not declared than these are no longer skipped at full speed."""
+MOST_REMEMBERED = 1000
+"""So many names are kept, so that each is told once."""
+MOST_NAMED = 10
+LONGEST_NAME = 100
 
 _INTEGER: Any = int | None
 _TIME: Any = datetime | None
@@ -58,10 +62,12 @@ def _report(paths: Sequence[str], what: str) -> None:
 
 class Warnings:
     """One for each column in a run, whichever thread meets it first, and how many values of it
-    were lost."""
+    were lost. However many there are, they are bounded."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._undeclared: dict[str, None] = {}
+        self._missing: set[frozenset[str]] = set()
         self._lost: Counter[str] = Counter()
         self._session = threading.local()
         self._lock = threading.Lock()
@@ -71,7 +77,7 @@ class Warnings:
         if path in self._seen:
             return
         with self._lock:
-            if path in self._seen:
+            if path in self._seen or len(self._seen) >= MOST_REMEMBERED:
                 return
             self._seen.add(path)
         held = getattr(self._session, "held", None) if gathered else None
@@ -92,6 +98,49 @@ class Warnings:
             self._session.held = None
             for what, paths in held.items():
                 _report(paths, what)
+
+    def undeclared(self, path: str) -> None:
+        """A member came that is not declared. The first is told at once, all of them at the end."""
+        path = path[:LONGEST_NAME]
+        if path in self._undeclared:
+            return
+        with self._lock:
+            is_first = not self._undeclared
+            if len(self._undeclared) < MOST_REMEMBERED:
+                self._undeclared[path] = None
+        if is_first:
+            logger.warning(
+                "%s: the API sends it, it is not declared; left out. Others are told at the end",
+                path,
+            )
+
+    def tell_undeclared(self) -> None:
+        """Say which members came that are not declared, where they are more than one."""
+        with self._lock:
+            names = list(self._undeclared)
+        if len(names) < 2:
+            return
+        count = f"{len(names)}{' or more' if len(names) >= MOST_REMEMBERED else ''}"
+        more = ", …" if len(names) > MOST_NAMED else ""
+        logger.warning(
+            "The API sends %s members that are not declared; left out: %s%s",
+            count,
+            ", ".join(names[:MOST_NAMED]),
+            more,
+        )
+
+    def missing(self, names: Sequence[str]) -> None:
+        """Columns were asked for and did not come: said once for the same ones."""
+        lacking = frozenset(names)
+        with self._lock:
+            known = lacking in self._missing or len(self._missing) >= MOST_NAMED
+            if not names or known:
+                return
+            self._missing.add(lacking)
+        logger.warning(
+            "The API leaves out columns that it was asked for: %s; emitted as null",
+            ", ".join(names),
+        )
 
     def lost(self, path: str, what: str) -> None:
         """The same of a value that is not emitted; it is counted."""
@@ -242,7 +291,7 @@ class Coercer:
                 result[name] = self.value(here, item, properties[name])
             elif name not in self._excluded.get(path, ()):
                 self._undeclared(path, name)
-                self._warnings.once(here, "the API sends it, it is not declared; left out")
+                self._warnings.undeclared(here)
         return result
 
     def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:

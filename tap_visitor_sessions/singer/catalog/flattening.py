@@ -68,7 +68,7 @@ class Flattening:
         for name, filled, inner, is_json in parts:
             value = getattr(struct, name)
             if inner is not None:
-                if value.__struct_fields__:
+                if value is not None and value.__struct_fields__:
                     yield from self._values(value, inner)
                 else:
                     yield from [None] * filled

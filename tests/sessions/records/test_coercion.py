@@ -65,6 +65,10 @@ class Said:
         assert all(message.endswith(SAID) for message in found)
         return [message.removesuffix(SAID) for message in found]
 
+    def told(self) -> list[str]:
+        """All that was said, as it was."""
+        return self._log.messages
+
     @property
     def wide(self) -> set[str]:
         return set(self.coercer.met.wide)
@@ -229,9 +233,40 @@ def test_members_that_are_not_declared_are_left_out_and_remembered(said: Said) -
     assert set(found) == {"id", "date_time", "items", "thing"}
     assert found["items"] == [{"url": "u"}]
     assert found["thing"] == {"number": 2}
-    left = "the API sends it, it is not declared; left out"
-    assert said.messages == [f"new: {left}", f"items.mood: {left}", f"thing.x: {left}"]
+    left = "the API sends it, it is not declared; left out. Others are told at the end"
+    assert said.told() == [f"new: {left}"]
+    said.warnings.tell_undeclared()
+    all_ = "The API sends 3 members that are not declared; left out: new, items.mood, thing.x"
+    assert said.told() == [f"new: {left}", all_]
     assert said.coercer.met.undeclared == {"": {"new"}, "items.": {"mood"}, "thing.": {"x"}}
+
+
+def test_however_many_names_come_two_lines_tell_them(said: Said) -> None:
+    for number in range(0, 3000, 100):
+        said.row(**{f"a{number + more}": 1 for more in range(100)})
+    said.row(**{"b" * 10_000: 1})
+    said.warnings.tell_undeclared()
+    first, last = said.told()
+    assert first.startswith("a0: the API sends it")
+    ten = ", ".join(f"a{number}" for number in range(10))
+    assert last == (f"The API sends 1000 or more members that are not declared; left out: {ten}, …")
+    for number in range(2000):
+        said.warnings.once(f"c{number}", "odd")
+    assert len(said.told()) == 2 + 1000
+
+
+def test_a_single_one_is_told_once(said: Said) -> None:
+    said.row(new=1)
+    said.row(new=1)
+    said.warnings.tell_undeclared()
+    assert len(said.told()) == 1
+
+
+def test_columns_that_lack_are_told_once_for_the_same_ones(said: Said) -> None:
+    for names in (["a", "b"], ["b", "a"], ["a"], []):
+        said.warnings.missing(names)
+    left = "The API leaves out columns that it was asked for: {}; emitted as null"
+    assert said.told() == [left.format("a, b"), left.format("a")]
 
 
 def test_so_many_names_are_remembered_and_no_more(said: Said) -> None:

@@ -274,6 +274,30 @@ def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
         assert sum(first == 1 for first, _ in asked) >= 2, asked
 
 
+def test_what_waits_behind_leaves_the_head_as_much_as_if_it_were_alone() -> None:
+    """The parts behind have filled all that the first window left when it turns out too full."""
+    readers = {name: Reader({}) for name in "abcdefg"}
+    hours = [START + hour * timedelta(hours=1) for hour in range(24 * 40)]
+    readers["a"].answers = {0: Overfull(400, hours)}
+    readers["a"].held = {0: threading.Event()}
+    with running(readers, [(0, 40)], concurrency=4) as pipeline:
+        taken = pipeline.read("a")
+        threading.Timer(0.1, readers["a"].held[0].set).start()
+        next(taken)
+        asked = {name: len(reader.settled()) for name, reader in readers.items()}
+        assert asked == {**dict.fromkeys("abcdefg", 0), "a": 1 + 5 + 1, **dict.fromkeys("bcde", 1)}
+
+
+def test_while_those_behind_pause_the_head_goes_on() -> None:
+    readers = {name: Reader({}) for name in "abcdefg"}
+    for name in "bcdefg":
+        readers[name].held = {0: threading.Event()}
+    with running(readers, stretches(*range(3)), concurrency=2) as pipeline:
+        assert len(list(pipeline.read("a"))) == 3
+        for name in "bcdefg":
+            readers[name].held[0].set()
+
+
 def test_nothing_is_asked_for_behind_one_that_is_lost() -> None:
     reader = Reader({1: TapError("lost")})
     with running({"a": reader}, stretches(*range(9)), concurrency=2) as pipeline:
@@ -304,7 +328,7 @@ def test_closing_ends_its_threads() -> None:
     with running({"a": Reader({})}, stretches(*range(20)), concurrency=4) as pipeline:
         next(pipeline.read("a"))
         ours = set(threading.enumerate()) - before
-        assert len(ours) == 5
+        assert 1 <= len(ours) <= 5
     for thread in ours:
         thread.join(5)
     assert not any(thread.is_alive() for thread in ours)

@@ -123,11 +123,11 @@ def test_requests_stay_near_the_least_possible(
     api = FakeApi(rows_at(traffic(count, days, random.Random(1))))
     length = timedelta(days=days)
     assert read(api, length, concurrency=concurrency) == expected(api, length)
-    quarters = math.ceil(days / 91)
+    quarters = math.ceil(days / 89)
     per_quarter = [0] * quarters
     for row in api.rows:
         at = (datetime.strptime(row["date_time"], FORMAT) - START).days
-        per_quarter[min(at // 91, quarters - 1)] += 1
+        per_quarter[min(at // 89, quarters - 1)] += 1
     least = sum(max(math.ceil(rows / 10_000), 1) for rows in per_quarter)
     assert len(api.requests) <= 1.5 * least, (len(api.requests), least)
 
