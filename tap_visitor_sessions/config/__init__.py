@@ -3,7 +3,7 @@
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
 from tap_visitor_sessions.config.hashing import hashed_schema
-from tap_visitor_sessions.config.parsing import texts_in
+from tap_visitor_sessions.config.parsing import is_unset, spelled_out, texts_in
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -41,6 +41,7 @@ __all__ = [
     "emitted_schema",
     "environment",
     "hashed_schema",
+    "is_unset",
     "json_of",
     "key_columns",
     "key_of",
@@ -48,6 +49,7 @@ __all__ = [
     "object_of",
     "problems",
     "record_schema",
+    "spelled_out",
     "storage_problems",
     "storing",
     "text_of",
