@@ -25,15 +25,21 @@ def raise_on_incomplete(info: LoadInfo | None) -> None:
             or the run has loaded but what was pending, and read nothing.
     """
     trace = getattr(info.pipeline, "last_trace", None) if info is not None else None
-    extracts = [step for step in trace.steps if step.step == "extract"] if trace else []
-    if not extracts:
+    metrics = {
+        load: found
+        for step in (trace.steps if trace else ())
+        if step.step == "extract" and step.step_info is not None
+        for load, found in step.step_info.metrics.items()
+    }
+    loaded = [metrics.get(load) for load in (info.loads_ids if info is not None else ())]
+    if not loaded or None in loaded:
         raise Incomplete("The run has loaded what was pending and read nothing: run it again")
-    if reasons := [*_reasons(extracts[-1].step_info)]:
+    if reasons := [*_reasons(loaded)]:
         raise Incomplete("; ".join(dict.fromkeys(reasons)))
 
 
-def _reasons(info: Any) -> Iterator[str]:
-    for metrics in (info.metrics if info is not None else {}).values():
+def _reasons(loaded: Any) -> Iterator[str]:
+    for metrics in loaded:
         for one in metrics:
             for resource in one["resource_metrics"].values():
                 if reason := (resource.custom_metrics or {}).get(INCOMPLETE):

@@ -155,8 +155,9 @@ class _Pass:
 
     def stop(self, windows: Generator[Made, None, None]) -> None:
         """End a read of which dlt wants no more."""
-        self.incomplete = LIMITED
-        logger.warning("%s. %s", LIMITED, GOES_ON)
+        if self._extraction.progress.fraction < 1:
+            self.incomplete = LIMITED
+            logger.warning("%s. %s", LIMITED, GOES_ON)
         try:
             windows.close()
         except TapError as problem:
