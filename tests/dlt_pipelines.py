@@ -70,7 +70,9 @@ def table(pipeline: Any, name: str = NAME) -> list[dict[str, Any]]:
         pipeline.sql_client() as client,
         client.execute_query(f"SELECT * FROM {client.make_qualified_table_name(name)}") as cursor,
     ):
-        names = [column[0] for column in cursor.description]
+        native = cursor.native_cursor
+        is_sqlalchemys = hasattr(native, "keys")
+        names = native.keys() if is_sqlalchemys else [one[0] for one in native.description]
         found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return [{k: _plain(v) for k, v in row.items() if not k.startswith("_dlt")} for row in found]
 

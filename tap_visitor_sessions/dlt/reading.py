@@ -54,9 +54,14 @@ class Reading:
         def tables(_: Any) -> Any:
             # dlt may ask for the next window first: whichever is there is taken.
             found = [waiting.popleft() for _ in range(len(waiting))]
-            return [table for table in found if table.num_rows] or None
+            # A table without rows is none: PostgreSQL's ADBC fails at it.
+            return [table for table in found if table.num_rows] or self._nothing()
 
         return tables
+
+    def _nothing(self) -> Any:
+        """What is handed on of no items: where tables are replaced, that there are none."""
+        return None if self._maker.marks_removed else dlt.mark.materialize_table_schema()
 
     def tables(self) -> Iterator[Any]:
         """The tables of sessions, window by window."""
@@ -211,7 +216,8 @@ def _suit(resources: Any, names: Sequence[str], replace: bool) -> None:
         if kind == "sqlalchemy":
             # It would write texts of JSON as JSON once more.
             nested = [c for c, how in columns.items() if how.get("data_type") == "json"]
-            resource.apply_hints(columns=[{"name": c, "data_type": "text"} for c in nested])
+            for column in nested:
+                resource.apply_hints(columns=[{"name": column, "data_type": "text"}])
         if replace and REMOVED in columns:
             resource.apply_hints(columns=[{"name": REMOVED, "hard_delete": False}])
 

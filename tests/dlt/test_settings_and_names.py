@@ -108,9 +108,7 @@ def test_a_given_credential_stands_for_those_of_the_other_kind(
 ) -> None:
     sandbox = make_sandbox(sessions=1)
     monkeypatch.setenv(f"{SECTION}ACCESS_TOKEN", "another")
-    visitor_sessions(
-        api_url=sandbox.url, login="a", password="b", start_date="2024-05-01"
-    )
+    visitor_sessions(api_url=sandbox.url, login="a", password="b", start_date="2024-05-01")
 
 
 # Names
@@ -145,9 +143,7 @@ def test_a_clone_has_a_state_of_its_own(
     north, south = make_sandbox(sessions=30, seed=1), make_sandbox(sessions=30, seed=2)
     pipeline = make_pipeline()
     for name, sandbox in (("north", north), ("south", south)):
-        source = visitor_sessions.clone(name=name, section=name)(
-            **config_of(sandbox, account=name)
-        )
+        source = visitor_sessions.clone(name=name, section=name)(**config_of(sandbox, account=name))
         pipeline.run(source)
     assert len(table(pipeline)) == 60
     assert {*pipeline.state["sources"]} == {"north", "south"}
