@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt_pipelines import NAME, MakePipeline, _plain, by_id, source_of, table, wanted
 from support import ROOT, ZONE, config_of
 
-from sandbox import Faults, Sandbox, make_sessions
+from sandbox import Faults, make_sessions
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import SINGERS, SettingsError
 from tap_visitor_sessions.config.settings import PROPERTIES
