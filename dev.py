@@ -6,6 +6,7 @@ python3 dev.py test        the gate: lint, types, tests, then loaders, package a
                            arguments, which go to pytest, only lint, types and those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
+python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
 python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
 python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
                            its package: do they notice? With arguments only these modules or
@@ -104,6 +105,13 @@ def loaders(*arguments: str) -> None:
     setup("dev")
     tests = ["tests/loaders", "--durations=5", *arguments]
     run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
+def locks() -> None:
+    """What Meltano knows of the loaders."""
+    setup("dev")
+    os.environ["PYTHONPATH"] = os.pathsep.join(["tests", "tests/loaders", "."])
+    run(str(PYTHON), str(Path("tests", "loaders", "locks.py")))
 
 
 def faults() -> None:
@@ -209,6 +217,8 @@ def main() -> None:
             bench(*sys.argv[2:])
         case ["loaders", *arguments]:
             loaders(*arguments)
+        case ["locks"]:
+            locks()
         case ["faults"]:
             faults()
         case ["mutants", *modules]:

@@ -14,7 +14,13 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError
-from tap_visitor_sessions.config import record_schema
+from tap_visitor_sessions.config import (
+    emitted_schema,
+    excluded_members,
+    privacy_note,
+    record_schema,
+    without,
+)
 from tap_visitor_sessions.sessions import (
     METHOD,
     SECOND,
@@ -57,7 +63,17 @@ class Check:
         return f"{mark:5}{self.name:20}{self.text or 'not asked'}".rstrip()
 
 
-NAMES = ("host", "address", "key", "account", "time zone", "components", "sample session", "limits")
+NAMES = (
+    "personal data",
+    "host",
+    "address",
+    "key",
+    "account",
+    "time zone",
+    "components",
+    "sample session",
+    "limits",
+)
 
 
 class _Over(Exception):
@@ -86,7 +102,10 @@ def checks(connection: Connection) -> Iterator[Check]:
 
 def _asked(connection: Connection) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
-    schema = record_schema(is_partner=settings.is_partner, has_account=False)
+    note = privacy_note(emitted_schema(settings), settings.hash_columns)
+    yield Check("personal data", True, note)
+    whole = record_schema(is_partner=settings.is_partner, has_account=False)
+    schema = without(whole, settings.exclude_columns)
     columns = Columns(list(schema["properties"]))
 
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
@@ -134,7 +153,9 @@ def _asked(connection: Connection) -> Iterator[Check]:
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
     zone = account.zone(user)
-    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in columns.added})
+    extra = {name: getattr(user, name) for name in columns.added}
+    excluded = excluded_members(settings.exclude_columns)
+    decoder = Decoder(schema, zone, extra, excluded=excluded)
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")
 

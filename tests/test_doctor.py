@@ -56,6 +56,23 @@ def test_all_is_well(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     assert lines["time zone"][1] == "Europe/Moscow"
     assert lines["limits"][1] == "48 of 50 per minute, 498 of 500 per day"
     assert "5 of 30" in lines["sample session"][1]
+    assert "visitor_ip_address" in lines["personal data"][1]
+
+
+def test_what_is_left_out_is_not_asked_for_and_what_is_clear_is_listed(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=recent())
+    names = ["visitor_ip_address", "hits.hit_url", "referrer"]
+    more = {"hash_columns": ["person_id"], "hash_key": "k" * 32}
+    run = doctor(sandbox, tmp_path, exclude_columns=names, **more)
+    lines = lines_of(run)
+    assert run.code == 0, run.stdout
+    assert "visitor_id" in lines["personal data"][1]
+    assert not [name for name in (*names, "person_id") if name in lines["personal data"][1]]
+    [call] = sandbox.reports
+    assert "visitor_ip_address" not in call.params["fields"]
+    assert "hits" in call.params["fields"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tap_visitor_sessions.config import (
     Settings,
     emitted_schema,
     key_of,
+    left_out,
 )
 from tap_visitor_sessions.sessions import Columns
 
@@ -82,7 +83,8 @@ def _columns(schema: object, settings: Settings) -> Columns:
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
     if not wanted:
         wanted = known
-    if unknown := sorted(set(wanted) - set(known)):
+    # A catalog of before the setting exclude_columns may name what is left out now.
+    if unknown := sorted(set(wanted) - set(known) - left_out(settings)):
         raise ConfiguredCatalogError(f"there are no columns {', '.join(unknown)}")
     for name in settings.hash_columns:
         given = wanted.get(name)

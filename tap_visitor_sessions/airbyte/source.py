@@ -22,7 +22,7 @@ from tap_visitor_sessions.api import (
     Unreachable,
     Unreadable,
 )
-from tap_visitor_sessions.config import Settings, core_settings
+from tap_visitor_sessions.config import Settings, core_settings, emitted_schema, privacy_note
 from tap_visitor_sessions.doctor import checks
 from tap_visitor_sessions.sessions import (
     Columns,
@@ -99,6 +99,9 @@ class Source:
         wanted = columns(catalog, settings)
         held = AirbyteState(state, settings)
         if wanted is not None:
+            schema = emitted_schema(settings)["properties"]
+            emitted = {"properties": {name: schema[name] for name in wanted.names}}
+            logger.info(privacy_note(emitted, settings.hash_columns))
             _Read(self._output, settings, held).all(wanted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Literal
@@ -20,11 +21,15 @@ from tap_visitor_sessions.config import (
     core_settings,
     emitted_schema,
     key_of,
+    left_out,
+    privacy_note,
 )
 from tap_visitor_sessions.dlt.configuration import OWN, Arguments, looked_up, own_settings
 from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of
 from tap_visitor_sessions.dlt.reading import FILES, Reading
 from tap_visitor_sessions.dlt.tables import Maker
+
+logger = logging.getLogger("tap-visitor-sessions.dlt")
 
 
 @dlt.source(name=STREAM, section=STREAM, spec=Arguments)
@@ -51,6 +56,7 @@ def visitor_sessions(
     on_customer_error: Literal["skip", "fail"] | None = None,
     customer_timezones: dict[str, str] | None = None,
     timezones: dict[str, str] | None = None,
+    exclude_columns: list[str] | None = None,
     hash_columns: list[str] | None = None,
     hash_key: TSecretStrValue | None = None,
     *,
@@ -89,6 +95,7 @@ def visitor_sessions(
             does not.
         customer_timezones: Partner: zones other than `timezone`, by the customer's id.
         timezones: Partner: zones other than these two, by the user's id.
+        exclude_columns: Columns, and members of them, that are neither asked for nor loaded.
         hash_columns: Columns, and members of them, whose values are replaced by their hash.
         hash_key: Secret of the hashes.
         select: The columns wanted; else all. Key and bookmark always come.
@@ -110,8 +117,10 @@ def visitor_sessions(
     columns, apart = own_settings(select, child_tables)
     if apart and settings.account is not None:
         raise ConfigError("child_tables", "does not go with account: ids of two accounts may meet")
+    schema = _selected(settings, columns)
+    logger.info(privacy_note(schema, settings.hash_columns))
     key = key_of(settings)
-    maker = Maker(_selected(settings, columns), key, child_tables=apart)
+    maker = Maker(schema, key, child_tables=apart)
     reading = Reading(settings, maker)
 
     def tables() -> Iterator[Any]:
@@ -139,7 +148,7 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     properties = emitted_schema(settings)["properties"]
     if select is None:
         return {"properties": properties}
-    if unknown := sorted(set(select) - set(properties)):
+    if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
     wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}

@@ -18,7 +18,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
-from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
+from tap_visitor_sessions.config import (
+    ACCOUNT,
+    ADDED,
+    excluded_members,
+    record_schema,
+    without,
+)
 from tap_visitor_sessions.sessions.accounts import Connection, Failures, User
 from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
@@ -201,7 +207,8 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
-        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings)
+        excluded = excluded_members(self._settings.exclude_columns)
+        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings, excluded)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -245,7 +252,8 @@ class Extraction:
             for member in members:
                 node = node.get("items", node)["properties"][member]
             node.get("items", node)["type"] = ["string", "null"]
-        return {"properties": {name: whole["properties"][name] for name in columns.names}}
+        chosen = {"properties": {name: whole["properties"][name] for name in columns.names}}
+        return without(chosen, self._settings.exclude_columns)
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""

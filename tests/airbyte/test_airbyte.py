@@ -188,7 +188,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     done = source("discover", tmp_path, config=config)
     [stream] = done.of("CATALOG")[0]["catalog"]["streams"]
     assert stream["source_defined_primary_key"] == (
-        [["id"], ["account"]] if kind == "account" else [["id"]]
+        {"account": [["id"], ["account"]], "partner": [["customer_id"], ["id"]]}.get(kind, [["id"]])
     )
     assert stream["default_cursor_field"] == ["date_time"]
     assert stream["source_defined_cursor"] is stream["is_resumable"] is True
@@ -415,7 +415,6 @@ OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "
     ("state", "more", "word"),
     [
         (mark_of("2099-01-01T00:00:00Z"), {}, "lies in the future"),
-        (mark_of("2024-05-10T00:00:00Z"), {"account": "north"}, "without the setting account"),
         (
             mark_of("2024-05-10T00:00:00Z"),
             {"account_type": "partner", "timezone": "UTC"},

@@ -192,6 +192,22 @@ def test_values_are_hashed_here_too(make_sandbox: MakeSandbox, make_pipeline: Ma
     assert str(sandbox.rows()[0]["visitor_id"]) not in shown
 
 
+def test_what_is_left_out_is_in_no_table_whatever_is_selected(
+    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    pipeline = make_pipeline()
+    names = ["visitor_ip_address", "hits.hit_url", "integrated_campaign_data.keyword"]
+    select = ["channel", "visitor_ip_address", "hits", "integrated_campaign_data"]
+    pipeline.run(source_of(sandbox, exclude_columns=names, select=select))
+    rows = table(pipeline)
+    assert len(rows) == 20
+    assert any(row["hits"] for row in rows)
+    shown = json.dumps(rows, default=str) + json.dumps(pipeline.state, default=str)
+    assert not [word for word in ("visitor_ip", "hit_url", '"keyword"') if word in shown]
+    assert all("visitor_ip_address" not in call.params["fields"] for call in sandbox.reports)
+
+
 # The bookmarks
 
 

@@ -528,3 +528,32 @@ def test_a_customer_that_is_up_to_date_costs_one_request_of_its_look_back(
         start = datetime.fromisoformat(call.params["date_from"])
         assert end - start <= timedelta(days=3)
     assert len(sandbox.reports) == 2
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["no catalog", "a catalog of before"])
+def test_sessions_of_two_customers_whose_ids_meet_stay_apart(
+    before: bool, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """Whether ids of two customers can meet the vendor alone knows: the key keeps them apart."""
+    rows = {user: make_sessions(20, seed=user, first_id=7) for user in (10, 20, 30)}
+    sandbox = make_sandbox(**agency(rows))
+    config = config_of(sandbox)
+    catalog = None
+    if before:  # as releases wrote it whose key was the id alone
+        catalog = json.loads(run_tap(config, "--discover", directory=tmp_path).stdout)
+        [entry] = catalog["streams"]
+        entry["key_properties"] = ["id"]
+        entry["schema"]["properties"]["customer_id"]["type"] = ["integer", "null"]
+        entry["schema"]["required"] = ["id", "date_time"]
+        for item in entry["metadata"]:
+            if item["breadcrumb"] == []:
+                item["metadata"] |= {"table-key-properties": ["id"], "selected": True}
+            elif item["breadcrumb"] == ["properties", "customer_id"]:
+                item["metadata"] |= {"inclusion": "available", "selected": False}
+    run = run_tap(config, catalog=catalog, directory=tmp_path)
+    assert run.code == 0, run.stderr
+    [schema] = run.of("SCHEMA")
+    assert schema["key_properties"] == ["customer_id", "id"]
+    assert schema["schema"]["properties"]["customer_id"]["type"] == "integer"
+    table = {tuple(record[name] for name in schema["key_properties"]) for record in run.records}
+    assert len(table) == len(run.records) == 60

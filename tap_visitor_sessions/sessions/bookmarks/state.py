@@ -162,9 +162,10 @@ def check_progress(
                 f"The state is of account {its!r}, the setting account is {account!r}: {FIX}"
             )
         if own.until or known:
-            warnings.append(
-                f"The state is of a time without the setting account, now {account!r}: what was "
-                "loaded before has no such column; load it anew, into a table of its own"
+            raise StateError(
+                f"The state is of loads without the setting account, now {account!r}: their rows "
+                "have no account, and would stay beside the same sessions with one. Take the "
+                "setting away, or load anew without a state, into a table of its own"
             )
     now = datetime.now(timezone.utc)
     ahead = [one.bookmark for one in all_ if one.bookmark and one.bookmark > now]

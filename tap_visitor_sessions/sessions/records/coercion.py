@@ -12,7 +12,8 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -26,6 +27,8 @@ logger = logging.getLogger("tap-visitor-sessions.records")
 # Spellings of the page's own example (source: get.visitor_sessions_report).
 SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
 REPLACEMENT = "\ufffd"
+MOST_LISTED = 100
+"""Columns that one warning names."""
 MOST_UNDECLARED = 100
 """More members that are not declared than these are no longer skipped at full speed."""
 
@@ -46,6 +49,13 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
 
 
+def _report(paths: Sequence[str], what: str) -> None:
+    more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
+    which = "this column" if len(paths) == 1 else "each of these columns"
+    names = ", ".join(paths[:MOST_LISTED])
+    logger.warning("%s%s: %s (reported once for %s)", names, more, what, which)
+
+
 class Warnings:
     """One for each column in a run, whichever thread meets it first, and how many values of it
     were lost."""
@@ -53,9 +63,10 @@ class Warnings:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._lost: Counter[str] = Counter()
+        self._session = threading.local()
         self._lock = threading.Lock()
 
-    def once(self, path: str, what: str) -> None:
+    def once(self, path: str, what: str, *, gathered: bool = False) -> None:
         """Say something of a column, unless something has been said of it."""
         if path in self._seen:
             return
@@ -63,7 +74,24 @@ class Warnings:
             if path in self._seen:
                 return
             self._seen.add(path)
-        logger.warning("%s: %s (reported once for this column)", path, what)
+        held = getattr(self._session, "held", None) if gathered else None
+        if held is None:
+            _report([path], what)
+        else:
+            held.setdefault(what, []).append(path)
+
+    @contextmanager
+    def of_session(self) -> Iterator[None]:
+        """What the block meets is of one session: what is to be gathered is one warning for each
+        reason, not for each column."""
+        held: dict[str, list[str]] = {}
+        self._session.held = held
+        try:
+            yield
+        finally:
+            self._session.held = None
+            for what, paths in held.items():
+                _report(paths, what)
 
     def lost(self, path: str, what: str) -> None:
         """The same of a value that is not emitted; it is counted."""
@@ -98,12 +126,19 @@ class Met:
 class Coercer:
     """Makes decoded JSON fit a schema, value by value, saying what it gave up.
 
+    Args:
+        excluded: Members that are passed over without a word, by their column.
+
     Attributes:
         met: What did not fit up to now.
     """
 
     def __init__(
-        self, properties: Mapping[str, Any], required: Sequence[str], warnings: Warnings
+        self,
+        properties: Mapping[str, Any],
+        required: Sequence[str],
+        warnings: Warnings,
+        excluded: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._properties = properties
         self._required = required
@@ -114,7 +149,9 @@ class Coercer:
             "date-time": self._time,
             "string": self._text,
         }
-        self.met = Met()
+        self._excluded = {f"{name}.": members for name, members in (excluded or {}).items()}
+        # What is not wanted is passed over like what is not declared.
+        self.met = Met(undeclared=self._excluded)
 
     def give_up(self, path: str, why: str) -> None:
         """Say that a value is emitted as null."""
@@ -192,7 +229,8 @@ class Coercer:
                     named[right] = value
         for name in self._required:
             named[name] = self.key(name, named.get(name), self._properties[name])
-        return self._members("", named, self._properties)
+        with self._warnings.of_session():
+            return self._members("", named, self._properties)
 
     def _members(
         self, path: str, value: dict[str, Any], properties: Mapping[str, Any]
@@ -202,7 +240,7 @@ class Coercer:
             here = f"{path}{name}"
             if name in properties:
                 result[name] = self.value(here, item, properties[name])
-            else:
+            elif name not in self._excluded.get(path, ()):
                 self._undeclared(path, name)
                 self._warnings.once(here, "the API sends it, it is not declared; left out")
         return result
@@ -303,7 +341,8 @@ class Coercer:
         clean = value.replace("\x00", REPLACEMENT)
         clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if clean != value:
-            self._warnings.once(path, f"NUL or half a character came; replaced by {REPLACEMENT}")
+            what = f"NUL or half a character came; replaced by {REPLACEMENT}"
+            self._warnings.once(path, what, gathered=True)
         return str(clean)
 
 

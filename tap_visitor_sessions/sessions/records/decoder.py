@@ -66,6 +66,7 @@ class Decoder:
         zone: The account's zone.
         extra: Columns that the tap adds itself (partner accounts), with their values.
         warnings: Warnings of odd values, and how many were lost.
+        excluded: Members that are passed over without a word, by their column.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Decoder:
         zone: Zone,
         extra: Mapping[str, Any] | None = None,
         warnings: Warnings | None = None,
+        excluded: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._extra = dict(extra or {})
         properties = dict(schema["properties"])
@@ -82,7 +84,7 @@ class Decoder:
         declared = {k: v for k, v in properties.items() if k not in self._extra}
         self._declared = tuple(declared)
         self._looked = False
-        self._coercer = Coercer(declared, required, warnings or Warnings())
+        self._coercer = Coercer(declared, required, warnings or Warnings(), excluded)
         self._types = WideningTypes(properties, required, self._coercer)
         self._keys = msgspec.json.Decoder(list[_Key], strict=False)
         self._arrays = [k for k, v in declared.items() if kind_of(v) == "array"]

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions.records.coercion import (
     MOST_UNDECLARED,
     Coercer,
@@ -427,3 +428,17 @@ def test_a_row_that_fits_is_as_typed_as_one_that_does_not() -> None:
     assert [record.text for record in found] == [None, "5", None, "a\ufffdb"]
     assert msgspec.to_builtins(found[1].items) == [{"url": "7", "at": "2024-05-01T00:00:00Z"}]
     assert made.instant(datetime(2024, 5, 1, 12)) == AT.replace(hour=9)
+
+
+def test_a_session_full_of_odd_texts_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Not one for each of its columns; and none for the next such session."""
+    columns = stream_schema()["properties"]
+    texts = [name for name, one in columns.items() if kind_of(one) == "string"]
+    odd = {"date_time": "2024-05-01 10:00:00", **dict.fromkeys(texts, "a\x00"), "duration": "x"}
+    coercer = Coercer(columns, ("id", "date_time"), Warnings())
+    for number in (1, 2):
+        coercer.rows([{**odd, "id": number}])
+    one, other = sorted(caplog.messages, key=len, reverse=True)
+    assert one.startswith(", ".join(texts) + ": NUL or half a character came")
+    assert one.endswith("(reported once for each of these columns)")
+    assert other.startswith("duration: ")
