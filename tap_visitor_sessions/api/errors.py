@@ -64,7 +64,10 @@ class LimitExceeded(ApiError):
 
 
 class DailyLimitReached(TapError):
-    """The day's points are used up and the user chose not to wait."""
+    """The day's points are used up and the user chose not to wait; they come back in `reset`
+    seconds."""
+
+    reset: float = 0.0
 
 
 class SessionEnded(ApiError):

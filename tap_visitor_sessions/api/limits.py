@@ -235,10 +235,12 @@ class Pacer:
         if tight.kind != "day" or self._wait_for_day:
             return
         points = f" of {tight.limit} points" if tight.limit else ""
-        raise DailyLimitReached(
+        problem = DailyLimitReached(
             f"The account's daily API limit{points} is used up; it resets in "
             f"{_spell(tight.wait(now))}. Run again after that, or set on_daily_limit to wait."
         )
+        problem.reset = tight.wait(now)
+        raise problem
 
     def _tell(self, meter: Meter, delay: float) -> None:
         """Log a wait once, not once per thread, and now and then while it lasts."""

@@ -3,7 +3,7 @@
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.excluding import excluded_members, without
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
-from tap_visitor_sessions.config.parsing import texts_in
+from tap_visitor_sessions.config.parsing import is_unset, spelled_out, texts_in
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -49,6 +49,7 @@ __all__ = [
     "emitted_schema",
     "environment",
     "excluded_members",
+    "is_unset",
     "json_of",
     "key_columns",
     "key_of",
@@ -58,6 +59,7 @@ __all__ = [
     "privacy_note",
     "problems",
     "record_schema",
+    "spelled_out",
     "storage_problems",
     "storing",
     "stream_of",

@@ -90,6 +90,14 @@ class Bookmarks:
         ends = [end for _, end in self.read[-1:]]
         return max([*ends, *([self.bookmark] if self.bookmark else [])], default=None)
 
+    def is_further_than(self, former: Bookmarks) -> bool:
+        """Whether they stand for something that the former ones do not."""
+        covered = union([*former.read, *self.read]) != union(former.read)
+        later = self.bookmark is not None and (
+            former.bookmark is None or self.bookmark > former.bookmark
+        )
+        return covered or later
+
     def taken_over(self, start: datetime, now: datetime) -> Bookmarks:
         """The bookmarks as a run can build on them.
 

@@ -227,6 +227,17 @@ class StreamState:
             name_customer(progress, user.customer_id)
         write_bookmarks(progress, bookmarks)
 
+    @property
+    def moved(self) -> bool:
+        """Whether more has been read than former runs had: a next run has less to read."""
+        now = former_state(self.progress)
+        before = {None: self.former.own} | {one.user_id: one.bookmarks for one in self.former.known}
+        after = {None: now.own} | {one.user_id: one.bookmarks for one in now.known}
+        return any(
+            bookmarks.until is not None and bookmarks.is_further_than(before.get(user, Bookmarks()))
+            for user, bookmarks in after.items()
+        )
+
     def _partition(self, user_id: int) -> Progress:
         partitions: list[Progress] = self.progress.setdefault("partitions", [])
         for partition in partitions:
