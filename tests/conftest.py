@@ -16,6 +16,8 @@ from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
 
+IS_GATE = os.environ.get("TESTS_SEARCH") != "long"
+"""Whether searches draw as many examples as a gate has time for; `dev.py faults` draws more."""
 # How long inputs take to draw says how busy the machine is, and nothing of the tap.
 hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -29,6 +31,14 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile(os.environ.get("TESTS_PROFILE", "busy"))
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tries, of what runs in this process."""
+    monkeypatch.setattr("tap_visitor_sessions.api.client.BACKOFF", (0.01, 0.02))
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.LONGEST_PAUSE", 0.02)
 
 
 class Tally(Protocol):

@@ -19,9 +19,10 @@ from agencies import config_of as partner_config
 from conftest import MakeSandbox, Tally
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from oracle import as_emitted
-from support import ROOT, ZONE, catalog_of, check_injected, config_of, run_tap
+from support import ROOT, ZONE, call_here, catalog_of, check_injected, config_of, run_tap
 
 from sandbox import Faults, Limits
+from tap_visitor_sessions.airbyte import __main__ as airbyte_command
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
 from tap_visitor_sessions.airbyte.source import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
@@ -102,15 +103,9 @@ def written(directory: Path, **files: Any) -> list[str]:
 
 
 def source(command: str, directory: Path, **files: Any) -> Done:
-    done = subprocess.run(
-        [*COMMAND, command, *written(directory, **files)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
-    return Done(done.returncode, messages, done.stderr)
+    """A command, in this process."""
+    code, out, err = call_here(airbyte_command.main, [command, *written(directory, **files)])
+    return Done(code, [json.loads(line) for line in out.splitlines()], err)
 
 
 def read(config: dict[str, Any], directory: Path, **more: Any) -> Done:

@@ -75,6 +75,11 @@ class Scripted:
         return [(params["offset"], params["fields"] == KEYS) for params in self.requests]
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses() -> None:
+    """As they are: `Waits` makes none."""
+
+
 class Waits(threading.Event):
     """Notes the pauses instead of making them."""
 
