@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from conftest import Tally
+from conftest import Tally, examples
 from fake_api import SCHEMA, START, FakeApi, read, read_span, rows_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +56,7 @@ def test_rows_that_move_between_pages_hide_none_that_stays(
 ) -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(
         size=st.integers(8, 40),
         page_size=st.integers(3, 9),

@@ -195,7 +195,7 @@ def test_a_signal_ends_every_kind_of_wait(
     lines: list[str] = []
     reader = threading.Thread(target=lines.extend, args=(iter(process.stdout.readline, ""),))
     reader.start()
-    until(lambda: len(sandbox.reports) >= calm or waits_for == "a login" and sandbox.most_at_once)
+    until(lambda: len(sandbox.reports) >= calm or (waits_for == "a login" and sandbox.most_at_once))
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(number)

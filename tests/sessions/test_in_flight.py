@@ -6,13 +6,14 @@ import random
 import threading
 import time
 
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_visitor_sessions.sessions.in_flight import InFlight
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     count=st.integers(1, 4),
     left=st.lists(st.booleans(), min_size=1, max_size=12),

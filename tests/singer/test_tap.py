@@ -21,7 +21,6 @@ from support import ZONE, check_injected, config_of, run_tap
 from sandbox import Faults, Limits, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
 
-
 OTHERS = sorted(stream_schema()["properties"].keys() - {"id", "date_time"})
 """Columns that tests of many sessions go without: they cost time, and no request."""
 
@@ -297,9 +296,7 @@ def test_errors_tell_the_cure_within_a_minute_and_no_secret(
 ) -> None:
     sandbox = make_sandbox(sessions=10, **copy.deepcopy(options))
     config = config_of(sandbox, **more)
-    run = run_tap(
-        config, directory=tmp_path, env={"TAP_VISITOR_SESSIONS_LOGLEVEL": "DEBUG"}
-    )
+    run = run_tap(config, directory=tmp_path, env={"TAP_VISITOR_SESSIONS_LOGLEVEL": "DEBUG"})
     assert run.code == 1
     assert cure in run.stderr
     assert "Traceback" not in run.stderr
