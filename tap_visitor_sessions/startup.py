@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 SELDOM = 100_000, 50, 100
 """Thresholds of the collector."""
@@ -16,10 +17,22 @@ _ARENA_MAX = -8
 """M_ARENA_MAX of malloc.h."""
 
 
-def end_at_once_on_signals() -> None:
-    """Until the host takes over nothing has been written, so there is nothing to say."""
+def end_at_once_on_signals(end: Callable[[int], object] | None = None) -> None:
+    """Until the host takes over nothing has been written, so there is nothing to say.
+
+    Args:
+        end: Ends the process for a signal of this number; else by its exit code.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda n, _: os._exit(128 + n))
+        signal.signal(number, lambda n, _: end(n) if end else os._exit(128 + n))
+
+
+def end_by_signal(number: int) -> NoReturn:
+    """End the process as the signal does where nobody heeds it, so that whoever has started it
+    sees that it was ended from outside. Call it in the main thread."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    os._exit(128 + number)  # the first process of a container outlives signals
 
 
 def collect_seldom() -> None:

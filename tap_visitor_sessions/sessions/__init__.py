@@ -4,6 +4,7 @@ from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
+    MEMBERS,
     Bookmarks,
     StateError,
     StreamState,
@@ -31,6 +32,7 @@ from tap_visitor_sessions.sessions.zones import SECOND
 __all__ = [
     "ALL_IS_READ",
     "FIX",
+    "MEMBERS",
     "METHOD",
     "SECOND",
     "Bookmarks",

@@ -166,6 +166,8 @@ class Command(TapVisitorSessions):
         # Not by the users read: to choose them again would say again who is skipped.
         rows = self.connection.account.listing() if self.settings.is_partner else []
         zones = (row["timezone"] for row in rows if row["read"])
+        if contradiction := self.connection.account.contradiction():
+            self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),

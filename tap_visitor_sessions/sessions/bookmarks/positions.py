@@ -35,6 +35,7 @@ class Positions:
         keep: Called whenever bookmarks have moved.
         incremental: Whether the run goes on from where the former have stopped; else all is read
             afresh.
+        looks_back: Whether it re-reads the look-back before that.
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
         clock_lead: By how much this machine's clock is ahead of the API's, as far as is known.
@@ -48,6 +49,7 @@ class Positions:
         *,
         incremental: bool,
         announces_version: bool,
+        looks_back: bool = True,
         clock_lead: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._settings = settings
@@ -55,6 +57,7 @@ class Positions:
         self._former_runs = former
         self._save = keep
         self._incremental = incremental
+        self._looks_back = looks_back
         self._announces_version = announces_version
         self._readings: dict[User | None, Reading] = {}
         self._turn = former.latest_turn
@@ -112,15 +115,17 @@ class Positions:
         start, end = settings.start.value, settings.end.value if settings.end else self._now
         first = zone.first_wall(start) if start.tzinfo else start
         last = zone.last_wall(end) if end.tzinfo else end
-        bookmarks = self._former(user).taken_over(zone.to_utc(first), self._now)
+        former = self._former(user)
+        bookmarks = former.taken_over(zone.to_utc(first), self._known_until(former))
         reading = Reading(
             bookmarks,
             first,
             last + SECOND,
             zone,
             self._now,
-            settings.lookback,
+            settings.lookback if self._looks_back else timedelta(0),
             afresh=not self._incremental,
+            emitted_is_read=not self._looks_back,
         )
         self._readings[user] = reading
         self._keep(user)
@@ -129,6 +134,13 @@ class Positions:
         logger.info("Reading sessions%s %s", whose, spans or "of no time")
         self._tell_of_span(reading, whose)
         return reading
+
+    def _known_until(self, former: Bookmarks) -> datetime:
+        """Up to where bookmarks can be built on."""
+        if self._looks_back or former.bookmark is None:
+            return self._now
+        # What has been emitted must not come again, whatever our clock says.
+        return max(self._now, former.bookmark + SECOND)
 
     def _tell_of_span(self, reading: Reading, whose: str) -> None:
         """Warn where the span wanted and the one read before do not go together."""
@@ -156,9 +168,11 @@ class Positions:
             self._said.add(what)
             logger.warning("%s %s", what, message)
 
-    def emitted(self, user: User | None, date_time: datetime) -> None:
-        """All sessions up to this one have been written."""
-        self._reading(user).emitted(date_time)
+    def emitted(
+        self, user: User | None, date_time: datetime, *, whole_second: bool = False
+    ) -> None:
+        """All sessions up to this one have been written, and perhaps all of its second."""
+        self._reading(user).emitted(date_time, whole_second=whole_second)
         self._keep(user)
 
     def finished(self, user: User | None, wall: datetime) -> None:
@@ -178,6 +192,13 @@ class Positions:
             self._turn = next_turn(self._turn)
             reading = self._readings[user]
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
+            self._keep(user)
+
+    def refused(self, user: User | None, columns: tuple[tuple[str, datetime], ...]) -> None:
+        """The account's API refuses these columns, each since when it last did, and no others."""
+        reading = self._readings[user]
+        if reading.bookmarks.refused != columns:
+            reading.bookmarks = replace(reading.bookmarks, refused=columns)
             self._keep(user)
 
     def version_activated(self) -> None:
