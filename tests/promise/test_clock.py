@@ -32,7 +32,7 @@ def test_sessions_that_come_later_are_read_though_the_look_back_is_short(
     del config["end_date"]
     state, read = None, []
     for number in range(1, 4):
-        at = datetime.now(timezone.utc) - AHEAD
+        at = datetime.now(timezone.utc) - AHEAD - timedelta(seconds=5)
         sandbox.add([{"id": number, "date_time": f"{at:%Y-%m-%d %H:%M:%S}"}])
         run = host.run(config, state=state, directory=tmp_path).check()
         state = run.state

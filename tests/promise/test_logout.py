@@ -24,7 +24,7 @@ def test_a_run_logs_out_and_ends_as_it_did(
     sandbox = make_sandbox(sessions=20, faults=Faults(errors=errors))
     config = config_of(sandbox, login=sandbox.login, password=sandbox.password)
     del config["access_token"]
-    run = host.run(config, directory=tmp_path)
+    run = host.run_process(config, directory=tmp_path)
     assert [call.method for call in sandbox.calls].count("logout.user") == 1
     assert sandbox.calls[-1].method == "logout.user"
     if fails:
