@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox
 from oracle import as_emitted
-from support import ZONE, check_injected, config_of, run_tap
+from support import ZONE, check_injected, config_of, run_process, run_tap
 
 from sandbox import Faults, Limits, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
