@@ -92,7 +92,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.zone(user).last_wall(settings.now)
+        now = account.timezone(user).zone.last_wall(settings.now)
         for back in LOOK_BACK:
             answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
             if answer.total_items:
@@ -105,7 +105,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     sample = None
     try:
         if settings.is_partner:
-            users, _ = account.users()
+            users = list(account.users().read)
         elif settings.timezone:
             sample = look(None)  # get.account is not asked: the key may have no right to it
         else:
@@ -127,13 +127,13 @@ def _asked(connection: Connection) -> Iterator[Check]:
     if settings.is_partner and not users:
         raise TapError("None of the customers can be read: --customers says why")
     user = users[0] if users else None
-    yield Check("time zone", True, account.zone_name(user))
+    yield Check("time zone", True, account.timezone(user).name)
     if problem is not None:
         raise problem
     data, total, back = sample or look(user)
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
-    zone = account.zone(user)
+    zone = account.timezone(user).zone
     decoder = Decoder(schema, zone, {name: getattr(user, name) for name in columns.added})
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")

@@ -109,7 +109,7 @@ class _Read:
         self._output = output
         self._state = state
         self._connection = _connection(settings)
-        self._extraction = Extraction(self._connection, state.former, state.keep)
+        self._extraction = Extraction(self._connection, state)
         self._said = 0  # sessions that a STATE has counted
         self._estimated = 0
 

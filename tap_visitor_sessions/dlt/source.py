@@ -158,9 +158,7 @@ class _Reading:
         progress = dlt.current.resource_state(STREAM)
         kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
-        extraction = Extraction(
-            connection, kept.former, kept.keep, incremental=not _replaces(self._maker)
-        )
+        extraction = Extraction(connection, kept, incremental=not _replaces(self._maker))
         self._maker.say_by(extraction.warnings)
         try:
             with (

@@ -4,15 +4,10 @@ from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
-    Bookmarks,
     StateError,
     StreamState,
     check_progress,
-    former_state,
-    name_account,
-    name_customer,
     type_name,
-    write_bookmarks,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.output import (
@@ -33,7 +28,6 @@ __all__ = [
     "FIX",
     "METHOD",
     "SECOND",
-    "Bookmarks",
     "Chunk",
     "Columns",
     "Connection",
@@ -54,11 +48,7 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
-    "former_state",
     "kind_of",
-    "name_account",
-    "name_customer",
     "type_name",
     "write_all",
-    "write_bookmarks",
 ]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -19,12 +19,12 @@ import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
 from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
-from tap_visitor_sessions.sessions.accounts import Connection, Failures, User
-from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
+from tap_visitor_sessions.sessions.accounts import Connection, Failures, User, Users
+from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
 from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
-from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
 
@@ -82,25 +82,19 @@ class Part(Generic[T]):
         """
         pipeline, progress = self._pipeline, self._extraction.progress
         positions, failures = self._extraction.positions, self._extraction.failures
-        had_turn = False
         try:
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
-                    if not had_turn:
-                        positions.take_turn(self.user)
-                        had_turn = True
                     yield taken
         except TapError as problem:
-            if pipeline.answered:
-                positions.take_turn(self.user)
             if self.user is None:
                 raise
             failures.note(str(self.user), problem)
-            positions.take_turn(self.user)
         else:
             failures.passed()
-            positions.take_turn(self.user)
+            positions.completed(self.user)
+        positions.take_turn(self.user)
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
@@ -118,8 +112,7 @@ class Extraction:
     """One read of the sessions of all accounts.
 
     Args:
-        former: How far former runs came.
-        keep: Puts the bookmarks of an account into the host's state, whenever they have moved.
+        state: What former runs say; it is kept up to date as the bookmarks move.
         incremental: Whether it goes on from there; else all is read afresh.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
@@ -131,8 +124,7 @@ class Extraction:
     def __init__(
         self,
         connection: Connection,
-        former: FormerState,
-        keep: Keep,
+        state: StreamState,
         *,
         incremental: bool = True,
         announces_version: bool = False,
@@ -141,6 +133,7 @@ class Extraction:
         settings = connection.settings
         self._connection = connection
         self._settings = settings
+        self._state = state
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
         self.progress = Progress()
@@ -148,8 +141,7 @@ class Extraction:
         self.failures = Failures(skips=settings.skips_customers)
         self.positions = Positions(
             settings,
-            former,
-            keep,
+            state,
             incremental=incremental,
             announces_version=announces_version,
         )
@@ -159,10 +151,27 @@ class Extraction:
         """The parts in the order in which they are read: a partner's users, or None alone."""
         if not self._settings.is_partner:
             return [None]
-        users, missing = self._connection.account.users(self.positions.known)
-        for who, reason in missing.items():
+        users = self._found
+        for who, reason in users.missing.items():
             self.failures.missing(who, reason)
-        return [*self.positions.in_turn(users)]
+        return [*self.positions.in_turn(users.read)]
+
+    @cached_property
+    def _found(self) -> Users:
+        return self._connection.account.users(self.positions.known)
+
+    def unread(self) -> dict[str, str]:
+        """Partner: the customers that this run cannot read, though no setting leaves them out,
+        each with the reason: their rows must stay in the table."""
+        if not self._settings.is_partner:
+            return {}
+        unread = dict(self._found.unread)
+        if self._settings.user_ids is None:
+            listed = {one.customer_id for one in self._connection.account.customers()}
+            gone = self.positions.known_customers - listed
+            for customer_id in sorted(gone - set(self._settings.exclude_customer_ids)):
+                unread[f"customer {customer_id}"] = "not among your customers any more"
+        return unread
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -181,6 +190,7 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
+            self.positions.end()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
@@ -201,7 +211,7 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
-        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings)
+        decoder = Decoder(schema, Zone(UTC), extra, self.warnings)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -212,15 +222,16 @@ class Extraction:
         shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
 
         def span_of(user: User | None) -> Span[T]:
-            zone = self._connection.account.zone(user)
-            reading = self.positions.opened(user, zone)
+            former = [one.user_id for one in self.positions.of_customer(user)] if user else ()
+            timezone = self._connection.account.timezone(user, former)
+            reading = self.positions.opened(user, timezone)
             values = {
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
                 for name in added
             }
             reader = WindowReader(
                 self._connection.client.call,
-                decoder.of_account(zone, values),
+                decoder.of_account(timezone.zone, values),
                 Query(
                     asked,
                     self._page_size,
@@ -232,7 +243,8 @@ class Extraction:
             )
             return Span(reader, reading.stretches)
 
-        with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
+        pipe = Pipeline(chosen, span_of, self._concurrency, self.positions.take_turn)
+        with closing(pipe) as pipeline:
             yield (Part(self, pipeline, user) for user in chosen)
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:

@@ -25,8 +25,6 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
     bookmarks_of,
     check_progress,
     former_state,
-    name_account,
-    name_customer,
     partitions_of,
     type_name,
     write_bookmarks,
@@ -72,15 +70,6 @@ def test_what_is_written() -> None:
         write_bookmarks(progress, Bookmarks(), with_bookmark=with_bookmark)
         assert progress == written
         progress["replication_key_value"] = LATER
-
-
-def test_whose_marks_they_are_is_written_beside_them() -> None:
-    progress: dict[str, Any] = {}
-    name_customer(progress, 5)
-    name_account(progress, None)
-    assert progress == {"customer_id": 5}
-    name_account(progress, "shop")
-    assert progress == {"customer_id": 5, "account": "shop"}
 
 
 @pytest.mark.parametrize("progress", [{}, {"replication_key_value": None, "read": None}])
