@@ -8,7 +8,7 @@ has written, and saves the bookmarks that come of it. It knows no pages, zones a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +17,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from tap_visitor_sessions.api import TapError, Unreadable
+from tap_visitor_sessions.api import ApiError, TapError, Unreadable
 from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
 from tap_visitor_sessions.sessions.accounts import Connection, Failures, User, Users
 from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
+from tap_visitor_sessions.sessions.customer_zones import CustomerZones
+from tap_visitor_sessions.sessions.identity import check_identity
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
 from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
-from tap_visitor_sessions.sessions.zones import UTC, Zone
+from tap_visitor_sessions.sessions.zones import UTC, Timezone, Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
 
@@ -82,21 +84,35 @@ class Part(Generic[T]):
         """
         pipeline, progress = self._pipeline, self._extraction.progress
         positions, failures = self._extraction.positions, self._extraction.failures
+        problem = yield from self._taken()
+        while problem is not None and (other := self._extraction.stand_in(self.user, problem)):
+            positions.replaced(self.user)
+            pipeline.insert(other)
+            self.user = other
+            problem = yield from self._taken()
+        if problem is None:
+            failures.passed()
+            positions.completed(self.user)
+        elif self.user is None:
+            raise problem
+        else:
+            failures.note(str(self.user), problem)
+        positions.take_turn(self.user)
+        self._extraction.zones.read(self.user)
+        progress.windows, progress.share = pipeline.windows, 0.0
+        progress.parts_done += 1
+
+    def _taken(self) -> Generator[Taken[T], None, TapError | None]:
+        """The windows, and the error that ended them."""
+        pipeline, progress = self._pipeline, self._extraction.progress
         try:
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     yield taken
         except TapError as problem:
-            if self.user is None:
-                raise
-            failures.note(str(self.user), problem)
-        else:
-            failures.passed()
-            positions.completed(self.user)
-        positions.take_turn(self.user)
-        progress.windows, progress.share = pipeline.windows, 0.0
-        progress.parts_done += 1
+            return problem
+        return None
 
     def emitted(self, date_time: datetime, sessions: int = 1) -> None:
         """So many more have been written: all up to the one of this `date_time`."""
@@ -134,10 +150,13 @@ class Extraction:
         self._connection = connection
         self._settings = settings
         self._state = state
+        self._is_sample = sample
+        self._refused: set[int] = set()  # users without the right to the report
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
         self.progress = Progress()
         self.warnings = Warnings()
+        self.zones = CustomerZones(connection, state)
         self.failures = Failures(skips=settings.skips_customers)
         self.positions = Positions(
             settings,
@@ -159,6 +178,18 @@ class Extraction:
     @cached_property
     def _found(self) -> Users:
         return self._connection.account.users(self.positions.known)
+
+    def stand_in(self, user: User | None, problem: TapError) -> User | None:
+        """Another user of a customer, in place of one who has no right to its sessions."""
+        if user is None or not isinstance(problem, ApiError) or problem.mnemonic != "forbidden":
+            return None
+        self._refused.add(user.user_id)
+        wanted = self._settings.user_ids
+        for user_id in user.customer.users:
+            if user_id not in self._refused and (wanted is None or user_id in wanted):
+                logger.warning("Not as %s, but as user %d: %s", user, user_id, problem)
+                return User(user_id, user.customer)
+        return None
 
     def unread(self) -> dict[str, str]:
         """Partner: the customers that this run cannot read, though no setting leaves them out,
@@ -183,6 +214,8 @@ class Extraction:
         client = self._connection.client
         try:
             with drawn(self.progress, client.pacer.left), readable():
+                if not self._is_sample:
+                    check_identity(self._connection, self._state)
                 self.progress.parts = len(self.users)
                 yield
         except Exception:
@@ -190,6 +223,7 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
+            self.zones.end()
             self.positions.end()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
@@ -222,8 +256,7 @@ class Extraction:
         shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
 
         def span_of(user: User | None) -> Span[T]:
-            former = [one.user_id for one in self.positions.of_customer(user)] if user else ()
-            timezone = self._connection.account.timezone(user, former)
+            timezone = self._timezone(user)
             reading = self.positions.opened(user, timezone)
             values = {
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
@@ -244,8 +277,21 @@ class Extraction:
             return Span(reader, reading.stretches)
 
         pipe = Pipeline(chosen, span_of, self._concurrency, self.positions.take_turn)
-        with closing(pipe) as pipeline:
-            yield (Part(self, pipeline, user) for user in chosen)
+        self.zones.join = shared.in_flight.join
+
+        def each() -> Iterator[Part[T]]:
+            yield from (Part(self, pipe, user) for user in chosen)
+            self.zones.end()  # before the host says its last state
+
+        with closing(pipe):
+            yield each()
+
+    def _timezone(self, user: User | None) -> Timezone:
+        former = [one.user_id for one in self.positions.of_customer(user)] if user else ()
+        timezone = self._connection.account.timezone(user, former)
+        if user is not None:
+            self.zones.compare(user, timezone)
+        return timezone
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""

@@ -23,6 +23,7 @@ SUBPACKAGES = {
         ["records"],
         ["windows"],
         ["bookmarks"],
+        ["identity", "customer_zones"],
         ["extraction"],
         ["output"],
     ],

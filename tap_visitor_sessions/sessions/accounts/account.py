@@ -120,6 +120,46 @@ class Account:
         return dict(accounts[0]) if accounts and isinstance(accounts[0], dict) else {}
 
     @cached_property
+    def app_id(self) -> str:
+        """The vendor's id of the account; "" where the answer does not hold it.
+
+        Source: `get.account`, for a partner `getobj.account`.
+        """
+        if self._settings.is_partner:
+            value = self.described_by_object().get("app_id")
+        else:
+            value = self.profile.get("app_id")
+        return str(value) if isinstance(value, (int, str)) else ""
+
+    def described_by_object(self, user: User | None = None) -> dict[str, Any]:
+        """What the API tells of the account, or of the customer of a partner's user: `app_id`,
+        `timezone` and others.
+
+        Source: `getobj.account`, which needs the component "Data API for configuration".
+        """
+        params = {"user_id": user.user_id} if user else {}
+        answer = msgspec.json.decode(self._client.call("getobj.account", params).data)
+        return answer if isinstance(answer, dict) else {}
+
+    def compare_timezone(self) -> None:
+        """Warn where the zone that is set is not the one that the API says, where it was asked."""
+        said, is_set = (
+            self.profile.get("timezone") if self._is_asked else None,
+            self.timezone().name,
+        )
+        if said and said != is_set:
+            logger.warning(
+                "The setting timezone is %s, and the API says that the account's is %s: the times "
+                "of all sessions are off unless the setting is right",
+                is_set,
+                said,
+            )
+
+    @property
+    def _is_asked(self) -> bool:
+        return "profile" in self.__dict__
+
+    @cached_property
     def _asked_zone(self) -> str:
         try:
             name = self.profile.get("timezone")

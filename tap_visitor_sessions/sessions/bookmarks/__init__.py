@@ -1,5 +1,6 @@
 """How far each account has been read: bookmarks, their form in STATE, and their course in a run."""
 
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import TURN
 from tap_visitor_sessions.sessions.bookmarks.positions import Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     ALL_IS_READ,
@@ -13,6 +14,7 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
 __all__ = [
     "ALL_IS_READ",
     "FIX",
+    "TURN",
     "Positions",
     "StateError",
     "StreamState",

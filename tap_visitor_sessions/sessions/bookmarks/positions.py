@@ -241,6 +241,10 @@ class Positions:
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
             self._keep(user)
 
+    def replaced(self, user: User | None) -> None:
+        """Another user of the customer is read in the place of this one."""
+        self._readings.pop(user, None)
+
     def completed(self, user: User | None) -> None:
         """All that was wanted of an account has been written."""
         reading = self._readings[user]

@@ -42,6 +42,7 @@ _VALUE = "replication_key_value"
 _USER = "user_id"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
 _ZONE, _ZONE_BY, _LOADED = "timezone", "timezone_by", "loaded_under"
+_TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 HASH_ROUNDS = 100_000
 _WALL = "%Y-%m-%d %H:%M:%S"
@@ -328,12 +329,37 @@ class StreamState:
         partition[_CUSTOMER] = user.customer_id
         return partition
 
+    # What the API says of a customer's zone
+
+    def told_zone(self, customer_id: int) -> tuple[str, str]:
+        """The zone that the API says a customer has, and when it was asked, as a turn is formatted;
+        "" and "" where it has not been asked."""
+        for partition in self._partitions():
+            told = partition.get(_TOLD)
+            is_its = partition.get(_CUSTOMER) == customer_id
+            if is_its and isinstance(told, list) and len(told) == 2:
+                return str(told[0]), str(told[1])
+        return "", ""
+
+    def note_zone(self, user: User, name: str, asked_at: str) -> None:
+        """Note what the API has said of the zone of a user's customer."""
+        for partition in self._partitions():
+            if partition.get(_CUSTOMER) == user.customer_id:
+                partition.pop(_TOLD, None)
+        self._partition(user)[_TOLD] = [name, asked_at]
+        self._moved()
+
     # Whose state it is
 
     @property
     def app_id(self) -> str:
         """The vendor's id of the account whose bookmarks they are; "" where it is not known."""
         return str(self.progress.get(_APP) or "")
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether the account has been asked for before."""
+        return bool(self.progress.get(_CREDENTIAL))
 
     def is_of(self, credential: str) -> bool:
         """Whether the account has last been read with this login or key."""

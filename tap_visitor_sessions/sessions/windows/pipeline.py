@@ -199,6 +199,10 @@ class Pipeline(Generic[K, T]):
             part.drop()
         self._parts.clear()
 
+    def insert(self, key: K) -> None:
+        """Take another part in hand, to be read before all others."""
+        self._parts.appendleft(_Part(key, self._open_span(key)))
+
     def read(self, key: K) -> Iterator[Taken[T]]:
         """The windows of the next part, which is `key`, those without sessions too.
 
