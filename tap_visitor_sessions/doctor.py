@@ -115,7 +115,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     seconds = time.monotonic() - began
     yield Check("host", True, f"{settings.api_url} answered in {seconds:.2f} s")
     if problem is not None and problem.mnemonic in (_ADDRESS, *_KEY):
-        # Which of the two the API looks at first is not known: nothing is said of the other.
+        # Which of the two the API looks at first is not known: the other is not judged.
         name = "address" if problem.mnemonic == _ADDRESS else "key"
         yield Check(name, False, str(problem))
         raise _Over

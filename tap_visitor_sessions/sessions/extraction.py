@@ -134,7 +134,7 @@ class Extraction:
         sample: Whether a record or a few are enough.
 
     Attributes:
-        warnings: What is said of odd values, and how many were lost.
+        warnings: Warnings of odd values, and how many were lost.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class Lines:
             action()
 
     def end(self, code: int) -> NoReturn:
-        """Nothing more is to be said: end the process, now or at the next attempt to write.
+        """Nothing more is to be written: end the process, now or at the next attempt to write.
 
         A signal can arrive where Python swallows exceptions, as in the closing of a file.
         """

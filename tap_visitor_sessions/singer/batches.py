@@ -173,7 +173,7 @@ class Files:
         stem: What the files' names begin with, after the storage's prefix.
         selection: What of the records is emitted.
         options: How they are flattened.
-        warnings: What is said of values that the format cannot hold.
+        warnings: Warnings of values that the format cannot hold.
     """
 
     def __init__(

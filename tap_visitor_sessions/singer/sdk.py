@@ -1,4 +1,4 @@
-"""The SDK's Stream, less what would fail a user: where it is silent, early or says things twice.
+"""The SDK's Stream, less what would fail a user: where it is silent, early or repeats itself.
 
 Touches these private parts of singer_sdk.Stream 0.54, for which the SDK has no public way:
 `_generate_schema_messages` (overridden: what loaders make of it), `_write_state_message`
@@ -51,7 +51,7 @@ class SdkStream(Stream):
     # STATE
 
     def state_waits(self) -> None:
-        """The state has changed, and is to be said when the next STATE is."""
+        """The state has changed, and is written with the next STATE."""
         self.state_manager.is_flushed = False
 
     def _write_state_message(self) -> None:
@@ -63,7 +63,7 @@ class SdkStream(Stream):
             self.state_manager.is_flushed = True
 
     def _write_starting_replication_value(self, context: Mapping[str, Any] | None) -> None:
-        """Not: the bookmarks say it."""
+        """Nothing: the bookmarks hold it."""
 
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """None: the records are sorted, a bookmark never overtakes them."""
@@ -73,7 +73,7 @@ class SdkStream(Stream):
     @property
     def emit_activate_version_messages(self) -> bool:
         """False: the SDK would say ACTIVATE_VERSION before the first record, and a loader drops
-        the rows of the old version at once. It is said after a complete read."""
+        the rows of the old version at once. It is written after a complete read."""
         return False
 
     @property

@@ -36,7 +36,7 @@ class Reading:
 
     Args:
         progress: The SDK's state of the stream, to be changed in place.
-        moved: Called when bookmarks have moved: the state waits to be said.
+        moved: Called when bookmarks have moved: the state waits to be written.
         incremental: Whether it goes on where former runs ended.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
@@ -78,7 +78,7 @@ class Reading:
 
     @property
     def warnings(self) -> Warnings:
-        """What is said of odd values, and how many were lost."""
+        """Warnings of odd values, and how many were lost."""
         return self._extraction.warnings
 
     @contextmanager
@@ -86,7 +86,7 @@ class Reading:
         """What surrounds a sync.
 
         Raises:
-            TapError: it ended early; what has been emitted is complete as far as the bookmarks say.
+            TapError: it ended early; what has been emitted is complete up to the bookmarks.
         """
         try:
             with self._extraction.run():

@@ -44,7 +44,9 @@ def test_the_state_of_another_account_is_refused_and_a_rotated_key_is_not(
 
 
 def _rest(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in ("api_url", "access_token")}
+    return {
+        name: value for name, value in config.items() if name not in ("api_url", "access_token")
+    }
 
 
 def test_where_the_account_is_not_told_the_run_goes_on_and_warns_of_another_key(

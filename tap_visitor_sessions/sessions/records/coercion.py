@@ -63,7 +63,7 @@ class Warnings:
             if path in self._seen:
                 return
             self._seen.add(path)
-        logger.warning("%s: %s (said once for this column)", path, what)
+        logger.warning("%s: %s (reported once for this column)", path, what)
 
     def lost(self, path: str, what: str) -> None:
         """The same of a value that is not emitted; it is counted."""

@@ -65,7 +65,7 @@ class Decoder:
         schema: The stream's schema with the selected top-level columns.
         zone: The account's zone.
         extra: Columns that the tap adds itself (partner accounts), with their values.
-        warnings: What is said of odd values, and how many were lost.
+        warnings: Warnings of odd values, and how many were lost.
     """
 
     def __init__(

@@ -69,11 +69,11 @@ class Tables:
         schema: The JSON Schema of the columns, each of one type.
         texts: Nested columns are texts of JSON, as in a RECORD message, `{}` among them; else
             structs, in which an empty object has all its members, null.
-        within: What stands before a column's name where something is said of it.
+        within: What stands before a column's name in a warning.
 
     Attributes:
         schema: That of the tables.
-        warnings: What is said of numbers that do not fit into 64 bits, and how many there were.
+        warnings: Warnings of numbers that do not fit into 64 bits, and how many there were.
     """
 
     def __init__(

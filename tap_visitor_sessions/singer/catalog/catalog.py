@@ -3,7 +3,7 @@
 The SDK takes schema, key, bookmark and replication method from the catalog as they stand there,
 and the records from the stream: the two then disagree, without a word. Here the catalog can take
 columns and members out, cast types where no value is lost, and choose FULL_TABLE. What else it
-asks for is refused by name, before any request; what it cannot mean is said in a line.
+asks for is refused by name, before any request; what it cannot mean is reported in a line.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def stream_entry(
 
 
 def metadata_items(entry: Mapping[str, Any]) -> list[tuple[list[str], dict[str, Any]]]:
-    """The stream's metadata: breadcrumbs, and what is said there."""
+    """The stream's metadata: breadcrumbs, and what stands there."""
     items = entry.get("metadata") or []
     found = []
     for item in items if isinstance(items, list) else [items]:

@@ -45,7 +45,7 @@ SCHEMA: dict[str, Any] = {
 }
 PROPERTIES = SCHEMA["properties"]
 AT = datetime(2024, 5, 1, tzinfo=timezone.utc)
-SAID = " (said once for this column)"
+SAID = " (reported once for this column)"
 
 
 class Said:
