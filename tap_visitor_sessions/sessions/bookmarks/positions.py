@@ -144,13 +144,15 @@ class Positions:
             raise ConfigError(
                 "end_date", f"earlier than start_date{_of(user)}, by the clock of {timezone.name}"
             )
+        # In the second pass of an hour the last second is the hour's end, which is still to come.
+        now = min(settings.now, end + SECOND) if end.tzinfo else settings.now
         bookmarks = self._former(user, timezone, zone.to_utc(first))
         reading = Reading(
             bookmarks,
             first,
             last + SECOND,
             zone,
-            settings.now,
+            now,
             settings.lookback,
             afresh=not self._incremental,
         )
