@@ -169,3 +169,57 @@ def test_around_a_change_of_the_clock_three_runs_bring_all(
     check()
     fault = f"the clock is set between runs and within them, the look-back short ({host.name})"
     tally("Time", fault, injected=counted)
+
+
+ZONES = ["Europe/Moscow", "Asia/Omsk", "America/New_York", "Europe/Berlin"]
+
+
+@EVERY_HOST
+def test_a_zone_that_is_corrected_loses_nothing_and_reads_nothing_twice(
+    host: Host, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the API files, by its own wall clock, comes once, as it was filed."""
+    host.without_signals(monkeypatch)
+    start = datetime(2024, 5, 10)
+    walls = {number: start + number * 11 * MINUTE for number in range(1, 200)}
+
+    def world(by_setting: bool, zones: list[str]) -> tuple[World, list[set[int]]]:
+        one, read = World(sandbox, host), []
+        for number, zone in enumerate(zones, 1):
+            until = start + number * 9 * 60 * MINUTE
+            rows = [
+                {**BASE, "id": id_, "date_time": wall.strftime(FORMAT)}
+                for id_, wall in walls.items()
+                if wall < until
+            ]
+            sandbox.hold(rows, timezone="Asia/Tokyo" if by_setting else zone, faults=Faults())
+            config = {
+                "api_url": sandbox.url,
+                "access_token": sandbox.token,
+                "start_date": str(start.date()),
+                "end_date": f"{until - MINUTE:%Y-%m-%dT%H:%M:%S}",
+                "lookback_window": "PT0S",
+                "timezone": zone if by_setting else None,
+            }
+            read.append(one.read(config))
+        return one, read
+
+    for zones in (
+        ZONES[:2],
+        ZONES[1::-1],
+        ZONES[:3],
+        ["Europe/Berlin", "Asia/Omsk", "Europe/Berlin"],
+    ):
+        one, read = world(True, zones)
+        all_ = {id_ for id_, wall in walls.items() if wall < start + len(zones) * 9 * 60 * MINUTE}
+        assert one.held == all_, zones
+        assert sum(map(len, read)) == len(all_), zones
+        loaded = host.progress(one.state).get("loaded_under", [])
+        assert [name for name, _ in loaded] == sorted(set(zones[:-1]) - {zones[-1]})
+    # The API's own change: what has been read stays as it is.
+    one, _ = world(False, ["Europe/Moscow", "Europe/Moscow"])
+    progress = host.progress(one.state)
+    assert (progress["timezone"], progress["timezone_by"]) == ("Europe/Moscow", "api")
+    moved, _ = world(False, ["Europe/Moscow", "Asia/Omsk"])
+    assert host.progress(moved.state)["timezone"] == "Asia/Omsk"
+    assert "loaded_under" not in host.progress(moved.state)

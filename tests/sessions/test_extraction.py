@@ -448,3 +448,46 @@ def test_one_whose_answers_cost_nothing_keeps_its_turn(make_sandbox: MakeSandbox
     assert host.bookmarks[10][-1].turn
     assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(20, []))
     assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(30, []))
+
+
+def test_each_customer_is_asked_for_by_its_own_clock_and_looked_back_at(
+    make_sandbox: MakeSandbox,
+) -> None:
+    sandbox = make_sandbox(**agency(rows_of([10, 20], 5)))
+    zones = {"1": "Asia/Tokyo", "2": "America/New_York"}
+    days = {"start_date": "2024-05-01T00:00:00Z", "end_date": "2024-05-03T00:00:00Z"}
+    host = partner(sandbox, customer_timezones=zones, lookback_window="PT1H", **days)
+    host.read()
+    known = [UserState(user, user // 10, host.bookmarks[user][-1]) for user in (10, 20)]
+
+    def asked() -> dict[int, tuple[str, str]]:
+        found = {p["user_id"]: (p["date_from"], p["date_till"]) for p in asked_of(sandbox)}
+        sandbox.calls.clear()
+        return found
+
+    assert asked() == {
+        10: ("2024-05-01 09:00:00", "2024-05-03 09:00:01"),
+        20: ("2024-04-30 20:00:00", "2024-05-02 20:00:01"),
+    }
+    later = {**host.config, "end_date": "2024-05-04T00:00:00Z"}
+    Host(sandbox, later, FormerState(known=tuple(known))).read()
+    assert asked() == {
+        10: ("2024-05-03 08:00:01", "2024-05-04 09:00:01"),
+        20: ("2024-05-02 19:00:01", "2024-05-03 20:00:01"),
+    }
+
+
+def test_the_user_of_a_former_run_is_kept(make_sandbox: MakeSandbox) -> None:
+    own = rows_of([12], 5)[12]
+    sandbox = make_sandbox(
+        sessions=0, partner={1: [11, 12, 13]}, rows_by_user={11: own, 12: own, 13: own}
+    )
+    config = partner_config(sandbox, timezone="UTC")
+    far, near = (
+        Bookmarks(START.replace(day=number), ((START, START.replace(day=number)),))
+        for number in (9, 4)
+    )
+    known = (UserState(13, 1, far), UserState(12, 1, near))
+    for former, user in ((known, 13), (known[1:], 12), ((), 11)):
+        host = Host(sandbox, config, FormerState(known=former))
+        assert [one.user_id for one in host.extraction().users if one] == [user]
