@@ -243,7 +243,9 @@ class Account:
             if wanted is not None and not reason:
                 users = [user for user in customer.users if user in wanted] or [None]
                 reason = None if users[0] else "none of its users is among user_ids"
-            for user_id in users:
+            for place, user_id in enumerate(users):
+                if place:
+                    reason = f"sees what user {users[0]} sees, by whom its customer is read"
                 row = {
                     "customer_id": customer.customer_id,
                     "name": customer.name,
