@@ -19,7 +19,7 @@ python3 dev.py plan ...    what a first load costs in points, hours and memory (
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
                            alone it is looked at in a headless Chromium
 python3 dev.py package     build sdist and wheel, check them, install the wheel with pipx and with
-                           uv tool, run each; lint Dockerfile and workflows
+                           uv tool, run each; lint workflows
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
@@ -28,6 +28,8 @@ python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, ov
                            20 customers, into PostgreSQL; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
                            Airbyte's own tests of a source
+python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
+                           podman or Debian's buildah; an argument is another base image
 python3 dev.py setup       only make the environment in .venv
 """
 
@@ -83,7 +85,7 @@ def test(*arguments: str) -> None:
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
     typed = "tap_visitor_sessions sandbox benchmarks report docs dev.py"
-    scripts = "tests/packages.py tests/mutants.py"
+    scripts = "tests/packages.py tests/mutants.py tests/images"
     run(python, "-m", "mypy", *typed.split(), *scripts.split())
     # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
     dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")
@@ -178,6 +180,12 @@ def pyairbyte(*arguments: str) -> None:
     run(str(PYTHON), "-m", "pytest", str(Path("tests", "pyairbyte")), *arguments)
 
 
+def image(*arguments: str) -> None:
+    """Both images."""
+    setup("sandbox")
+    run(str(PYTHON), "-m", "tests.images", *arguments)
+
+
 def packages(*command: str) -> None:
     """A command of tests/packages.py, in an environment with the tools and without the tap."""
     folder = ROOT / ".venv-packaging"
@@ -217,6 +225,8 @@ def main() -> None:
             pyairbyte(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
+        case ["image"] | ["image", _]:
+            image(*sys.argv[2:])
         case ["package" | "minimums" | "next"] | ["pythons", *_]:
             packages(*sys.argv[1:])
         case ["setup"]:

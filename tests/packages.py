@@ -1,8 +1,7 @@
 """The packages as their users install them, on every Python, down to the oldest dependencies.
 
 python3 dev.py package     builds sdist and wheel, checks them, installs the wheel with pipx and
-                           with uv tool, runs each against the sandbox; lints the Dockerfile and
-                           the workflows
+                           with uv tool, runs each against the sandbox; lints the workflows
 python3 dev.py pythons     an environment per Python of 3.10 to 3.14 found here, and PART in each;
                            `pythons 3.14` only that one, which must be here
 python3 dev.py minimums    the oldest Python with the oldest versions that pyproject.toml allows of
@@ -181,9 +180,8 @@ def package() -> None:
 
 
 def lint() -> None:
-    """The Dockerfile, the workflows and the issue forms."""
+    """The workflows and the issue forms."""
     github = ROOT / ".github"
-    run(tool("hadolint"), "Dockerfile", "hub/airbyte/Dockerfile")
     run(tool("zizmor"), "--offline", "--quiet", ".github")
     forms = github / "ISSUE_TEMPLATE"
     for schema, files in {

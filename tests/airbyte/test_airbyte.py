@@ -539,6 +539,3 @@ def test_the_listing_says_what_the_source_is() -> None:
     brands = re.findall(r"https://([\w.]+)/v2.0", PROPERTIES["api_url"]["description"])
     assert data["allowedHosts"]["hosts"] == brands
     assert data["suggestedStreams"]["streams"] == [NAME]
-    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
-    assert f"{data['dockerRepository']}:{data['dockerImageTag']}" in dockerfile
-    assert 'ENTRYPOINT ["source-visitor-sessions"]' in dockerfile
