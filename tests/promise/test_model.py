@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import pytest
 from conftest import Tally
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from hypothesis import HealthCheck, Phase, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyStrategyDefinition
@@ -427,7 +427,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@EVERY_HOST
+@AND_DLT
 def test_whatever_happens_the_union_of_runs_is_complete(
     host: Host, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
@@ -466,7 +466,7 @@ def test_whatever_happens_the_union_of_runs_is_complete(
 VALUES = {"short_pages": 3, "order": "descending"}
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("fault", sorted({*WIRE_FAULTS, *SHAPES}))
 def test_each_fault_of_the_model_surely_happens_and_loses_nothing(
     host: Host, fault: str, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
