@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from support import ROOT, catalog_of
+from support import call_here, catalog_of
 
+from tap_visitor_sessions.airbyte import __main__ as airbyte_command
 from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.messages import Messages
 from tap_visitor_sessions.api import TapError
@@ -78,15 +78,9 @@ def written(directory: Path, **files: Any) -> list[str]:
 
 
 def source(command: str, directory: Path, **files: Any) -> Done:
-    done = subprocess.run(
-        [*COMMAND, command, *written(directory, **files)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
-    return Done(done.returncode, messages, done.stderr)
+    """A command, in this process."""
+    code, out, err = call_here(airbyte_command.main, [command, *written(directory, **files)])
+    return Done(code, [json.loads(line) for line in out.splitlines()], err)
 
 
 def read(config: dict[str, Any], directory: Path, **more: Any) -> Done:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import dlt_run
 import pytest
 from singer_sdk.plugin_base import PluginBase
-from support import catalog_of
+from support import call_here, catalog_of
 
 from tap_visitor_sessions import __main__ as singer_command
 from tap_visitor_sessions.airbyte import __main__ as airbyte_command
@@ -77,6 +77,8 @@ class Host(ABC):
     command: ClassVar[list[str]]
     main: ClassVar[Any]
     """The command line, in this process."""
+    costs: ClassVar[int] = 1
+    """A run's time, in those of the tap: of a search so many times fewer examples."""
 
     @abstractmethod
     def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
@@ -117,10 +119,14 @@ class Host(ABC):
             errors="replace",  # a kill may cut a character in two
         )
 
-    def run(
+    def run(self, config: dict[str, Any], *, directory: Path, state: Any = None) -> HostRun:
+        """A read to its end, in this process, which saves the second that one takes to start."""
+        return self.parsed(*call_here(self.main, self.arguments(config, state, directory)))
+
+    def run_process(
         self, config: dict[str, Any], *, directory: Path, state: Any = None, timeout: float = 120
     ) -> HostRun:
-        """A read to its end."""
+        """A read to its end, in a process of its own."""
         process = self.start(config, state, directory)
         try:
             stdout, stderr = process.communicate(timeout=timeout)
@@ -236,6 +242,7 @@ class Dlt(Host):
     name = "dlt"
     command: ClassVar[list[str]] = [sys.executable, str(Path(__file__).with_name("dlt_run.py"))]
     main = staticmethod(dlt_run.main)
+    costs = 10
 
     def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
         return _written(directory, config=config, state=state)
@@ -263,10 +270,7 @@ class Dlt(Host):
         self._folder = TemporaryDirectory()
         return self._folder.name
 
-    def run(
-        self, config: dict[str, Any], *, directory: Path, state: Any = None, timeout: float = 120
-    ) -> HostRun:
-        """In this process: to start dlt takes longer than a run."""
+    def run(self, config: dict[str, Any], *, directory: Path, state: Any = None) -> HostRun:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             code = dlt_run.main(self.arguments(config, state, directory))

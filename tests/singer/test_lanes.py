@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import MakeSandbox
+from conftest import MakeSandbox, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import messages
@@ -72,7 +72,7 @@ def without_states(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
@@ -138,7 +139,7 @@ def test_a_session_without_key_or_bookmark_is_an_error(row: dict[str, Any]) -> N
         emitted(row)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([name for name in SCHEMA["properties"] if name not in BASE])

@@ -9,6 +9,7 @@ from datetime import timezone
 from typing import Any
 
 import msgspec
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -54,7 +55,7 @@ def records_of(rows: list[dict[str, Any]]) -> list[Any]:
     return decoder.finish(decoder.rows(json.dumps(rows).encode()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     names=st.sets(st.sampled_from(NAMES), max_size=12),
     seed=st.integers(0, 50),

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from tap_visitor_sessions.api.errors import TapError
 from tap_visitor_sessions.sessions.windows.in_flight import InFlight, Place
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     count=st.integers(1, 4),
     left=st.lists(st.booleans(), min_size=1, max_size=12),

@@ -67,7 +67,7 @@ class Reader:
             self.threads.add((thread.name, thread.daemon))
         day = (window.start - START) // DAY
         if day in self.held:
-            assert self.held[day].wait(5)
+            assert self.held[day].wait(60)
         answer = self.answers.pop(day, self.others)
         if isinstance(answer, Exception):
             raise answer
@@ -78,8 +78,11 @@ class Reader:
         spans = ((one.start - START, one.end - START) for one in self.asked)
         return sorted((start // DAY, end // DAY) for start, end in spans)
 
-    def settled(self) -> list[tuple[int, int]]:
-        """The same when no more are being asked for."""
+    def settled(self, least: int = 0) -> list[tuple[int, int]]:
+        """The same when there are so many, and no more are being asked for."""
+        until = time.monotonic() + 60
+        while len(self.asked) < least and time.monotonic() < until:
+            time.sleep(0.01)
         count = -1
         while count != len(self.asked):
             count = len(self.asked)
@@ -249,7 +252,7 @@ def test_so_many_windows_are_asked_for_ahead(concurrency: int, out: int) -> None
         taken = pipeline.read("a")
         for number in range(1, 4):
             next(taken)
-            assert len(reader.settled()) == out + number
+            assert len(reader.settled(out + number)) == out + number
         assert reader.threads <= {(f"fetch-{number}", True) for number in range(out)}
         assert reader.threads
 
@@ -258,8 +261,9 @@ def test_those_of_the_next_parts_fill_up_what_the_first_leaves() -> None:
     readers = {name: Reader({}) for name in "abcd"}
     with running(readers, stretches(0, 1), concurrency=4) as pipeline:
         next(pipeline.read("a"))
-        counts = [len(reader.settled()) for reader in readers.values()]
-        assert counts == [2, 2, 2, 0]
+        wanted = [2, 2, 2, 0]
+        counts = [len(readers[name].settled(n)) for name, n in zip("abcd", wanted, strict=True)]
+        assert counts == wanted
 
 
 def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
@@ -270,7 +274,7 @@ def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
         taken = pipeline.read("a")
         threading.Timer(0.1, reader.held[0].set).start()
         next(taken)
-        asked = reader.settled()
+        asked = reader.settled(4)
         assert sum(first == 1 for first, _ in asked) >= 2, asked
 
 
@@ -303,7 +307,7 @@ def test_nothing_is_asked_for_behind_one_that_is_lost() -> None:
     with running({"a": reader}, stretches(*range(9)), concurrency=2) as pipeline:
         taken = pipeline.read("a")
         next(taken)
-        before = reader.settled()
+        before = reader.settled(3)
         assert before == [(0, 1), (1, 2), (2, 3)]
         with pytest.raises(TapError, match=r"^lost$"):
             next(taken)
@@ -330,5 +334,5 @@ def test_closing_ends_its_threads() -> None:
         ours = set(threading.enumerate()) - before
         assert 1 <= len(ours) <= 5
     for thread in ours:
-        thread.join(5)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in ours)

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import Tally
+from conftest import Tally, examples
 from fake_api import FORMAT, SCHEMA, START, FakeApi, read, read_span, rows_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ seconds_lists = st.one_of(
 def test_complete_once_in_order() -> None:
     injected: Counter[str] = Counter()
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=examples(250), deadline=None)
     @given(
         seconds=seconds_lists,
         inclusive=st.booleans(),
