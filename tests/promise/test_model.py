@@ -37,7 +37,7 @@ from oracle import FORMAT, as_emitted, first_instant, utc_text
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.api import client as client_module
 from tap_visitor_sessions.api.errors import CountMismatch, TransientError
-from tap_visitor_sessions.sessions import reader as reader_module
+from tap_visitor_sessions.sessions.windows import reader as reader_module
 
 # Zone, and a wall-clock moment near a change of its clock.
 PLACES = [
