@@ -21,7 +21,7 @@ from tap_visitor_sessions.sessions.output import (
     write_all,
 )
 from tap_visitor_sessions.sessions.records import Decoder, Record, Tables, Warnings, kind_of
-from tap_visitor_sessions.sessions.windows import METHOD, Query, Window
+from tap_visitor_sessions.sessions.windows import METHOD, Fields, Query, Window
 from tap_visitor_sessions.sessions.zones import SECOND
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Connection",
     "Decoder",
     "Extraction",
+    "Fields",
     "Lines",
     "Pace",
     "Part",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from jsonschema import Draft202012Validator
 from support import config_of, run_tap
 
@@ -57,7 +57,7 @@ def check_hidden(text: str) -> None:
     assert [one for one in SECRETS if one in text] == []
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("odd", [False, True], ids=["as declared", "of other types"])
 def test_the_clear_value_leaves_in_no_message_and_no_log(
     host: Host, odd: bool, make_sandbox: MakeSandbox, tmp_path: Path
@@ -109,7 +109,7 @@ def test_maps_see_the_hash_and_the_schema_says_text(
     check_hidden(run.stdout + run.stderr)
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize(
     ("more", "words"),
     [

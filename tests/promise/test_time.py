@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeSandbox, Tally
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from oracle import FORMAT, utc_text
 from support import config_of
 
@@ -19,7 +19,7 @@ from tap_visitor_sessions.sessions.windows.windows import Region, furthest_end
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize(
     ("zone", "start", "first"),
     [
