@@ -121,12 +121,12 @@ def _naming(one: CustomStreamMap) -> Callable[..., Any]:
         except Exception as problem:
             # The SDK's own error only repeats the expression.
             cause = problem.__cause__ or problem
-            # Exceptions show values: of `stream_map_config`, or of a column that is to be hashed.
-            words = redacted(_words(cause), [*texts_in(record), *texts_in(one.map_config)])
+            # Its kind alone: its text can hold any part of a value, of a column taken out too.
             raise _problem(
                 one.stream_alias,
                 column,
-                f"{words} in {_short(expr)} on the session with id {record.get('id')}",
+                f"{type(cause).__name__} in {_short(expr)} on a session: try the expression on "
+                "values of that column, null among them",
             ) from None
         if property_name and not _fits(result):
             raise _problem(
