@@ -15,7 +15,7 @@ def main() -> None:
 
     from tap_visitor_sessions.api import TapError
     from tap_visitor_sessions.singer.cli import Command
-    from tap_visitor_sessions.singer.errors import one_line
+    from tap_visitor_sessions.singer.errors import one_line, where
 
     collect_seldom()
     logger = logging.getLogger(Command.name)
@@ -24,7 +24,7 @@ def main() -> None:
     except Exception as problem:
         logger.error("%s", one_line(problem))
         if not isinstance(problem, TapError):  # those say all there is
-            logger.debug("Where it happened", exc_info=problem)
+            logger.debug("Where it happened: %s", where(problem))
         sys.exit(1)
 
 

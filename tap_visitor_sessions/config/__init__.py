@@ -3,7 +3,6 @@
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
 from tap_visitor_sessions.config.hashing import hashed_schema
-from tap_visitor_sessions.config.parsing import texts_in
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -51,6 +50,5 @@ __all__ = [
     "storage_problems",
     "storing",
     "text_of",
-    "texts_in",
     "unknown",
 ]
