@@ -21,7 +21,13 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.storage import storage_problems, storing
+from tap_visitor_sessions.config.storage import (
+    local_folder,
+    local_url,
+    make_folder,
+    storage_problems,
+    storing,
+)
 from tap_visitor_sessions.config.stream import emitted_schema, key_of
 from tap_visitor_sessions.config.validation import core_settings, problems
 
@@ -43,6 +49,9 @@ __all__ = [
     "json_of",
     "key_columns",
     "key_of",
+    "local_folder",
+    "local_url",
+    "make_folder",
     "normalized",
     "object_of",
     "problems",
