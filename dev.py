@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """The project's commands. Needs nothing but Python 3.10 or later with venv, and git.
 
+python3 dev.py check       linter, types and the quick tests: those that start no process and no
+                           server; further arguments go to pytest
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
 python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
                            arguments, which go to pytest, only lint, types and those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
-python3 dev.py faults      all tests, and docs/faults.md made anew from what they injected
+python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
+python3 dev.py faults      all tests, with searches five times as long, and docs/faults.md made anew
+                           from what they injected
+python3 dev.py all         every suite, one after the other, whatever fails; a table of results at
+                           the end
 python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
                            its package: do they notice? With arguments only these modules or
                            packages
@@ -24,6 +30,8 @@ python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
 python3 dev.py docs        the docs site, into docs/_build/html
+python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
+                           and benchmarks/results; with --check it only says what differs
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
                            20 customers, into PostgreSQL; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
@@ -39,6 +47,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +55,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.resolve()
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+SUITES = (
+    *("test tests", "package", "minimums", "loaders"),  # together the gate
+    *("faults", "airflow", "pyairbyte", "pythons", "next", "docs", "report --check"),
+)
+"""What `all` runs, which is all but benchmarks."""
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 
@@ -84,8 +98,16 @@ def demo() -> None:
     run(str(PYTHON), "-m", "sandbox.demo")
 
 
-def test(*arguments: str) -> None:
-    """All checks."""
+def check(*arguments: str) -> None:
+    """What takes less than a minute."""
+    lint()
+    os.environ["TESTS_SEARCH"] = "short"
+    quick = ["-m", "quick and not slow", "-n", "auto", "--dist", "worksteal", *arguments]
+    run(str(PYTHON), "-m", "pytest", *quick)
+
+
+def lint() -> None:
+    """Linter and types."""
     setup("dev")
     python = str(PYTHON)
     run(python, "-m", "ruff", "check", ".")
@@ -98,11 +120,31 @@ def test(*arguments: str) -> None:
     alone = [str(path) for path in sorted(dags) if path.name != "visitor_sessions.py"]
     # They find each other in their own folder, as Airflow has it.
     run(python, "-m", "mypy", "--no-explicit-package-bases", *alone)
-    run(python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
+
+
+def test(*arguments: str) -> None:
+    """All checks."""
+    lint()
+    run(str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
     if not arguments:
         packages("package")
         packages("minimums")
         loaders()
+
+
+def everything() -> None:
+    """Every suite, and a table of how they ended; fails if one of them did."""
+    results: list[tuple[str, str, float]] = []
+    for suite in SUITES:
+        print(f"==> {suite}", flush=True)
+        began = time.monotonic()
+        code = subprocess.run([sys.executable, __file__, *suite.split()], cwd=ROOT).returncode
+        outcome = "passed" if code == 0 else f"FAILED ({code})"
+        results.append((suite, outcome, time.monotonic() - began))
+    print("\n| suite | result | minutes |\n| --- | --- | --: |")
+    for suite, outcome, seconds in results:
+        print(f"| {suite} | {outcome} | {seconds / 60:.1f} |")
+    sys.exit(any(outcome != "passed" for _, outcome, _ in results))
 
 
 def loaders(*arguments: str) -> None:
@@ -110,6 +152,13 @@ def loaders(*arguments: str) -> None:
     setup("dev")
     tests = ["tests/loaders", "--durations=5", *arguments]
     run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
+def locks() -> None:
+    """What Meltano knows of the loaders."""
+    setup("dev")
+    os.environ["PYTHONPATH"] = os.pathsep.join(["tests", "tests/loaders", "."])
+    run(str(PYTHON), str(Path("tests", "loaders", "locks.py")))
 
 
 def faults() -> None:
@@ -129,6 +178,12 @@ def docs() -> None:
     setup("docs")
     pages, site = str(Path("docs")), str(Path("docs", "_build", "html"))
     run(str(PYTHON), "-m", "sphinx", "-q", "-W", "--keep-going", pages, site)
+
+
+def sync(*arguments: str) -> None:
+    """What is derived from the tap's own --about, and from figures."""
+    setup("dev")
+    run(str(PYTHON), str(Path("docs", "sync.py")), *arguments)
 
 
 def audit() -> None:
@@ -216,6 +271,14 @@ def main() -> None:
             bench(*sys.argv[2:])
         case ["loaders", *arguments]:
             loaders(*arguments)
+        case ["locks"]:
+            locks()
+        case ["check", *arguments]:
+            check(*arguments)
+        case ["all"]:
+            everything()
+        case ["sync", *arguments]:
+            sync(*arguments)
         case ["faults"]:
             faults()
         case ["mutants", *modules]:

@@ -325,7 +325,7 @@ def parser(figures: Measured) -> argparse.ArgumentParser:
     add("--years", type=float, default=3.0, help="of sessions to load at first")
     add("--per-day", type=float, default=5000, help="sessions of a customer a day, on average")
     add("--minute-limit", type=int, nargs="+", default=[60], help="points; 0: no limit")
-    add("--day-limit", type=int, default=0, help="points; 0: no limit")
+    add("--day-limit", type=int, default=3000, help="points; 0: no limit")
     add("--latency", type=float, nargs="+", default=[1.0], help="seconds per request")
     add("--concurrency", type=int, default=8, help="requests in flight of a process")
     add("--processes", type=int, default=1, help="taps, each with a part of the customers")

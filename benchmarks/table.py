@@ -90,7 +90,7 @@ def shipped(name: str) -> dict[str, Any]:
         for entry in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
         if entry["name"] == name
     ]
-    return {one["name"]: one["value"] for one in found["settings"] if "value" in one}
+    return dict(found["config"])
 
 
 class Field:

@@ -7,6 +7,7 @@ python docs/faults.py FILE     writes it from what pytest's --faults-json left i
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -81,7 +82,8 @@ def main() -> None:
             "worksteal",
             f"--faults-json={found}",
         ]
-        if code := subprocess.run(command, cwd=ROOT).returncode:
+        environment = {**os.environ, "TESTS_SEARCH": "long"}
+        if code := subprocess.run(command, cwd=ROOT, env=environment).returncode:
             sys.exit(code)
     PAGE.write_text(table(json.loads(found.read_text())), encoding="utf-8")
 

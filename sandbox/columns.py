@@ -73,8 +73,9 @@ COLUMNS = [
     "source_new",
     "channel_new",
     "channel_code",
+    "ext_id",
 ]
-DEFAULT = ["campaign_id", "site_id", "person_id", "visitor_id", "visitor_device"]
+DEFAULT = ["campaign_id", "site_id", "person_id", "visitor_id", "visitor_device", "ext_id"]
 SORTABLE = {
     "campaign_id",
     "campaign_name",
@@ -98,6 +99,7 @@ SORTABLE = {
     "channel_code",
 }
 FILTERABLE = SORTABLE | {
+    "ext_id",
     "cm_id",
     "integrated_campaign_data",
     "person_id",

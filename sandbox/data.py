@@ -39,6 +39,8 @@ CHANNELS = [
 ]
 WEIGHTS = [6, 24, 2, 3, 10, 4, 25, 1, 2, 1, 7, 15]
 AD_CHANNELS = {"paid", "display"}
+LEFT_OPEN = 83
+"""Of so many sessions one has a last page that is left open for more than a day."""
 
 
 def _times(count: int, source: random.Random, start: datetime, end: datetime) -> list[datetime]:
@@ -90,7 +92,9 @@ def _session(id_: int, at: datetime, source: random.Random, visitor: int) -> dic
     campaign = source.randrange(40) if ad else None
     phrase = source.choice(PHRASES)
     hits = _hits(at, domain, source)
-    duration = sum(60 * int(h["hit_duration"][3:5]) + int(h["hit_duration"][6:]) for h in hits)
+    if hits and id_ % LEFT_OPEN == 0:
+        hits[-1]["hit_duration"] = f"{24 + id_ % 90}:00:10"
+    duration = sum(map(_seconds, hits))
     search = {"google": "google"} if google else {"yandex": "yandex"}
     return {
         "date_time": at.strftime("%Y-%m-%d %H:%M:%S"),
@@ -153,6 +157,7 @@ def _session(id_: int, at: datetime, source: random.Random, visitor: int) -> dic
         "source_new": "google" if google else "yandex",
         "channel_new": channel,
         "channel_code": channel.upper(),
+        "ext_id": f"session-{id_}" if id_ % 10 == 0 else None,
     }
 
 
@@ -171,6 +176,11 @@ def _hits(at: datetime, domain: str, source: random.Random) -> list[dict[str, An
         )
         at += timedelta(seconds=seconds)
     return hits
+
+
+def _seconds(hit: dict[str, Any]) -> int:
+    hours, minutes, seconds = map(int, hit["hit_duration"].split(":"))
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 def _communications(id_: int, at: datetime, source: random.Random) -> list[dict[str, Any]]:

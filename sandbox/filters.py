@@ -44,9 +44,9 @@ def compiled(tree: Any) -> Test:
         tests = [compiled(part) for part in parts]
         join = all if condition == "and" else any
         return lambda row: join(test(row) for test in tests)
-    if set(tree) != {"field", "operator", "value"}:
+    if set(tree) - {"value"} != {"field", "operator"}:
         raise Refused("invalid_parameter_value", "filter", sorted(tree))
-    return _condition(tree["field"], tree["operator"], tree["value"])
+    return _condition(tree["field"], tree["operator"], tree.get("value"))
 
 
 def _condition(field: Any, operator: Any, value: Any) -> Test:
@@ -54,8 +54,10 @@ def _condition(field: Any, operator: Any, value: Any) -> Test:
         raise Refused("unexpected_parameters", "filter.field", field)
     if field not in FILTERABLE:
         raise Refused("filter_prohibited", "filter.field", field)
-    if operator not in OPERATORS[kind(field)] or operator == "jsquery":
+    if operator not in OPERATORS[kind(field)]:
         raise Refused("invalid_parameter_value", "filter.operator", operator)
+    if operator == "jsquery":
+        return _jsquery(field, value)
     _check_value(field, operator, value)
     if operator == "=":
         return lambda row: bool(row[field] == value)
@@ -74,6 +76,23 @@ def _condition(field: Any, operator: Any, value: Any) -> Test:
         ">=": lambda a, b: a >= b,
     }[operator]
     return lambda row: row[field] is not None and compare(row[field], value)
+
+
+def _jsquery(field: str, value: Any) -> Test:
+    """`member = "text"` of an object, or of any item of an array; nothing more of the language."""
+    found = re.fullmatch(
+        r'(?:#\.)?(\w+)\s*=\s*"?([^"]*)"?', value if isinstance(value, str) else ""
+    )
+    if found is None:
+        raise Refused("invalid_parameter_value", "filter.value", value)
+    member, text = found.groups()
+
+    def test(row: Row) -> bool:
+        held = row[field] or []
+        items = held if isinstance(held, list) else [held]
+        return any(str(item.get(member)) == text for item in items)
+
+    return test
 
 
 def _check_value(field: str, operator: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -47,8 +47,8 @@ CODES = {
     "method_not_found": -32601,
     "parse_error": -32700,
     "invalid_request": -32600,
-    "notifications_not_supported": -32600,
-    "batch_operations_not_supported": -32600,
+    "notifications_not_supported": -32099,
+    "batch_operations_not_supported": -32099,
 }
 BREAKS = (
     "http_error_rate",
@@ -94,6 +94,14 @@ class Sandbox:
         statuses: Partner: customer id -> its status, where that is not `active`; an `archived`
             one is left out of get.customers, though its users are still listed.
         refusals: Partner: customer id -> mnemonic with which its reports are refused.
+        silent: Partner: customers whose reports are answered HTTP 504 for good.
+        refused_columns: Column -> mnemonic with which a report that asks for it is refused.
+        refused_for: Partner: only for these users.
+        names_refused: Whether such a refusal names the column.
+        longest_days: Days of a span at most; None: three calendar months.
+        miscounts: So many more rows are counted in `total_items` of each report.
+        bare_errors: Whether errors come without metadata.
+        components_text: Whether a refusal names the components as one text.
     """
 
     def __init__(
@@ -117,6 +125,14 @@ class Sandbox:
         refusals: Mapping[int, str] | None = None,
         allowed_ips: set[str] | None = None,
         disabled_component: bool = False,
+        silent: set[int] | None = None,
+        refused_columns: Mapping[str, str] | None = None,
+        refused_for: set[int] | None = None,
+        names_refused: bool = True,
+        longest_days: int | None = None,
+        miscounts: int = 0,
+        bare_errors: bool = False,
+        components_text: bool = False,
     ) -> None:
         made = make_sessions(sessions, seed=seed, start=start, end=end) if rows is None else rows
         self._stores: dict[int | None, Store] = {None: Store(made)}
@@ -134,6 +150,14 @@ class Sandbox:
         self.refusals = dict(refusals or {})
         self.allowed_ips = allowed_ips
         self.disabled_component = disabled_component
+        self.silent = set(silent or ())
+        self.refused_columns = dict(refused_columns or {})
+        self.refused_for = refused_for
+        self.names_refused = names_refused
+        self.longest_days = longest_days
+        self.miscounts = miscounts
+        self.bare_errors = bare_errors
+        self.components_text = components_text
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
         self.injected: Counter[str] = Counter()
@@ -193,6 +217,8 @@ class Sandbox:
     def running(self, port: int = 0) -> Iterator[Sandbox]:
         """Serve on loopback from a thread until the block ends."""
         listener = socket.create_server(("127.0.0.1", port))
+        # For its connections too. Else head and body of an answer wait for each other: 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2.0"
         server = uvicorn.Server(
             uvicorn.Config(self.app(), log_level="critical", lifespan="off", access_log=False)
@@ -204,9 +230,8 @@ class Sandbox:
         try:
             yield self
         finally:
+            # It closes the listener and ends by itself, within moments that nobody waits for.
             server.force_exit = server.should_exit = True
-            thread.join(5)
-            listener.close()
 
     def _store(self, user_id: int | None) -> Store:
         return self._stores.get(user_id, self._stores[None])
@@ -235,6 +260,9 @@ class Sandbox:
         self._within.clear()
         method, params, answer = self._answer(body, address)
         name = self._http_fault() if method == REPORT else None
+        if method == REPORT and self._customer_of(params.get("user_id")) in self.silent:
+            self.calls[-1] = Call(method, params, None, 0, time.monotonic(), "silent")
+            return Response(b"", 504)
         if name:
             self.injected[name] += 1
             fault = "http_error" if name == "fail_first" else name.removesuffix("_rate")
@@ -285,7 +313,7 @@ class Sandbox:
             self._log(method, params, refusal.mnemonic, 0)
             return method, params, self._refusal(id_, refusal, address)
         self.meters.charge()
-        metadata = {"api_version": self._version(), **metadata}
+        metadata = {**self._version(), **metadata}
         if meters := self.meters.read():
             metadata["limits"] = meters
         name = "meta_data" if method == "get.account" else "metadata"
@@ -294,7 +322,10 @@ class Sandbox:
         return method, params, msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "result": result})
 
     def _version(self) -> dict[str, Any]:
-        return {"current_version_deprecated": self.faults.deprecated, "latest_version": "v2.0"}
+        """The member that tells of a newer version, where there is one."""
+        if not self.faults.deprecated:
+            return {}
+        return {"api_version": {"current_version_deprecated": True, "latest_version": "v2.0"}}
 
     def _log(self, method: str, params: dict[str, Any], mnemonic: str | None, rows: int) -> None:
         self.calls.append(Call(method, params, mnemonic, rows, time.monotonic()))
@@ -317,7 +348,7 @@ class Sandbox:
 
     def _refusal(self, id_: Any, refusal: Refused, address: str) -> bytes:
         params: dict[str, Any] = {}
-        metadata: dict[str, Any] = {"api_version": self._version()}
+        metadata: dict[str, Any] = self._version()
         if meters := self.meters.read():
             metadata["limits"] = meters
         if refusal.mnemonic == "limit_exceeded":
@@ -325,15 +356,16 @@ class Sandbox:
         elif refusal.mnemonic == "ip_not_whitelisted":
             params = {"ip": address}
         elif refusal.mnemonic == "method_component_disabled":
-            params = {"components": COMPONENTS}
+            params = {"components": ", ".join(COMPONENTS) if self.components_text else COMPONENTS}
         data = {
             "mnemonic": refusal.mnemonic,
             "field": refusal.field,
             "value": refusal.value,
             "params": params,
             "extended_helper": None,
-            "metadata": metadata,
         }
+        if not self.bare_errors:
+            data["metadata"] = metadata
         message = refusal.mnemonic.replace("_", " ").capitalize()
         if self.echo:
             data["value"] = data["extended_helper"] = self.echo
@@ -464,8 +496,9 @@ class Sandbox:
             faults.arrive(self, params)
         user_id = self._user(params)
         limit, offset = _paging(params)
-        start, till = _span(params)
+        start, till = _span(params, self.longest_days)
         fields = _fields(params)
+        self._refuse_columns(fields, user_id)
         sort = _sort(params)
         passes = compiled(params["filter"]) if params.get("filter") is not None else None
         store = self._store(user_id)
@@ -498,7 +531,18 @@ class Sandbox:
             mangled = faults.mangle(data)
             self._within["mangle"] += mangled != data
             data = mangled
-        return data, {"total_items": len(found), "_rows": len(page)}
+        return data, {"total_items": max(len(found) + self.miscounts, 0), "_rows": len(page)}
+
+    def _refuse_columns(self, fields: list[str], user: int | None) -> None:
+        if self.refused_for is not None and user not in self.refused_for:
+            return
+        for name in fields:
+            if name in self.refused_columns:
+                value = name if self.names_refused else None
+                raise Refused(self.refused_columns[name], "fields", value)
+
+    def _customer_of(self, user: Any) -> int | None:
+        return next((c for c, users in (self.partner or {}).items() if user in users), None)
 
     def _user(self, params: dict[str, Any]) -> int | None:
         user = params.get("user_id")
@@ -508,11 +552,12 @@ class Sandbox:
             return None
         if user is None:
             raise Refused("required_parameter_missed", "user_id")
-        customer = next((c for c, users in self.partner.items() if user in users), None)
+        customer = self._customer_of(user)
         if customer is None:
             raise Refused("invalid_parameter_value", "user_id", user)
         if customer in self.refusals:
-            raise Refused(self.refusals[customer])
+            mnemonic = self.refusals[customer]
+            raise Refused(mnemonic, value="day" if mnemonic == "limit_exceeded" else None)
         if self.statuses.get(customer, "active") != "active":
             raise Refused("account_inactive")
         return int(user)
@@ -557,7 +602,7 @@ def _paging(params: dict[str, Any]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _span(params: dict[str, Any]) -> tuple[str, str]:
+def _span(params: dict[str, Any], longest_days: int | None = None) -> tuple[str, str]:
     moments = []
     for name in ("date_from", "date_till"):
         if name not in params:
@@ -572,7 +617,10 @@ def _span(params: dict[str, Any]) -> tuple[str, str]:
     year, month = divmod(start.month + 2, 12)
     year, month = start.year + year, month + 1
     day = min(start.day, calendar.monthrange(year, month)[1])
-    if till > start.replace(year=year, month=month, day=day):
+    last = start.replace(year=year, month=month, day=day)
+    if longest_days is not None:
+        last = start + timedelta(days=longest_days)
+    if till > last:
         raise Refused("date_interval_limit_reached", "date_till", params["date_till"])
     return params["date_from"], params["date_till"]
 

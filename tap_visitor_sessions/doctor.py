@@ -13,8 +13,14 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.api import ApiError, TapError
-from tap_visitor_sessions.config import record_schema
+from tap_visitor_sessions.api import ApiError, TapError, Unreadable
+from tap_visitor_sessions.config import (
+    emitted_schema,
+    excluded_members,
+    privacy_note,
+    record_schema,
+    without,
+)
 from tap_visitor_sessions.sessions import (
     METHOD,
     SECOND,
@@ -46,18 +52,32 @@ class Check:
     Attributes:
         ok: None: could not be asked, since one before it failed.
         text: What was found, or the fix.
+        warns: Whether sessions can be read all the same, and the text says what is odd.
+        problem: The error because of which it is not ok.
     """
 
     name: str
     ok: bool | None
     text: str = ""
+    warns: bool = False
+    problem: TapError | None = None
 
     def __str__(self) -> str:
-        mark = {True: "ok", False: "FAIL", None: "--"}[self.ok]
+        mark = "WARN" if self.warns else {True: "ok", False: "FAIL", None: "--"}[self.ok]
         return f"{mark:5}{self.name:20}{self.text or 'not asked'}".rstrip()
 
 
-NAMES = ("host", "address", "key", "account", "time zone", "components", "sample session", "limits")
+NAMES = (
+    "personal data",
+    "host",
+    "address",
+    "key",
+    "account",
+    "time zone",
+    "components",
+    "sample session",
+    "limits",
+)
 
 
 class _Over(Exception):
@@ -77,7 +97,7 @@ def checks(connection: Connection) -> Iterator[Check]:
     except TapError as problem:
         name = next(name for name in NAMES if name not in done)
         done.append(name)
-        yield Check(name, False, str(problem))
+        yield Check(name, False, str(problem), problem=problem)
     for name in NAMES:
         if name not in done:
             points = connection.client.pacer.left() if name == "limits" else ""
@@ -86,7 +106,10 @@ def checks(connection: Connection) -> Iterator[Check]:
 
 def _asked(connection: Connection) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
-    schema = record_schema(is_partner=settings.is_partner, has_account=False)
+    note = privacy_note(emitted_schema(settings), settings.hash_columns)
+    yield Check("personal data", True, note)
+    whole = record_schema(is_partner=settings.is_partner, has_account=False)
+    schema = without(whole, settings.exclude_columns)
     columns = Columns(list(schema["properties"]))
 
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
@@ -107,7 +130,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
         if settings.is_partner:
             users, _ = account.users()
         elif settings.timezone:
-            sample = look(None)  # get.account is not asked: the key may have no right to it
+            sample = look(None)  # first: the key may have no right to get.account
         else:
             _ = account.profile
     except ApiError as caught:
@@ -117,7 +140,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     if problem is not None and problem.mnemonic in (_ADDRESS, *_KEY):
         # Which of the two the API looks at first is not known: the other is not judged.
         name = "address" if problem.mnemonic == _ADDRESS else "key"
-        yield Check(name, False, str(problem))
+        yield Check(name, False, str(problem), problem=problem)
         raise _Over
     yield Check("address", True, "this machine is on the allowlist")
     yield Check("key", True, "valid")
@@ -127,14 +150,19 @@ def _asked(connection: Connection) -> Iterator[Check]:
     if settings.is_partner and not users:
         raise TapError("None of the customers can be read: --customers says why")
     user = users[0] if users else None
-    yield Check("time zone", True, account.zone_name(user))
+    contradiction = account.contradiction() if problem is None else None
+    yield Check(
+        "time zone", True, contradiction or account.zone_name(user), warns=bool(contradiction)
+    )
     if problem is not None:
         raise problem
     data, total, back = sample or look(user)
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
     zone = account.zone(user)
-    decoder = Decoder(schema, zone, {name: getattr(user, name) for name in columns.added})
+    extra = {name: getattr(user, name) for name in columns.added}
+    excluded = excluded_members(settings.exclude_columns)
+    decoder = Decoder(schema, zone, extra, excluded=excluded)
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")
 
@@ -153,7 +181,8 @@ def _sample(
         try:
             records = decoder.finish(decoder.rows(data))
         except msgspec.MsgspecError as problem:
-            return Check("sample session", False, f"cannot be read: {problem}. Report it")
+            text = f"cannot be read: {problem}. Report it"
+            return Check("sample session", False, text, problem=Unreadable(text))
     validator = Draft202012Validator(dict(schema), format_checker=FormatChecker())
     for record in records:
         plain = msgspec.json.decode(msgspec.json.encode(record))
@@ -162,7 +191,8 @@ def _sample(
             rule = f"{error.validator} {error.validator_value!r}"
             said.append(f"{'.'.join(map(str, error.path))}: not of {rule[:100]}")
     if said:
-        return Check("sample session", False, f"not as declared, report it: {'; '.join(said)}")
+        text = f"read, though not as declared: report it: {'; '.join(said)}"
+        return Check("sample session", True, text, warns=True)
     return Check(
         "sample session", True, f"{len(records)} of {total} of {back.days} days as declared"
     )

@@ -11,14 +11,27 @@ from typing import Any, Protocol
 
 import hypothesis
 import pytest
+import quick
 
 from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
 
+SEARCH = {"short": 0.2, "": 1, "long": 5}[os.environ.get("TESTS_SEARCH", "")]
+"""Of the gate's examples how many are drawn: fewer by `dev.py check`, more by `dev.py faults`."""
+
+
+def examples(count: int) -> int:
+    """How many a search draws that draws so many in the gate."""
+    return max(int(count * SEARCH), 1)
+
+
 # How long inputs take to draw says how busy the machine is, and nothing of the tap.
 hypothesis.settings.register_profile(
-    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "busy",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # Of a mutant only whether a test fails matters, the same each time: see tests/mutants.py.
 hypothesis.settings.register_profile(
@@ -29,6 +42,14 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile(os.environ.get("TESTS_PROFILE", "busy"))
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tries, of what runs in this process."""
+    monkeypatch.setattr("tap_visitor_sessions.api.client.BACKOFF", (0.01, 0.02))
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.LONGEST_PAUSE", 0.02)
 
 
 class Tally(Protocol):
@@ -66,6 +87,25 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
         record_property("fault", row)
 
     return note
+
+
+quick.watch()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and quick.is_quick(item):
+            item.add_marker(pytest.mark.quick)
+
+
+@pytest.fixture(autouse=True)
+def _starts_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Unless it may."""
+    before = len(quick.started)
+    yield
+    if request.node.get_closest_marker("quick"):
+        assert quick.started[before:] == [], "name it in STARTS of tests/quick.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

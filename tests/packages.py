@@ -45,8 +45,6 @@ PART = [
     "--deselect=tests/singer/test_tap.py::test_150_000_in_two_days_take_at_most_24_requests",
     "--deselect=tests/singer/test_tap.py::test_a_second_of_110_500_is_an_error_that_names_it",
     "--deselect=tests/singer/test_tap.py::test_errors_tell_the_cure_within_a_minute_and_no_secret",
-    # A bound on seconds, for a quiet machine.
-    "--deselect=tests/singer/test_tap.py::test_what_needs_no_network_takes_less_than_a_second",
 ]
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import traceback
 from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pyarrow as pa
@@ -18,6 +25,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from pyarrow import parquet
 
 from sandbox import Faults, Sandbox
+from tap_visitor_sessions import __main__ as singer_command
 
 ROOT = Path(__file__).parent.parent
 ZONE = "Europe/Moscow"
@@ -93,23 +101,76 @@ def run_tap(
     catalog: dict[str, Any] | None = None,
     directory: Path,
     env: dict[str, str] | None = None,
+) -> Run:
+    """Run the tap's command line in this process, which saves the second that one takes to start;
+    `run_process` is for tests of what a process does."""
+    options = _written(directory, config=config, state=state, catalog=catalog)
+    with patch.dict(os.environ, env or {}):
+        return parsed(*call_here(singer_command.main, [*options, *arguments]))
+
+
+def run_process(
+    config: dict[str, Any],
+    *arguments: str,
+    state: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+    directory: Path,
+    env: dict[str, str] | None = None,
     timeout: float = 120,
 ) -> Run:
     """Run `python -m tap_visitor_sessions` in a process of its own."""
-    command = [sys.executable, "-m", "tap_visitor_sessions"]
-    for name, value in (("config", config), ("state", state), ("catalog", catalog)):
-        if value is not None:
-            path = directory / f"{name}.json"
-            path.write_text(json.dumps(value))
-            command += [f"--{name}", str(path)]
+    options = _written(directory, config=config, state=state, catalog=catalog)
     done = subprocess.run(
-        [*command, *arguments],
+        [sys.executable, "-m", "tap_visitor_sessions", *options, *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
         env={**os.environ, **(env or {})},
     )
     return parsed(done.returncode, done.stdout, done.stderr)
+
+
+def _written(directory: Path, **files: Any) -> list[str]:
+    """The options that name the files, which are written."""
+    options = []
+    for name, value in files.items():
+        if value is not None:
+            path = directory / f"{name}.json"
+            path.write_text(json.dumps(value))
+            options += [f"--{name}", str(path)]
+    return options
+
+
+def call_here(main: Callable[[], object], arguments: list[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command line, called in this process; what it does to
+    its process is undone."""
+    written = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in written)
+    root, code = logging.getLogger(), 0
+    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(sys, "argv", ["command", *arguments]))
+        # It is meant for a process that ends: frozen, what tests leave is never collected.
+        stack.enter_context(patch.object(sys.modules[main.__module__], "collect_seldom"))
+        logging.disable(logging.NOTSET)
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except Exception:
+            traceback.print_exc()
+            code = 1
+        finally:
+            logging.captureWarnings(capture=False)
+            logging.disable(disabled)
+            root.handlers, root.level = handlers, level
+            for number, handler in signals.items():
+                signal.signal(number, handler)
+    stdout, stderr = (raw.getvalue().decode() for raw in written)
+    return code, stdout, stderr
 
 
 def parsed(code: int, stdout: str, stderr: str) -> Run:

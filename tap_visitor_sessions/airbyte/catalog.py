@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import (
+    ACCOUNT,
     BOOKMARK,
     STREAM,
     Settings,
     emitted_schema,
     key_of,
+    left_out,
 )
 from tap_visitor_sessions.sessions import Columns
 
-_MODES = ["full_refresh", "incremental"]
+logger = logging.getLogger("tap-visitor-sessions.airbyte")
+
+_FULL_REFRESH = "full_refresh"
+_MODES = [_FULL_REFRESH, "incremental"]
 
 
 class ConfiguredCatalogError(TapError):
@@ -23,6 +30,22 @@ class ConfiguredCatalogError(TapError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Catalog: {reason}; discover the source's schema again")
+
+
+@dataclass(frozen=True)
+class Configured:
+    """What a configured catalog wants of the stream.
+
+    Attributes:
+        is_full_refresh: Whether all is wanted anew; else what came since the state.
+        generation_id: Of the rows that this read brings; None where the platform counts none.
+        minimum_generation_id: The destination drops the rows of lower generations.
+    """
+
+    columns: Columns
+    is_full_refresh: bool
+    generation_id: int | None = None
+    minimum_generation_id: int | None = None
 
 
 def discovered(settings: Settings) -> dict[str, Any]:
@@ -51,39 +74,78 @@ def _typed(schema: Any) -> Any:
     return found
 
 
-def columns(catalog: object, settings: Settings) -> Columns | None:
+def configured(catalog: object, settings: Settings) -> Configured | None:
     """What a ConfiguredAirbyteCatalog wants; None where it does not want the stream.
 
+    What an older catalog names and there is no more is warned about, where the read stays right.
+
     Raises:
-        ConfiguredCatalogError: it is none, or names a stream, a sync mode, a cursor or a column
-            that there is not.
+        ConfiguredCatalogError: it is none, or names a stream, a sync mode or a cursor that there
+            is not.
     """
     streams = catalog.get("streams") if isinstance(catalog, Mapping) else None
     if not isinstance(streams, list) or not all(isinstance(one, Mapping) for one in streams):
         raise ConfiguredCatalogError("not an object with a list of streams")
     chosen = None
-    for configured in streams:
-        stream = configured.get("stream")
+    for one in streams:
+        stream = one.get("stream")
         name = stream.get("name") if isinstance(stream, Mapping) else None
         if name != STREAM:
             raise ConfiguredCatalogError(f"there is no stream {name!r}, only {STREAM}")
-        if (mode := configured.get("sync_mode")) not in _MODES:
+        if (mode := one.get("sync_mode")) not in _MODES:
             raise ConfiguredCatalogError(
                 f"sync_mode {mode!r} is not offered, only {' and '.join(_MODES)}"
             )
-        if (cursor := configured.get("cursor_field") or [BOOKMARK]) != [BOOKMARK]:
-            raise ConfiguredCatalogError(f"cursor_field {cursor} is not offered: it is {BOOKMARK}")
-        chosen = _columns(stream.get("json_schema"), settings)
+        is_full_refresh = mode == _FULL_REFRESH
+        if (cursor := one.get("cursor_field") or [BOOKMARK]) != [BOOKMARK]:
+            text = f"cursor_field {cursor} is not offered: it is {BOOKMARK}"
+            if not is_full_refresh:
+                raise ConfiguredCatalogError(text)
+            logger.warning("Catalog: %s, and a full refresh has no use for it", text)
+        _check_key(one.get("primary_key"), settings)
+        chosen = Configured(
+            _columns(stream.get("json_schema"), settings),
+            is_full_refresh,
+            _id(one, "generation_id"),
+            _id(one, "minimum_generation_id"),
+        )
     return chosen
+
+
+def _id(stream: Mapping[str, Any], name: str) -> int | None:
+    found = stream.get(name)
+    if found is not None and (isinstance(found, bool) or not isinstance(found, int)):
+        raise ConfiguredCatalogError(f"{name} is no whole number")
+    return found
+
+
+def _check_key(given: object, settings: Settings) -> None:
+    """Warn of a key that was another one when the catalog was saved."""
+    key = [[column] for column in key_of(settings)]
+    if given and given != key:
+        logger.warning(
+            "Catalog: primary_key %s is not the stream's, %s: a destination that deduplicates "
+            "goes by the former. Refresh the source's schema",
+            given,
+            key,
+        )
 
 
 def _columns(schema: object, settings: Settings) -> Columns:
     known = emitted_schema(settings)["properties"]
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not wanted:
+    if not isinstance(wanted, Mapping) or not wanted:
         wanted = known
-    if unknown := sorted(set(wanted) - set(known)):
-        raise ConfiguredCatalogError(f"there are no columns {', '.join(unknown)}")
+    # A catalog of before the setting exclude_columns may name what is left out now.
+    if gone := sorted(set(wanted) - set(known) - left_out(settings)):
+        logger.warning(
+            "Catalog: there is no column %s: nothing comes for it. Refresh the source's schema",
+            ", ".join(" ".join(str(name).split())[:60] for name in gone[:20]),
+        )
+        if ACCOUNT in gone:
+            logger.warning(
+                "Catalog: the column %s belongs to the setting %s, which is not set", *[ACCOUNT] * 2
+            )
     for name in settings.hash_columns:
         given = wanted.get(name)
         types = given.get("type") if isinstance(given, Mapping) else None

@@ -30,6 +30,7 @@ class Messages(Lines):
     def __init__(self) -> None:
         super().__init__()
         self._one_at_a_time = threading.RLock()
+        self._has_begun = False
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines, one caller after the other."""
@@ -43,6 +44,7 @@ class Messages(Lines):
 
     def status(self, status: str, *reasons: dict[str, Any]) -> None:
         """How the stream stands: STARTED, RUNNING, COMPLETE or INCOMPLETE."""
+        self._has_begun = True
         said: dict[str, Any] = {"stream_descriptor": _DESCRIPTOR, "status": status}
         if reasons:
             said["reasons"] = list(reasons)
@@ -54,14 +56,21 @@ class Messages(Lines):
             "ESTIMATE", estimate={"name": STREAM, "type": "STREAM", "row_estimate": sessions}
         )
 
-    def error(self, text: str, failure_type: str, internal: str) -> None:
-        """Why the run ends."""
-        error = {
+    def error(self, text: str, failure_type: str, internal: str, stack: str | None = None) -> None:
+        """Why the run ends; it names the stream once that has begun.
+
+        Args:
+            stack: Where it happened, for whoever debugs.
+        """
+        error: dict[str, Any] = {
             "message": text,
             "internal_message": internal,
             "failure_type": failure_type,
-            "stream_descriptor": _DESCRIPTOR,
         }
+        if self._has_begun:
+            error["stream_descriptor"] = _DESCRIPTOR
+        if stack is not None:
+            error["stack_trace"] = stack
         self._trace("ERROR", error=error)
 
     def _trace(self, kind: str, **member: Any) -> None:

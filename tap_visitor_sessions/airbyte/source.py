@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from tap_visitor_sessions.airbyte.catalog import columns, discovered
+from tap_visitor_sessions.airbyte.catalog import Configured, configured, discovered
+from tap_visitor_sessions.airbyte.checking import checked
+from tap_visitor_sessions.airbyte.config import settings_of
+from tap_visitor_sessions.airbyte.failures import failure_type
 from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
-from tap_visitor_sessions.api import (
-    CountMismatch,
-    CustomersFailed,
-    DailyLimitReached,
-    LimitExceeded,
-    TapError,
-    TransientError,
-    Unreachable,
-    Unreadable,
-)
-from tap_visitor_sessions.config import Settings, core_settings
-from tap_visitor_sessions.doctor import checks
+from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config import Settings, emitted_schema, privacy_note
 from tap_visitor_sessions.sessions import (
-    Columns,
     Connection,
     Extraction,
     Pace,
     exit_soon,
     write_all,
 )
+from tap_visitor_sessions.startup import end_by_signal
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
+AGENT = "source-visitor-sessions"
+GRACE = 0.3
+"""Seconds that the main thread has to end by a signal."""
 STATE_RECORDS = 10_000
 """STATE follows so many records at the latest."""
-_PASSING = (
-    TransientError,
-    LimitExceeded,
-    DailyLimitReached,
-    Unreachable,
-    CountMismatch,
-    CustomersFailed,
-)
-
-
-def failure_type(problem: BaseException) -> str:
-    """Who can do something about an error, in the protocol's words."""
-    if isinstance(problem, _PASSING):
-        return "transient_error"
-    is_users = isinstance(problem, TapError) and not isinstance(problem, Unreadable)
-    return "config_error" if is_users else "system_error"
 
 
 class Source:
@@ -66,20 +50,23 @@ class Source:
         self._output.say("SPEC", spec=specification())
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """CONNECTION_STATUS: the doctor's questions; FAILED with the first that is not ok."""
+        """CONNECTION_STATUS: FAILED with what the user must change.
+
+        Raises:
+            TapError: what passes, or is ours: it says nothing of the settings.
+        """
         failed = None
         try:
-            settings = core_settings(config)
-            connection = _connection(settings)
-            try:
-                for one in checks(connection):
-                    logger.info("%s", one)
+            with closing(checked(settings_of(config), AGENT)) as found:
+                for one in found:
+                    if one.problem is not None and failure_type(one.problem) != "config_error":
+                        raise one.problem
                     if one.ok is False and failed is None:
                         failed = f"{one.name}: {one.text}"
-            finally:
-                connection.client.close()
         except TapError as problem:
-            failed = str(problem)
+            if failure_type(problem) != "config_error":
+                raise
+            failed = failed or str(problem)
         status = (
             {"status": "SUCCEEDED"} if failed is None else {"status": "FAILED", "message": failed}
         )
@@ -87,7 +74,7 @@ class Source:
 
     def discover(self, config: Mapping[str, Any]) -> None:
         """CATALOG. No network."""
-        self._output.say("CATALOG", catalog=discovered(core_settings(config)))
+        self._output.say("CATALOG", catalog=discovered(settings_of(config)))
 
     def read(self, config: Mapping[str, Any], catalog: object, state: object) -> None:
         """RECORD, STATE and TRACE.
@@ -95,11 +82,13 @@ class Source:
         Raises:
             TapError: the read ends early; what has been said is complete as far as STATE says.
         """
-        settings = core_settings(config)
-        wanted = columns(catalog, settings)
-        held = AirbyteState(state, settings)
-        if wanted is not None:
-            _Read(self._output, settings, held).all(wanted)
+        settings = settings_of(config)
+        chosen = configured(catalog, settings)
+        if chosen is not None:
+            schema = emitted_schema(settings)["properties"]
+            emitted = {"properties": {name: schema[name] for name in chosen.columns.names}}
+            logger.info(privacy_note(emitted, settings.hash_columns))
+            _Read(self._output, settings, AirbyteState(state, settings, chosen)).all(chosen)
 
 
 class _Read:
@@ -108,21 +97,25 @@ class _Read:
     def __init__(self, output: Messages, settings: Settings, state: AirbyteState) -> None:
         self._output = output
         self._state = state
-        self._connection = _connection(settings)
-        self._extraction = Extraction(self._connection, state.former, state.keep)
+        self._connection = Connection(settings, AGENT)
         self._said = 0  # sessions that a STATE has counted
         self._estimated = 0
+        self._ending = self._over = False
 
-    def all(self, wanted: Columns) -> None:
+    def all(self, wanted: Configured) -> None:
         """All parts, with what surrounds them."""
-        output = self._output
+        output, state = self._output, self._state
+        # A full refresh that goes on gives no session twice: an overwritten table has no key.
+        self._extraction = Extraction(
+            self._connection, state.former, state.keep, looks_back=not wanted.is_full_refresh
+        )
         self._heed_signals()
         output.status("STARTED")
         self._connection.client.pacer.on_wait = self._waiting
         try:
             with (
                 self._extraction.run(),
-                self._extraction.parts(wanted, RecordLines().chunks) as parts,
+                self._extraction.parts(wanted.columns, RecordLines().chunks) as parts,
             ):
                 output.status("RUNNING")
                 pace = Pace(STATE_RECORDS)
@@ -135,15 +128,23 @@ class _Read:
             self._say_state()
             output.status("INCOMPLETE")
             raise
-        output.status("COMPLETE")
+        with output.whole():  # of a complete one all is read anew: no signal comes in between
+            if wanted.is_full_refresh:
+                state.complete()
+                self._say_state()
+            output.status("COMPLETE")
 
     def _say_state(self) -> None:
-        progress = self._extraction.progress
-        if progress.fraction > 0:
-            self._estimated = max(self._estimated, round(progress.sessions / progress.fraction))
-            self._output.estimate(self._estimated)
-        self._output.state(self._state.progress, progress.sessions - self._said)
-        self._said = progress.sessions
+        output, progress = self._output, self._extraction.progress
+        output.heed()
+        with output.whole():  # a signal's last STATE counts what this one does not
+            if progress.fraction > 0:
+                estimate = round(progress.sessions / progress.fraction)
+                self._estimated = max(self._estimated, estimate)
+                output.estimate(self._estimated)
+            output.state(self._state.progress, progress.sessions - self._said)
+            self._said = progress.sessions
+        output.heed()
 
     def _waiting(self, seconds: float) -> None:
         """Points are used up."""
@@ -156,17 +157,28 @@ class _Read:
             signal.signal(number, self._ended)
 
     def _ended(self, number: int, _: FrameType | None) -> None:
-        """End with a last STATE, and a code that says that it was a signal."""
+        """End with a last STATE, by the signal itself."""
+        if self._over:
+            end_by_signal(number)
+        if self._ending:
+            return
+        self._ending = True
         self._connection.stop.set()
-        exit_soon(128 + number)
+        exit_soon(number, self._give_up)
 
-        def last_words() -> NoReturn:
+        def last_words() -> None:
             self._say_state()
             self._output.status("INCOMPLETE")
-            self._output.end(128 + number)
+            end_by_signal(number)
 
         self._output.when_whole(last_words)
 
-
-def _connection(settings: Settings) -> Connection:
-    return Connection(settings, "source-visitor-sessions")
+    def _give_up(self, number: int) -> None:
+        """End though the main thread hangs, as in a write that nobody reads."""
+        self._over = True
+        if hasattr(signal, "pthread_kill"):
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, number)  # wakes it, and `_ended` ends there
+            time.sleep(GRACE)
+        os._exit(128 + number)

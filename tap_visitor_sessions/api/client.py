@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ LONGEST_LIMIT_WAIT = 3600.0
 LISTING_PAGE = 10_000
 """Rows asked per request of a listing such as get.customer_users."""
 LISTING_TRIES = 8
+MOST_SPENT = 3
+"""So many of a partner's customers in a row without points: they are the account's."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,13 @@ class Client:
         )
         self.requests_made = 0
         self.retries = 0
+        # Users whose points are used up, and those rejected without a word on which: in a row.
+        self._spent: set[object] = set()
+        self._unnamed: set[object] = set()
+        self.pausing: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Entered while a request waits for its next try."""
+        self.patience: Callable[[], float] = lambda: float("inf")
+        """Seconds after its first try from which a request is tried no more."""
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -145,6 +155,12 @@ class Client:
                 page, total = msgspec.json.decode(answer.data), answer.total_items
                 held.update((_id_of(row), row) for row in page)
                 offset += len(page)
+                if total is None and offset > LISTING_TRIES * len(held):
+                    raise CountMismatch(
+                        f"{method} gives the same {len(held)} rows at every offset and says no "
+                        "total_items: the listing cannot be read to its end. Report it to the "
+                        "vendor"
+                    )
                 # Without total_items only an empty page is the end: a short one may be any.
                 if not page or (total is not None and offset >= total):
                     break
@@ -169,6 +185,8 @@ class Client:
                 self._retrying(method)(lambda: answers.append(self._attempt(method, params)))
                 return answers.pop()
             except LimitExceeded as limit:
+                if limit.is_customers:
+                    raise
                 if limit.limit_type == "day" and self._daily_fail:
                     raise DailyLimitReached(str(limit)) from None
                 waited = time.monotonic() - began
@@ -198,12 +216,14 @@ class Client:
         never = not self._reached and isinstance(
             state.outcome.exception() if state.outcome else None, Unreachable
         )
-        late = never and (state.seconds_since_start or 0) > FIRST_CONTACT - CONNECT_TIMEOUT
+        since = state.seconds_since_start or 0
+        late = (never and since > FIRST_CONTACT - CONNECT_TIMEOUT) or since >= self.patience()
         return late or state.attempt_number > self._max_retries
 
     def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise TapError("Stopped")
+        with self.pausing():
+            if self._stop.wait(seconds):
+                raise TapError("Stopped")
 
     def _attempt(self, method: str, params: Mapping[str, object]) -> Answer:
         """One request and its answer; meters are learnt from both kinds of answer."""
@@ -217,8 +237,14 @@ class Client:
                 problem = error_from(reply.error, method)
                 problem.args = (redacted(str(problem), self._auth.secrets()),)
                 if isinstance(problem, LimitExceeded):
-                    self.pacer.exceeded(problem)
+                    problem.is_customers = self._is_customers(problem, params, limits)
+                    if problem.is_customers:
+                        limits = None  # not the account's
+                    else:
+                        self.pacer.exceeded(problem)
                 raise problem
+            self._spent.clear()
+            self._unnamed.clear()
             limits = limits_of({"metadata": reply.metadata})
             self._note_version(reply.metadata)
             total = count(reply.metadata.get("total_items"))
@@ -226,6 +252,26 @@ class Client:
             return Answer(data, total, reply.metadata)
         finally:
             self.pacer.release(limits)
+
+    def _is_customers(
+        self, limit: LimitExceeded, params: Mapping[str, object], limits: Mapping[str, Any] | None
+    ) -> bool:
+        """Whether the points that are used up are taken for those of a partner's customer alone:
+        whose they are the vendor does not say, so up to `MOST_SPENT` customers in a row are asked.
+        """
+        user = params.get("user_id")
+        if user is None or limit.limit_type == "minute" or not self._daily_fail:
+            return False
+        with self._lock:
+            named = limit.limit_type is not None or limit.reset is not None or limits is not None
+            if not named and user not in self._unnamed:
+                # Most likely the minute's, which pass; the second time it is not.
+                self._unnamed.add(user)
+                return False
+            if self.pacer.day.remaining == 0:
+                return False
+            self._spent.add(user)
+            return len(self._spent) <= MOST_SPENT
 
     def _exchange(self, method: str, params: Mapping[str, object]) -> Reply:
         self.requests_made += 1

@@ -22,6 +22,8 @@ ALONE = 0.1
 SAFETY = 3.0
 """How much more than their share others may take before we notice."""
 _POLL = 0.2
+REMINDED_EVERY = 1500.0
+"""Seconds after which a wait is told again: a host that hears nothing takes a run for dead."""
 
 
 class Meter:
@@ -143,11 +145,14 @@ class Pacer:
         self.day = Meter("day")
         self.in_flight = 0
         self.seconds_waited = 0.0
+        self._waiting, self._waited_since = 0, 0.0
         self.on_wait: Callable[[float], None] | None = None
-        """Called, once for each, when points are used up, with the seconds to their reset."""
+        """Called when points are used up, with the seconds to their reset, and again every
+        REMINDED_EVERY seconds of the wait."""
         # One request goes alone until the first answer shows the meters, and after a rejection.
         self._probing = True
         self._told: tuple[str, float | None] | None = None
+        self._told_at = 0.0
 
     def acquire(self) -> None:
         """Wait until a request may go and count it as in flight.
@@ -155,13 +160,18 @@ class Pacer:
         Raises DailyLimitReached when the day's points are used up and waiting is not wanted,
         TapError when `stop` is set meanwhile.
         """
-        began = self._clock()
-        waited = False
-        while not self._admit():
-            waited = True
-        if waited:
+        with self._changed:
+            self._waiting += 1
+            if self._waiting == 1:
+                self._waited_since = self._clock()
+        try:
+            while not self._admit():
+                pass
+        finally:
             with self._changed:
-                self.seconds_waited += self._clock() - began
+                self._waiting -= 1
+                if not self._waiting:  # not the sum over threads that wait together
+                    self.seconds_waited += self._clock() - self._waited_since
 
     def release(self, limits: Mapping[str, Any] | None = None) -> None:
         """End a request; `limits` are the meters of its answer, None when it had none."""
@@ -218,22 +228,25 @@ class Pacer:
                 return False
             else:
                 delay = tight.wait(now)
-        self._sleep(delay)
+        self._sleep(min(delay, REMINDED_EVERY))
         return False
 
     def _refuse_day(self, tight: Meter, now: float) -> None:
         if tight.kind != "day" or self._wait_for_day:
             return
         points = f" of {tight.limit} points" if tight.limit else ""
-        raise DailyLimitReached(
+        problem = DailyLimitReached(
             f"The account's daily API limit{points} is used up; it resets in "
             f"{_spell(tight.wait(now))}. Run again after that, or set on_daily_limit to wait."
         )
+        problem.reset = tight.wait(now)
+        raise problem
 
     def _tell(self, meter: Meter, delay: float) -> None:
-        """Log a wait once, not once per thread."""
-        if self._told != (meter.kind, meter.reset_at):
-            self._told = (meter.kind, meter.reset_at)
+        """Log a wait once, not once per thread, and now and then while it lasts."""
+        now, wait = self._clock(), (meter.kind, meter.reset_at)
+        if self._told != wait or now >= self._told_at + REMINDED_EVERY:
+            self._told, self._told_at = wait, now
             points = f" ({meter.limit} points)" if meter.limit else ""
             LOGGER.info(
                 "The API's limit per %s%s is used up: waiting %s for its reset",

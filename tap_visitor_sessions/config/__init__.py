@@ -1,12 +1,14 @@
 """What a user can turn: the settings, the filter, the declaration of the stream."""
 
 from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.excluding import excluded_members, without
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
-from tap_visitor_sessions.config.hashing import hashed_schema
+from tap_visitor_sessions.config.parsing import is_unset, spelled_out
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
     BOOKMARK,
+    CUSTOMER,
     KEY,
     STREAM,
     key_columns,
@@ -28,13 +30,20 @@ from tap_visitor_sessions.config.storage import (
     storage_problems,
     storing,
 )
-from tap_visitor_sessions.config.stream import emitted_schema, key_of
+from tap_visitor_sessions.config.stream import (
+    emitted_schema,
+    key_of,
+    left_out,
+    privacy_note,
+    stream_of,
+)
 from tap_visitor_sessions.config.validation import core_settings, problems
 
 __all__ = [
     "ACCOUNT",
     "ADDED",
     "BOOKMARK",
+    "CUSTOMER",
     "KEY",
     "SCHEMA",
     "SENSITIVE",
@@ -45,19 +54,25 @@ __all__ = [
     "core_settings",
     "emitted_schema",
     "environment",
-    "hashed_schema",
+    "excluded_members",
+    "is_unset",
     "json_of",
     "key_columns",
     "key_of",
+    "left_out",
     "local_folder",
     "local_url",
     "make_folder",
     "normalized",
     "object_of",
+    "privacy_note",
     "problems",
     "record_schema",
+    "spelled_out",
     "storage_problems",
     "storing",
+    "stream_of",
     "text_of",
     "unknown",
+    "without",
 ]

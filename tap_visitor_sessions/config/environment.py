@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -36,12 +38,26 @@ def texts(
     """
     known = [f"{prefix}{name.upper()}" for name in names]
     found: dict[str, str] = {}
-    for source in (environ, _file(dotenv, prefix)):
+    for source in (_decoded(environ, prefix), _file(dotenv, prefix)):
         for variable, text in source.items():
             if not variable.startswith(prefix) or text is None or is_unset(text):
                 continue
             if variable in known or get_close_matches(variable, known, n=1, cutoff=0.9):
                 found.setdefault(variable.removeprefix(prefix).lower(), text)
+    return found
+
+
+def _decoded(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Our variables as the texts that their bytes are in UTF-8, whatever the locale says: what
+    starts the tap seldom writes in another; where they are none, as the locale reads them."""
+    found = {}
+    for name, text in environ.items():
+        if name.startswith(prefix):
+            with suppress(UnicodeError):
+                text = os.fsencode(text).decode()
+            if not text.isascii() and re.search("[\ud800-\udfff]", text):
+                raise TapError(f"{name} is no text, neither in UTF-8 nor in the locale's encoding")
+            found[name] = text
     return found
 
 

@@ -24,6 +24,8 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 
 _CONDITION_KEYS = ("field", "operator", "value")
 _GROUP_KEYS = ("filters", "condition")
+_OPTIONAL = ("value",)
+"""Keys that may be left out: the value is then empty."""
 
 
 def filter_problems(tree: object) -> list[str]:
@@ -46,7 +48,7 @@ def _node(node: object, path: str, depth: int) -> Iterator[str]:
 
 def _keys(node: dict[Any, Any], path: str, wanted: tuple[str, ...]) -> Iterator[str]:
     for key in wanted:
-        if key not in node:
+        if key not in node and key not in _OPTIONAL:
             yield f"{path}: {key!r} is missing"
     for key in node:
         if key not in wanted:

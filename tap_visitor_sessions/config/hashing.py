@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
+from tap_visitor_sessions.config.names import all_names, members_of, node_of, unknown_name
 from tap_visitor_sessions.config.schema import BOOKMARK, KEY, stream_schema
 
 SETTING, SECRET = "hash_columns", "hash_key"
@@ -20,7 +20,7 @@ def hashed_schema(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     """A record's JSON Schema in which the named values are texts."""
     result = copy.deepcopy(dict(schema))
     for name in names:
-        if node := _node(result, name):
+        if node := node_of(result, name):
             leaf = node.get("items", node)
             leaf.pop("format", None)
             leaf |= _HASH
@@ -40,12 +40,11 @@ def hash_problems(
     for name in names:
         if name in (KEY, BOOKMARK):
             yield f"{SETTING}: {name} is the stream's own key or bookmark, and stays as it is"
-        elif (node := _node(schema, name)) is None:
-            near = get_close_matches(name[:100], _all_names(schema), n=1)
-            meant = f": did you mean {near[0]}?" if near else ""
-            yield f"{SETTING}: there is no column or member {name[:100]}{meant}"
-        elif members := _members(node):
-            yield f"{SETTING}: {name} holds members: name those, such as {name}.{members[0]}"
+        elif (node := node_of(schema, name)) is None:
+            yield f"{SETTING}: {unknown_name(name, all_names(schema))}"
+        elif members := members_of(node):
+            first = next(iter(members))
+            yield f"{SETTING}: {name} holds members: name those, such as {name}.{first}"
     if names and key is None:
         yield f"{SECRET}: is required with {SETTING}"
     elif key is not None and not names:
@@ -57,23 +56,3 @@ def hash_problems(
         yield f"{SECRET}: is the example of the documentation, which everybody knows: {_MAKE}"
     elif len(key.strip()) < SHORTEST_KEY:
         yield f"{SECRET}: must have {SHORTEST_KEY} characters or more, or it is guessed: {_MAKE}"
-
-
-def _members(node: Mapping[str, Any]) -> list[str]:
-    return list(node.get("items", node).get("properties", ()))
-
-
-def _node(schema: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """The schema of a column, or of a member: `hits.hit_url`."""
-    node: dict[str, Any] | None = schema
-    for step in name.split("."):
-        properties = (node or {}).get("items", node or {}).get("properties", {})
-        node = properties.get(step)
-    return node
-
-
-def _all_names(schema: Mapping[str, Any]) -> list[str]:
-    found = []
-    for name, node in schema["properties"].items():
-        found += [name, *(f"{name}.{member}" for member in _members(node))]
-    return found

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tap_visitor_sessions.config.names import all_names, node_of
+
 STREAM = "visitor_sessions"
 KEY, BOOKMARK = "id", "date_time"
 _FILE = f"{STREAM}.json"
@@ -19,7 +21,7 @@ _FILE = f"{STREAM}.json"
 PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         "customer_id": {
-            "type": ["integer", "null"],
+            "type": "integer",
             "description": "Unique ID of the partner's customer whose session this is.",
         },
         "user_id": {
@@ -30,6 +32,8 @@ PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
 )
 
 
+CUSTOMER = "customer_id"
+"""The column that is part of a partner's key: ids of two customers may meet."""
 ACCOUNT = "account"
 """The column that the setting of the same name adds."""
 ACCOUNT_PROPERTY: Mapping[str, Any] = MappingProxyType(
@@ -68,13 +72,25 @@ def _document() -> dict[str, Any]:
 
 @cache
 def _plain() -> dict[str, Any]:
-    """The schema without the `x-` annotations of its columns."""
-    document = copy.deepcopy(_document())
-    for name, declared in document["properties"].items():
-        document["properties"][name] = {
-            key: value for key, value in declared.items() if not key.startswith("x-")
-        }
-    return document
+    """The schema without the `x-` annotations of columns and members, and without the version of
+    JSON Schema, by whose name some loaders refuse it."""
+    plain: dict[str, Any] = _unannotated(_document())
+    del plain["$schema"]
+    return plain
+
+
+def _unannotated(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return copy.copy(value)
+    return {name: _unannotated(one) for name, one in value.items() if not name.startswith("x-")}
+
+
+@cache
+def personal() -> frozenset[str]:
+    """The columns and members that are declared as personal data: `hits.hit_url`."""
+    document = _document()
+    found = {name: node_of(document, name) or {} for name in all_names(document)}
+    return frozenset(name for name, declared in found.items() if declared.get("x-personal"))
 
 
 def stream_schema() -> dict[str, Any]:
@@ -86,6 +102,7 @@ def partner_schema() -> dict[str, Any]:
     """The JSON Schema of a record read for a partner's customer."""
     schema = stream_schema()
     schema["properties"].update(copy.deepcopy(dict(PARTNER_PROPERTIES)))
+    schema["required"].append(CUSTOMER)
     return schema
 
 
@@ -95,9 +112,13 @@ def record_schema(*, is_partner: bool, has_account: bool) -> dict[str, Any]:
     return with_account(schema) if has_account else schema
 
 
-def key_columns(*, has_account: bool) -> tuple[str, ...]:
+def key_columns(*, is_partner: bool, has_account: bool) -> tuple[str, ...]:
     """The columns of the key."""
-    return (KEY, ACCOUNT) if has_account else (KEY,)
+    return (
+        *((CUSTOMER,) if is_partner else ()),
+        KEY,
+        *((ACCOUNT,) if has_account else ()),
+    )
 
 
 def with_account(schema: dict[str, Any]) -> dict[str, Any]:

@@ -185,8 +185,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=["P3D", "PT6H"],
             title="Look-back window",
-            description="How far before the bookmark a run re-reads, as an ISO 8601 duration of "
-            "at most ten years, since sessions go on changing after they are first seen.",
+            description="How far before the end of what was read (not the bookmark: spans without "
+            "sessions count) a run reads again, as an ISO 8601 duration of at most ten years, "
+            "since sessions go on changing after they are first seen.",
         ),
     ] = "P1D"
     filter: (
@@ -376,6 +377,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         ]
         | None
     ) = None
+    array_schema: Annotated[
+        Literal["json", "typed"],
+        Meta(
+            title="Arrays in SCHEMA",
+            description="How SCHEMA announces arrays: `json`, their `items` one step down, so that "
+            "target-postgres and target-snowflake make JSON columns of them; `typed`, `items` "
+            "beside their type, for loaders that read the members: Avro, ClickHouse, Parquet, "
+            "BigQuery.",
+        ),
+    ] = "json"
+    exclude_columns: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["visitor_ip_address", "hits.hit_url"]],
+            title="Columns left out",
+            description="Columns, and members such as `hits.hit_url`, that leave the process in no "
+            "message, whatever is selected; columns are not even asked for.",
+        ),
+    ] = ()
     hash_columns: Annotated[
         tuple[str, ...],
         Meta(
@@ -490,6 +510,7 @@ SINGERS = frozenset(
         "flattening_max_depth",
         "flattening_max_key_length",
         "flattening_separator",
+        "array_schema",
         "batch_config",
     }
 )

@@ -13,9 +13,12 @@ import pendulum
 
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
+from tap_visitor_sessions.config.excluding import SETTING as EXCLUDE
+from tap_visitor_sessions.config.excluding import exclude_problems
 from tap_visitor_sessions.config.filters import filter_problems
 from tap_visitor_sessions.config.hashing import SECRET, SETTING, hash_problems
 from tap_visitor_sessions.config.parsing import wanted
+from tap_visitor_sessions.config.schema import key_columns, record_schema
 from tap_visitor_sessions.config.settings import (
     COMPRESSIONS,
     PROPERTIES,
@@ -64,6 +67,7 @@ def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:
     yield from _date_problems(clean)
     yield from _zone_problems(clean)
     yield from _partner_problems(clean)
+    yield from _exclude_problems(clean)
     examples = PROPERTIES[SECRET]["examples"]
     yield from hash_problems(clean.get(SETTING, ()), clean.get(SECRET), examples)
     yield from _output_problems(clean)
@@ -137,6 +141,13 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name}: only for account_type partner"
     elif "timezone" not in clean:
         yield "timezone: a partner account must set it, the API does not tell a partner"
+
+
+def _exclude_problems(clean: Mapping[str, Any]) -> Iterator[str]:
+    is_partner, has_account = clean.get("account_type") == "partner", "account" in clean
+    schema = record_schema(is_partner=is_partner, has_account=has_account)
+    key = key_columns(is_partner=is_partner, has_account=has_account)
+    yield from exclude_problems(clean.get(EXCLUDE, ()), schema, key)
 
 
 def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Needs the extra `tap-visitor-sessions[dlt]`.
 """
 
+from tap_visitor_sessions.dlt.incomplete import Incomplete, raise_on_incomplete
 from tap_visitor_sessions.dlt.source import visitor_sessions
 
-__all__ = ["visitor_sessions"]
+__all__ = ["Incomplete", "raise_on_incomplete", "visitor_sessions"]

@@ -10,10 +10,8 @@ from tap_visitor_sessions.sessions import kind_of
 
 CHILDREN = ("hits", "communications")
 """Columns whose items can be rows of a table of their own."""
-SESSION, POSITION = "session_id", "position"
-"""Columns of such a table: whose row it is, and the which-eth, from 0."""
-
-CHILD_KEY = (SESSION, POSITION)
+SESSION, POSITION, REMOVED = "session_id", "position", "_dlt_removed"
+"""Columns of such a table: whose row it is, the which-eth, from 0, and that there is none."""
 
 _TYPES = {
     "integer": "bigint",
@@ -45,13 +43,37 @@ def child_table(column: str) -> str:
     return f"{STREAM}__{column}"
 
 
-def child_schema(schema: Mapping[str, Any], column: str) -> dict[str, Any]:
+def child_keys(key: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that name the session in such a table, from the key of the sessions."""
+    return tuple(SESSION if name == KEY else name for name in key)
+
+
+def child_schema(schema: Mapping[str, Any], column: str, key: tuple[str, ...]) -> dict[str, Any]:
     """The JSON Schema of a row of a table of members."""
-    whole = {"type": "integer"}
+    whole = {"type": ["integer", "null"]}
+    others = {name: schema["properties"][name] for name in key if name != KEY}
     return {
         "properties": {
-            SESSION: {**whole, "description": f"`{KEY}` of its session in `{STREAM}`."},
+            **others,
+            SESSION: {**whole, "description": "`id` of its session."},
             POSITION: {**whole, "description": "Which it is of the session's, from 0."},
+            REMOVED: {
+                "type": ["boolean", "null"],
+                "description": "Null. On the way it marks sessions that have none: what was loaded "
+                "of them before goes.",
+            },
             **schema["properties"][column]["items"]["properties"],
         }
+    }
+
+
+def child_hints(child: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
+    """dlt's hints of such a table: all rows of a session that is read again are replaced."""
+    keys = child_keys(key)
+    columns = columns_of(child, (*keys, POSITION))
+    columns[REMOVED]["hard_delete"] = True
+    return {
+        "columns": columns,
+        "primary_key": [*keys, POSITION],
+        "merge_key": list(keys),
     }

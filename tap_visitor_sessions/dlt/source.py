@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Literal
 
 import dlt
 from dlt.common.typing import TSecretStrValue
+from dlt.extract import DltResource
 
-from tap_visitor_sessions.api import ConfigError, CustomersFailed
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import (
     ADDED,
     BOOKMARK,
@@ -21,19 +21,19 @@ from tap_visitor_sessions.config import (
     core_settings,
     emitted_schema,
     key_of,
+    left_out,
+    privacy_note,
 )
-from tap_visitor_sessions.dlt.hints import CHILD_KEY, child_table, columns_of
-from tap_visitor_sessions.dlt.tables import Made, Maker
-from tap_visitor_sessions.sessions import Columns, Connection, Extraction, StreamState
-from tap_visitor_sessions.startup import collecting_seldom, share_one_heap
+from tap_visitor_sessions.dlt.configuration import OWN, Arguments, looked_up, own_settings
+from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of
+from tap_visitor_sessions.dlt.reading import FILES, Reading
+from tap_visitor_sessions.dlt.tables import Maker
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
 
-FILES = "parquet"
-"""By which the tables are loaded, where the destination takes them so: measured, the fastest."""
 
-
-@dlt.source(name=STREAM, section=STREAM)
+@dlt.source(name=STREAM, section=STREAM, spec=Arguments)
+@looked_up
 def visitor_sessions(
     access_token: TSecretStrValue | None = None,
     login: TSecretStrValue | None = None,
@@ -43,7 +43,7 @@ def visitor_sessions(
     end_date: str | None = None,
     timezone: str | None = None,
     lookback_window: str | None = None,
-    filter: dict[str, Any] | None = None,
+    filter: dict[str, Any] | None = None,  # as the setting is named in every host
     page_size: int | None = None,
     concurrency: int | None = None,
     request_timeout: float | None = None,
@@ -56,72 +56,91 @@ def visitor_sessions(
     on_customer_error: Literal["skip", "fail"] | None = None,
     customer_timezones: dict[str, str] | None = None,
     timezones: dict[str, str] | None = None,
+    exclude_columns: list[str] | None = None,
     hash_columns: list[str] | None = None,
     hash_key: TSecretStrValue | None = None,
     *,
     select: list[str] | None = None,
     child_tables: bool = False,
-) -> Any:
+) -> list[DltResource]:
     """Visitor sessions of a CallGear, CoMagic or UIS account, complete and in order.
 
-    The arguments up to `hash_key` are the settings of the README's table, and each can come from
-    dlt's configuration: `[sources.visitor_sessions]` in `config.toml` and `secrets.toml`, or
-    `SOURCES__VISITOR_SESSIONS__ACCESS_TOKEN`. None: not set.
+    Each argument can come from dlt's configuration instead: `[sources.visitor_sessions]` in
+    `config.toml` and `secrets.toml`, or `SOURCES__VISITOR_SESSIONS__ACCESS_TOKEN`. Texts there
+    mean what they mean to the tap. None: not set.
 
     Args:
+        access_token: Key of the Data API. Either it, or login and password.
+        login: Login of a user with the right to the API.
+        password: Password of `login`.
+        api_url: Base URL of the account's brand; CallGear's unless set.
+        start_date: First session wanted: ISO 8601, a date or a date and time; without an offset
+            in the account's zone.
+        end_date: Last session wanted, spelled likewise; a date alone is the whole day. Unless
+            set: now.
+        timezone: IANA name of the account's zone; asked from the API unless set. A partner must.
+        lookback_window: How far before the bookmark a run reads again, as an ISO 8601 duration.
+        filter: The API's own filter: a condition, or a tree of them.
+        page_size: Rows asked per request.
+        concurrency: Requests in flight at once.
+        request_timeout: Seconds to wait for an answer.
+        max_retries: How often a request is repeated after a passing fault.
+        on_daily_limit: When the day's points are used up, what has been read is loaded. `wait`: a
+            run that has read nothing waits for the reset; `fail`: it raises.
+        account: A name of yours for the account: a column, and a part of the key.
+        account_type: `customer`, or `partner` for an agency's account.
+        user_ids: Partner: the users to read on behalf of; unless set one of each customer.
+        exclude_customer_ids: Partner: customers that are not read.
+        on_customer_error: Partner: `skip` goes on without a customer that cannot be read, `fail`
+            does not.
+        customer_timezones: Partner: zones other than `timezone`, by the customer's id.
+        timezones: Partner: zones other than these two, by the user's id.
+        exclude_columns: Columns, and members of them, that are neither asked for nor loaded.
+        hash_columns: Columns, and members of them, whose values are replaced by their hash.
+        hash_key: Secret of the hashes.
         select: The columns wanted; else all. Key and bookmark always come.
         child_tables: Whether hits and communications are rows of tables of their own,
             `visitor_sessions__hits` and `visitor_sessions__communications`.
 
     Returns:
-        A source with the resource `visitor_sessions`: Arrow tables, merged on `id`. How far it
-        has read stands in the resource's state, which dlt keeps only with what it has loaded.
+        The resource `visitor_sessions`: Arrow tables, merged on the key; and those of the child
+        tables. How far it has been read stands in the resource's state, which dlt keeps with what
+        it has loaded.
 
     Raises:
+        ConfigFieldMissingException: a required setting is nowhere.
         SettingsError: a setting cannot work.
-        ConfigError: `select` names a column that there is not.
+        ConfigError: `select` names a column that there is not, or `child_tables` cannot work.
     """
-    given = {name: value for name, value in locals().items() if name not in _OWN}
-    given = {name: _plain(value) for name, value in given.items() if value is not None}
-    settings = core_settings(given)
-    if child_tables and settings.account is not None:
+    given = {name: value for name, value in locals().items() if name not in OWN}
+    settings = core_settings({name: _plain(value) for name, value in given.items()})
+    columns, apart = own_settings(select, child_tables)
+    if apart and settings.account is not None:
         raise ConfigError("child_tables", "does not go with account: ids of two accounts may meet")
-    schema = _selected(settings, select)
-    maker = Maker(schema, child_tables=child_tables)
+    schema = _selected(settings, columns)
+    logger.info(privacy_note(schema, settings.hash_columns))
     key = key_of(settings)
+    maker = Maker(schema, key, child_tables=apart)
+    reading = Reading(settings, maker)
 
-    reading = _Reading(settings, maker, list(schema["properties"]))
+    def tables() -> Iterator[Any]:
+        yield from reading.tables()
+
     how: dict[str, Any] = {"write_disposition": "merge", "file_format": FILES}
-    main: dict[str, Any] = {**how, "name": STREAM, "primary_key": list(key)}
-    main["columns"] = columns_of(maker.schema, key)
-    if not maker.children:
-
-        def tables() -> Iterator[Any]:
-            for made in reading.windows():
-                yield made.tables[STREAM]
-
-        return dlt.resource(tables, **main)
-
-    def windows() -> Iterator[Made]:
-        yield from reading.windows()
-
-    # Each window goes to every table.
-    source: Any = dlt.resource(windows, name=f"{STREAM}_windows", selected=False)
-    resources = [source, dlt.transformer(_table(STREAM), data_from=source, **main)]
+    columns_hint = columns_of(maker.schema, key)
+    main = dlt.resource(tables, name=STREAM, primary_key=list(key), columns=columns_hint, **how)
+    resources: list[DltResource] = [main]
     for column, child in maker.children.items():
-        name = child_table(column)
-        hints = {**how, "name": name, "columns": columns_of(child, CHILD_KEY)}
-        hints |= {"primary_key": list(CHILD_KEY), "merge_key": CHILD_KEY[0]}
-        resources.append(dlt.transformer(_table(name), data_from=source, **hints))
+        hints = {**how, **child_hints(child, key), "name": child_table(column)}
+        resources.append(dlt.transformer(reading.members(column), data_from=main, **hints))
     return resources
 
 
-_OWN = ("select", "child_tables")
-"""Arguments that are no settings."""
-
-
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
+    """A value as JSON has it; a collection of Python's as a list."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return sorted(value) if isinstance(value, set | frozenset) else value
 
 
 def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any]:
@@ -129,90 +148,7 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     properties = emitted_schema(settings)["properties"]
     if select is None:
         return {"properties": properties}
-    if unknown := sorted(set(select) - set(properties)):
+    if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
     wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}
-
-
-def _table(name: str) -> Callable[[Made], Any]:
-    def table(made: Made) -> Any:
-        return made.tables[name]
-
-    return table
-
-
-class _Reading:
-    """One read of the sessions."""
-
-    def __init__(self, settings: Settings, maker: Maker, names: Sequence[str]) -> None:
-        self._settings = settings
-        self._maker = maker
-        self._columns = Columns(names)
-
-    def windows(self) -> Iterator[Made]:
-        """The tables of all windows; the bookmarks move as they are taken."""
-        share_one_heap()
-        settings = self._settings
-        # Of one name, whatever tables are made.
-        progress = dlt.current.resource_state(STREAM)
-        kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
-        connection = Connection(settings, "tap-visitor-sessions-dlt")
-        extraction = Extraction(
-            connection, kept.former, kept.keep, incremental=not _replaces(self._maker)
-        )
-        self._maker.say_by(extraction.warnings)
-        try:
-            with (
-                _known_differences(),
-                collecting_seldom(),
-                extraction.run(),
-                extraction.parts(self._columns, self._maker.made) as parts,
-            ):
-                for part in parts:
-                    for taken in part.windows():
-                        if taken.ready is not None:
-                            yield taken.ready
-                            part.emitted(taken.ready.until, taken.ready.count)
-                        part.finished(taken)
-        except CustomersFailed as problem:
-            # Raised here, dlt would throw away what the others have brought.
-            logger.error("%s", problem)
-        finally:
-            # Those of a resource that has no table of its own are told by nobody.
-            dlt.current.source().resources[STREAM].custom_metrics.update(extraction.figures())
-
-
-def _replaces(maker: Maker) -> bool:
-    """Whether the tables are replaced, as the source runs: hints may have been changed since it
-    was made, and tables left out.
-
-    Raises:
-        ConfigError: a table is left out, or is to be written in another way than the sessions.
-    """
-    resources = dlt.current.source().resources
-    ways = {}
-    for name in (STREAM, *map(child_table, maker.children)):
-        if name not in resources.selected:
-            # The bookmarks would move past what was not loaded.
-            raise ConfigError("child_tables", f"{name} is left out: one mark holds for all tables")
-        way: Any = resources[name].write_disposition
-        ways[name] = way.get("disposition") if isinstance(way, dict) else way
-    if len({str(way) for way in ways.values()}) > 1 or callable(ways[STREAM]):
-        raise ConfigError("write_disposition", "must be the same for all tables, and no function")
-    return bool(ways[STREAM] == "replace")
-
-
-@contextmanager
-def _known_differences() -> Iterator[None]:
-    """Without dlt's warning, for each window anew, that JSON columns come as texts."""
-    logger = logging.getLogger("dlt")
-
-    def is_new(record: logging.LogRecord) -> bool:
-        return "when merging arrow schema with dlt schema" not in record.getMessage()
-
-    logger.addFilter(is_new)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_new)

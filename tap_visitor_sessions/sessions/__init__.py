@@ -4,6 +4,7 @@ from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
+    MEMBERS,
     Bookmarks,
     StateError,
     StreamState,
@@ -19,6 +20,7 @@ from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
     Pace,
+    Unwritable,
     chunked,
     drained,
     exit_soon,
@@ -31,6 +33,7 @@ from tap_visitor_sessions.sessions.zones import SECOND
 __all__ = [
     "ALL_IS_READ",
     "FIX",
+    "MEMBERS",
     "METHOD",
     "SECOND",
     "Bookmarks",
@@ -47,6 +50,7 @@ __all__ = [
     "StateError",
     "StreamState",
     "Tables",
+    "Unwritable",
     "User",
     "Warnings",
     "Window",

@@ -13,21 +13,31 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from tap_visitor_sessions.api import TapError, Unreadable
-from tap_visitor_sessions.config import ACCOUNT, ADDED, record_schema
-from tap_visitor_sessions.sessions.accounts import Connection, Failures, User
+from tap_visitor_sessions.config import (
+    ACCOUNT,
+    ADDED,
+    excluded_members,
+    record_schema,
+    without,
+)
+from tap_visitor_sessions.sessions.accounts import Connection, Failures, User, is_customers
 from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
+from tap_visitor_sessions.sessions.refusals import Refusals
 from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
 from tap_visitor_sessions.sessions.zones import Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
 
+RETRIED_BESIDE_OTHERS = 600.0
+"""Seconds after which a request of a customer is given up while others wait."""
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
@@ -67,9 +77,14 @@ class Part(Generic[T]):
     """
 
     def __init__(
-        self, extraction: Extraction, pipeline: Pipeline[User | None, T], user: User | None
+        self,
+        extraction: Extraction,
+        pipeline: Pipeline[User | None, T],
+        refusals: Refusals,
+        user: User | None,
     ) -> None:
         self.user = user
+        self._refusals = refusals
         self._extraction = extraction
         self._pipeline = pipeline
 
@@ -87,27 +102,34 @@ class Part(Generic[T]):
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
+                    positions.refused(self.user, self._refusals.columns(self.user))
                     if not had_turn:
                         positions.take_turn(self.user)
                         had_turn = True
                     yield taken
         except TapError as problem:
-            if pipeline.answered:
+            # What is not its fault costs a customer its turn only where it has been answered.
+            if pipeline.answered or is_customers(problem):
                 positions.take_turn(self.user)
             if self.user is None:
                 raise
             failures.note(str(self.user), problem)
-            positions.take_turn(self.user)
         else:
-            failures.passed()
             positions.take_turn(self.user)
+            failures.passed()
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
-    def emitted(self, date_time: datetime, sessions: int = 1) -> None:
-        """So many more have been written: all up to the one of this `date_time`."""
+    def emitted(
+        self, date_time: datetime, sessions: int = 1, *, whole_second: bool = False
+    ) -> None:
+        """So many more have been written: all up to the one of this `date_time`.
+
+        Args:
+            whole_second: Whether all of its second are among them.
+        """
         self._extraction.progress.sessions += sessions
-        self._extraction.positions.emitted(self.user, date_time)
+        self._extraction.positions.emitted(self.user, date_time, whole_second=whole_second)
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
@@ -121,6 +143,8 @@ class Extraction:
         former: How far former runs came.
         keep: Puts the bookmarks of an account into the host's state, whenever they have moved.
         incremental: Whether it goes on from there; else all is read afresh.
+        looks_back: Whether it re-reads the look-back before where they ended; else no session
+            comes again that a state stands for.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
 
@@ -135,6 +159,7 @@ class Extraction:
         keep: Keep,
         *,
         incremental: bool = True,
+        looks_back: bool = True,
         announces_version: bool = False,
         sample: bool = False,
     ) -> None:
@@ -151,6 +176,7 @@ class Extraction:
             former,
             keep,
             incremental=incremental,
+            looks_back=looks_back,
             announces_version=announces_version,
         )
 
@@ -181,6 +207,7 @@ class Extraction:
             raise
         finally:
             figures = self.figures()
+            self.warnings.tell_undeclared()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
@@ -201,7 +228,8 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
-        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings)
+        excluded = excluded_members(self._settings.exclude_columns)
+        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings, excluded)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -209,7 +237,11 @@ class Extraction:
             def prepared(records: list[Record]) -> T:
                 return prepare(hasher.hash(records))
 
+        client = self._connection.client
         shared = Shared(self._page_size, concurrency=self._concurrency, stop=self._connection.stop)
+        client.pausing, client.patience = shared.in_flight.paused, self._patience
+        refusals = Refusals(asked, self._settings.now, shared.in_flight.paused)
+        order = count()
 
         def span_of(user: User | None) -> Span[T]:
             zone = self._connection.account.zone(user)
@@ -218,9 +250,10 @@ class Extraction:
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
                 for name in added
             }
+            fields = refusals.fields(user, reading.bookmarks)
             reader = WindowReader(
-                self._connection.client.call,
-                decoder.of_account(zone, values),
+                client.call,
+                decoder.of_account(zone, values, lambda: fields.left_out),
                 Query(
                     asked,
                     self._page_size,
@@ -229,11 +262,18 @@ class Extraction:
                 ),
                 prepared,
                 shared,
+                fields=fields,
+                order=next(order),
             )
             return Span(reader, reading.stretches)
 
         with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
-            yield (Part(self, pipeline, user) for user in chosen)
+            yield (Part(self, pipeline, refusals, user) for user in chosen)
+
+    def _patience(self) -> float:
+        """For how long a request is tried again, in seconds, while other customers wait."""
+        others = self.progress.parts - self.progress.parts_done - 1
+        return RETRIED_BESIDE_OTHERS if others > 0 else float("inf")
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""
@@ -245,7 +285,8 @@ class Extraction:
             for member in members:
                 node = node.get("items", node)["properties"][member]
             node.get("items", node)["type"] = ["string", "null"]
-        return {"properties": {name: whole["properties"][name] for name in columns.names}}
+        chosen = {"properties": {name: whole["properties"][name] for name in columns.names}}
+        return without(chosen, self._settings.exclude_columns)
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.extraction import Part
 from tap_visitor_sessions.sessions.records import Record
@@ -26,6 +28,10 @@ READER_GONE = 141
 """Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
 
 
+class Unwritable(TapError):
+    """What is written leads nowhere."""
+
+
 class Lines:
     """Writes lines, and knows when a signal must wait."""
 
@@ -36,15 +42,16 @@ class Lines:
         self._exit_code: int | None = None
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def whole(self) -> Iterator[None]:
+        """What the block writes and notes goes together: a signal waits for the next `heed`."""
         if not _is_main():  # a signal meets the main thread alone
             yield
             return
-        self._writing = True
+        before, self._writing = self._writing, True
         try:
             yield
         finally:
-            self._writing = False
+            self._writing = before
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines of JSON, past Python's buffer.
@@ -54,7 +61,7 @@ class Lines:
         if self._exit_code is not None:
             raise SystemExit(self._exit_code)
         stdout = sys.stdout
-        with self._whole():
+        with self.whole():
             try:
                 target = stdout.fileno()
             except (AttributeError, io.UnsupportedOperation):  # a capture, as in tests
@@ -64,14 +71,19 @@ class Lines:
             try:
                 stdout.flush()
                 while rest:
-                    rest = rest[os.write(target, rest) :]
+                    try:
+                        rest = rest[os.write(target, rest) :]
+                    except BlockingIOError:  # whoever shares a pipe can set it not to block
+                        select.select([], [target], [])
             except BrokenPipeError:
                 raise SystemExit(READER_GONE) from None
+            except OSError as problem:
+                raise Unwritable(f"stdout cannot be written to: {problem.strerror}") from None
 
     def heed(self) -> None:
         """Do what a signal put off. Call it where the state fits what has been written; in
         another thread than the main one nothing happens."""
-        if self._afterwards is not None and _is_main():
+        if self._afterwards is not None and _is_main() and not self._writing:
             action, self._afterwards = self._afterwards, None
             action()
 
@@ -95,9 +107,9 @@ def _is_main() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def exit_soon(code: int) -> None:
-    """End the process after LAST_WORDS whatever it hangs on."""
-    timer = threading.Timer(LAST_WORDS, os._exit, (code,))
+def exit_soon(code: int, end: Callable[[int], object] = os._exit) -> None:
+    """End the process after LAST_WORDS whatever it hangs on, by `end(code)`."""
+    timer = threading.Timer(LAST_WORDS, end, (code,))
     timer.daemon = True
     timer.start()
 
@@ -126,12 +138,22 @@ def drained(chunks: list[Chunk]) -> Iterator[Chunk]:
 
 
 def chunked(records: list[Record], encoded: Callable[[list[Record]], bytes]) -> list[Chunk]:
-    """Records as chunks small enough to be written between two messages of state."""
-    chunks = []
-    for first in range(0, len(records), RECORDS_PER_WRITE):
-        part = records[first : first + RECORDS_PER_WRITE]
+    """Records of a window as chunks small enough to be written between two messages of state,
+    the sessions of a second in one of them."""
+    chunks, first = [], 0
+    while first < len(records):
+        end = first + RECORDS_PER_WRITE
+        while end < len(records) and _second(records[end]) == _second(records[end - 1]):
+            end += 1
+        part = records[first:end]
         chunks.append(Chunk(encoded(part), len(part), part[-1].date_time))
+        first = end
     return chunks
+
+
+def _second(record: Record) -> datetime:
+    second: datetime = record.date_time.replace(microsecond=0)
+    return second
 
 
 def write_all(
@@ -140,9 +162,14 @@ def write_all(
     """Write all sessions; after each write the user and how many, 0 at the end of a window."""
     for part in parts:
         for taken in part.windows():
-            for chunk in drained(taken.ready or []):
-                output.write_lines(chunk.lines)
-                part.emitted(chunk.bookmark, chunk.count)
+            chunks = taken.ready or []
+            for chunk in drained(chunks):
+                # Together: a state in between would have what is written come again.
+                with output.whole():
+                    output.write_lines(chunk.lines)
+                    part.emitted(chunk.bookmark, chunk.count, whole_second=bool(chunks))
+                    if not chunks:
+                        part.finished(taken)
                 output.heed()
                 yield part.user, chunk.count
             part.finished(taken)

@@ -55,6 +55,16 @@ class Zone:
         change = self._change_between(first, instant)
         return self.wall(change - SECOND)
 
+    def differs_from(self, other: Zone, since: datetime, until: datetime) -> datetime | None:
+        """The first of the instants, a day apart, at which the two clocks differ; None where
+        they agree, as those of two names of one zone do."""
+        at = since
+        while at <= until:
+            if at.astimezone(self._tz).utcoffset() != at.astimezone(other._tz).utcoffset():
+                return at
+            at += timedelta(days=1)
+        return None
+
     def wall(self, instant: datetime) -> datetime:
         """What the clock shows at an instant, naive, in whole seconds."""
         return instant.astimezone(self._tz).replace(microsecond=0, tzinfo=None, fold=0)

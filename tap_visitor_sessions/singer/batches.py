@@ -103,7 +103,7 @@ class _Columns:
         compression: str | None,
         warnings: Warnings,
     ) -> None:
-        made = transform_of(selection, options, absent=None)
+        made = transform_of(selection, options)
         self._change = made.change
         self._tables = Tables(made.values, warnings)
         self._compression = compression or PARQUET_COMPRESSION

@@ -26,9 +26,7 @@ class _Command(SingerCommand):
     """The SDK's, without its hook for errors: `__main__` has the last word."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; deprecations of libraries are no business of the user's."""
-        logging.captureWarnings(capture=True)
-        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+        """Run the command."""
         return click.Command.invoke(self, ctx)
 
 
@@ -166,6 +164,8 @@ class Command(TapVisitorSessions):
         # Not by the users read: to choose them again would say again who is skipped.
         rows = self.connection.account.listing() if self.settings.is_partner else []
         zones = (row["timezone"] for row in rows if row["read"])
+        if contradiction := self.connection.account.contradiction():
+            self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),

@@ -46,7 +46,8 @@ class SdkStream(Stream):
     def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
         """SCHEMA, so that loaders make good columns of it."""
         for message in super()._generate_schema_messages():
-            yield replace(message, schema=for_loaders(message.schema))
+            typed = self.config.get("array_schema") == "typed"
+            yield replace(message, schema=message.schema if typed else for_loaders(message.schema))
 
     # STATE
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_visitor_sessions.config import BOOKMARK, STREAM
+from tap_visitor_sessions.config import BOOKMARK, STREAM, privacy_note
 from tap_visitor_sessions.sessions import Chunk, Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.singerlib import Catalog
+
+
+BATCH_NOTE = (
+    "BATCH messages name files that the loader must read. One that does not know BATCH may pass "
+    "them over, load nothing and still end well: see docs/loaders.md"
+)
 
 
 class VisitorSessions(SdkStream):
@@ -147,6 +153,7 @@ class VisitorSessions(SdkStream):
 
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """The SDK's, from typed records."""
+        self.logger.info(BATCH_NOTE)
         stem, options = f"{self.tap_name}--{self.name}", maps.flattening(self.stream_maps)
         files = Files(batch_config, stem, self._selection, options, self._reading.warnings)
         announce = partial(self._write_batch_message, batch_config.encoding)
@@ -171,8 +178,10 @@ class VisitorSessions(SdkStream):
 
     def _dicts(self, part: Part[list[Chunk]]) -> Iterator[dict[str, Any]]:
         self._part = part
+        flat = maps.flattening(self.stream_maps) is not None
         for taken in part.windows():
-            yield from dicts(taken.ready or [])
+            for record in dicts(taken.ready or []):
+                yield self._selection.filled(record) if flat else record
             part.finished(taken)
 
     def _read(
@@ -185,6 +194,7 @@ class VisitorSessions(SdkStream):
         """What surrounds a sync: STATE when it fails, since what has been emitted is complete up
         to the bookmark, so the next run goes on there; ACTIVATE_VERSION when it is complete."""
         self.begin_version()
+        self.logger.info(privacy_note(self.schema, self.config.get("hash_columns") or ()))
         with self._reading.run():
             try:
                 yield

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,15 @@ import pytest
 import yaml
 from agencies import agency, rows_of
 from agencies import config_of as partner_config
+from airbyte_runs import COMMAND, NAME, Done, read, source, written
 from conftest import MakeSandbox, Tally
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from oracle import as_emitted
 from support import ROOT, ZONE, catalog_of, check_injected, config_of, run_tap
 
 from sandbox import Faults, Limits
-from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, columns
-from tap_visitor_sessions.airbyte.source import failure_type
+from tap_visitor_sessions.airbyte.catalog import Configured, ConfiguredCatalogError, configured
+from tap_visitor_sessions.airbyte.failures import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api.errors import (
@@ -39,6 +38,8 @@ from tap_visitor_sessions.api.errors import (
     Unreachable,
     Unreadable,
 )
+from tap_visitor_sessions.api.limits import REMINDED_EVERY
+from tap_visitor_sessions.config.dates import Moment
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
@@ -47,77 +48,8 @@ from tap_visitor_sessions.config.settings import (
     Settings,
     SettingsError,
 )
+from tap_visitor_sessions.sessions import Columns
 from tap_visitor_sessions.sessions.bookmarks.state import StateError
-
-COMMAND = [sys.executable, "-m", "tap_visitor_sessions.airbyte"]
-NAME = "visitor_sessions"
-
-
-@dataclass
-class Done:
-    """What a run of the source left behind."""
-
-    code: int
-    messages: list[dict[str, Any]]
-    stderr: str
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    def traces(self, kind: str) -> list[dict[str, Any]]:
-        traces = [message["trace"] for message in self.of("TRACE")]
-        return [trace[kind.lower()] for trace in traces if trace["type"] == kind]
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        assert all(m["record"]["stream"] == NAME for m in self.of("RECORD"))
-        return [message["record"]["data"] for message in self.of("RECORD")]
-
-    @property
-    def statuses(self) -> list[str]:
-        return [trace["status"] for trace in self.traces("STREAM_STATUS")]
-
-    @property
-    def state(self) -> list[dict[str, Any]]:
-        """As Airbyte hands it in again."""
-        return [self.of("STATE")[-1]["state"]]
-
-    def check(self) -> Done:
-        """Assert success; nothing on stderr; each record is counted by one STATE."""
-        assert (self.code, self.stderr) == (0, ""), (self.messages[-3:], self.stderr)
-        assert self.statuses == ["STARTED", "RUNNING", "COMPLETE"]
-        counts = [message["state"]["sourceStats"]["recordCount"] for message in self.of("STATE")]
-        assert sum(counts) == len(self.records)
-        assert max(counts) <= 10_000 + 1000
-        return self
-
-
-def written(directory: Path, **files: Any) -> list[str]:
-    options = []
-    for name, value in files.items():
-        if value is not None:
-            (directory / f"{name}.json").write_text(json.dumps(value))
-            options += [f"--{name}", str(directory / f"{name}.json")]
-    return options
-
-
-def source(command: str, directory: Path, **files: Any) -> Done:
-    done = subprocess.run(
-        [*COMMAND, command, *written(directory, **files)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
-    return Done(done.returncode, messages, done.stderr)
-
-
-def read(config: dict[str, Any], directory: Path, **more: Any) -> Done:
-    return source(
-        "read", directory, config=config, catalog=more.pop("catalog", catalog_of()), **more
-    )
-
 
 # spec, check, discover
 
@@ -131,7 +63,9 @@ def test_the_spec_shows_every_setting_of_the_core_once_and_hides_the_secrets(
     form = message["spec"]["connectionSpecification"]
     Draft7Validator.check_schema(form)
     assert form["required"] == ["start_date"]
+    choice = form["properties"].pop("credentials")
     assert set(form["properties"]) == set(PROPERTIES) - SINGERS
+    assert choice["order"] < min(one["order"] for one in form["properties"].values())
     assert sorted(one["order"] for one in form["properties"].values()) == sorted(
         {one["order"] for one in form["properties"].values()}
     )
@@ -143,10 +77,36 @@ def test_the_spec_shows_every_setting_of_the_core_once_and_hides_the_secrets(
             assert shown.get("default") == PROPERTIES[name].get("default"), name
 
 
+def test_the_form_shows_a_choice_of_credentials_and_pickers_of_dates() -> None:
+    form = specification()["connectionSpecification"]
+    assert form["$schema"] == "http://json-schema.org/draft-07/schema#"
+    shown = form["properties"]
+    for name in ("start_date", "end_date"):
+        assert shown[name]["format"] == "date-time"
+        assert shown[name]["pattern_descriptor"]
+        for example in shown[name]["examples"]:
+            Draft7Validator(shown[name], format_checker=FormatChecker()).validate(example)
+            assert Moment.parse(name, example)
+    assert all("pattern_descriptor" in one for one in shown.values() if "pattern" in one)
+    whole = Draft7Validator(form)
+    for more, fits in (
+        ({"credentials": {"auth_type": "access_token", "access_token": "x"}}, True),
+        ({"credentials": {"auth_type": "login", "login": "x", "password": "y"}}, True),
+        ({"access_token": "x"}, True),
+        ({"credentials": {"auth_type": "login", "access_token": "x"}}, False),
+    ):
+        assert whole.is_valid({"start_date": "2024-01-31", **more}) is fits
+    for way in shown["credentials"]["oneOf"]:
+        for name, member in way["properties"].items():
+            assert member.get("airbyte_secret", False) is (name in SENSITIVE)
+            assert shown.get(name, {}).get("airbyte_hidden", name == "auth_type")
+
+
 def test_what_the_form_gives_is_what_the_settings_take() -> None:
     """Objects are texts of JSON there; its examples and defaults work."""
     form = specification()["connectionSpecification"]["properties"]
     base = {"access_token": "x", "start_date": "2024-01-31", "account_type": "partner"}
+    del form["credentials"]
     for name, shown in form.items():
         values = [*shown.get("examples", ()), *([shown["default"]] if "default" in shown else [])]
         for value in values:
@@ -188,7 +148,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     done = source("discover", tmp_path, config=config)
     [stream] = done.of("CATALOG")[0]["catalog"]["streams"]
     assert stream["source_defined_primary_key"] == (
-        [["id"], ["account"]] if kind == "account" else [["id"]]
+        {"account": [["id"], ["account"]], "partner": [["customer_id"], ["id"]]}.get(kind, [["id"]])
     )
     assert stream["default_cursor_field"] == ["date_time"]
     assert stream["source_defined_cursor"] is stream["is_resumable"] is True
@@ -280,6 +240,7 @@ def test_only_what_the_catalog_wants_is_asked_and_said(
 
 
 SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})
+INCREMENTAL = Configured(Columns(["id"]), is_full_refresh=False)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +249,6 @@ SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"
         (None, "no.* object|not an object"),
         ({"streams": [{"stream": {"name": "visits"}, "sync_mode": "incremental"}]}, "visits"),
         (catalog_of(mode="cdc"), "cdc"),
-        (catalog_of({"properties": {"chanel": {}}}), "chanel"),
         (
             {"streams": [{**catalog_of()["streams"][0], "cursor_field": ["duration"]}]},
             "duration",
@@ -297,7 +257,7 @@ SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"
 )
 def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: str) -> None:
     with pytest.raises(ConfiguredCatalogError, match=word):
-        columns(catalog, SETTINGS)
+        configured(catalog, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +265,9 @@ def test_a_catalog_that_asks_for_what_there_is_not_is_named(catalog: Any, word: 
     [
         "x",
         [1],
-        [{"type": "LEGACY", "data": {}}],
+        [{"type": "LEGACY", "data": {"replication_key": "date_time"}}],
+        {"replication_key_value": "2024-05-01T00:00:00Z"},
+        {"type": "GLOBAL", "global": {"shared_state": {}}},
         [{"stream": {"stream_descriptor": {"name": NAME}, "stream_state": 3}}],
         [
             {
@@ -321,7 +283,7 @@ def test_a_state_that_cannot_be_used_is_named_before_any_request(
     state: Any, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     with pytest.raises(StateError):
-        AirbyteState(state, SETTINGS)
+        AirbyteState(state, SETTINGS, INCREMENTAL)
     sandbox = make_sandbox()
     done = read(config_of(sandbox), tmp_path, state=state)
     [error] = done.traces("ERROR")
@@ -391,7 +353,9 @@ FAILURES = {
     DailyLimitReached("x"): "transient_error",
     Unreachable("x"): "transient_error",
     CountMismatch("x"): "transient_error",
-    CustomersFailed("x"): "transient_error",
+    CustomersFailed("x", [InternalError("y"), CountMismatch("y")]): "transient_error",
+    CustomersFailed("x", [InternalError("y"), ApiError("y", mnemonic="forbidden")]): "config_error",
+    CustomersFailed("x", [InternalError("y"), Unreadable("y")]): "system_error",
     Unreadable("x"): "system_error",
     ValueError("x"): "system_error",
 }
@@ -415,7 +379,6 @@ OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "
     ("state", "more", "word"),
     [
         (mark_of("2099-01-01T00:00:00Z"), {}, "lies in the future"),
-        (mark_of("2024-05-10T00:00:00Z"), {"account": "north"}, "without the setting account"),
         (
             mark_of("2024-05-10T00:00:00Z"),
             {"account_type": "partner", "timezone": "UTC"},
@@ -428,7 +391,7 @@ def test_a_state_that_is_passed_over_is_warned_about(
     state: Any, more: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = {"access_token": "x", "start_date": "2024-01-01", **more}
-    AirbyteState(state, Settings.from_config(config))
+    AirbyteState(state, Settings.from_config(config), INCREMENTAL)
     [line] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert word in line.getMessage()
 
@@ -539,3 +502,24 @@ def test_the_listing_says_what_the_source_is() -> None:
     brands = re.findall(r"https://([\w.]+)/v2.0", PROPERTIES["api_url"]["description"])
     assert data["allowedHosts"]["hosts"] == brands
     assert data["suggestedStreams"]["streams"] == [NAME]
+    page = (ROOT / "docs/airbyte.md").read_text(encoding="utf-8")
+    assert f"| {data['dockerImageTag']} |" in page.partition("## Changelog")[2]
+    assert re.findall(r"^# (.+)", page, re.M)[0] == data["name"]
+    headings = re.findall(r"^## (.+)", page, re.M)
+    assert headings == [
+        "Prerequisites",
+        "Setup guide",
+        f"Set up {data['name']}",
+        "Supported sync modes",
+        "Supported Streams",
+        "Data type map",
+        "Limitations & Troubleshooting",
+        "Changelog",
+    ]
+    required = specification()["connectionSpecification"]["required"]
+    assert all(f"`{name}`" in page.partition("## Setup guide")[0] for name in required)
+    entry = yaml.safe_load((ROOT / "hub/tap-visitor-sessions.yml").read_text(encoding="utf-8"))
+    assert data["releaseStage"] == entry["maintenance_status"]
+    assert {one.partition(":")[0] for one in data["tags"]} == {"language", "cdk"}
+    assert data["maxSecondsBetweenMessages"] > 2 * REMINDED_EVERY
+    assert data["registryOverrides"]["cloud"] == {"enabled": False}

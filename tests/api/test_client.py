@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -72,11 +71,9 @@ def test_a_fault_that_passes_costs_nothing_but_a_retry(make_sandbox: MakeSandbox
 
 
 def test_an_answer_that_never_comes_is_given_up(make_sandbox: MakeSandbox) -> None:
-    sandbox = make_sandbox(sessions=1, faults=Faults(latency=3))
-    began = time.monotonic()
+    sandbox = make_sandbox(sessions=1, faults=Faults(latency=60))
     with pytest.raises(TransientError, match="request_timeout"):
         client_of(sandbox, timeout=0.2, max_retries=1).call(METHOD, SPAN)
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_waits_end_when_the_run_is_to_end() -> None:
     began = time.monotonic()
     with pytest.raises(TapError):
         pacer.acquire()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # not the minute
 
 
 @pytest.mark.parametrize(

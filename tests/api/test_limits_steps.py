@@ -354,7 +354,8 @@ def test_the_day_s_points_end_a_run_or_are_waited_for() -> None:
     patient = Stage(on_daily_limit="wait")
     patient.asks(minute(99) | day(0, 7300))
     patient.asks(minute(99) | day(999))
-    assert (patient.slept, patient.told) == ([7300.0], [7300.0])
+    assert patient.slept == [1500.0] * 4 + [1300.0]
+    assert patient.told == [7300.0, 5800.0, 4300.0, 2800.0, 1300.0]
     unknown = Stage(on_daily_limit="fail")
     unknown.pacer.exceeded(rejection("day", 100))
     with pytest.raises(DailyLimitReached, match="daily API limit is used up; it resets in 100 s"):
@@ -426,3 +427,29 @@ def test_others_are_told_of_an_answer() -> None:
 )
 def test_a_duration_is_spelled_for_people(seconds: float, text: str) -> None:
     assert _spell(seconds) == text
+
+
+def test_threads_that_wait_together_wait_once() -> None:
+    now = [0.0]
+
+    def passes() -> None:
+        now[0] += 60
+
+    together = threading.Barrier(2, passes)
+    pacer = Pacer(clock=lambda: now[0], sleep=lambda _: together.wait(10))
+    pacer.acquire()
+    limit = LimitExceeded("used up", mnemonic="limit_exceeded")
+    limit.limit_type = "minute"
+    pacer.exceeded(limit)
+    pacer.release()
+
+    def ask() -> None:
+        pacer.acquire()
+        pacer.release({"minute_limit": 9, "minute_remaining": 8, "minute_reset": 60})
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert pacer.seconds_waited == 60.0

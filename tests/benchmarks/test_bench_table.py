@@ -85,4 +85,5 @@ def test_the_figures_are_those_of_the_rounds() -> None:
 
 
 def test_what_is_shipped_is_what_meltano_yml_sets() -> None:
-    assert shipped("target-postgres") == {"use_copy": True, "validate_records": False}
+    fast = {"use_copy": True, "validate_records": False}
+    assert shipped("target-postgres") == {"default_target_schema": "analytics", **fast}

@@ -118,7 +118,8 @@ def test_missing_key_is_reported_with_its_path(tree: dict[str, Any], data: st.Da
     path, node = data.draw(st.sampled_from(nodes(spoilt)))
     key = data.draw(st.sampled_from(sorted(node)))
     del node[key]
-    assert filter_problems(spoilt) == [f"{path}: {key!r} is missing"]
+    missing = [] if key == "value" else [f"{path}: {key!r} is missing"]  # it may be left out
+    assert filter_problems(spoilt) == missing
 
 
 ANYTHING = st.recursive(

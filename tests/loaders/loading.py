@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,6 +34,13 @@ ODD = (
     "q\"uo'te\\ back, comma; tab\t new\nline\r\nCRLF {} [] %s %(x)s :x $1 🚗👩‍👩‍👧 ﷺ \u2028 é \x00."
 )
 LONG = "https://shop.example/" + "я" * 200_000
+
+OTHERS = {
+    "pipelinewise-target-postgres": ("pipelinewise-target-postgres==2.1.2", "target-postgres"),
+    "plinxore-target-s3": ("plinxore-target-s3==0.1.7", "target-s3"),
+    "target-s3-jsonl": ("target-s3-jsonl==2.0.1", "target-s3-jsonl"),
+}
+"""Loaders that the page tells of and meltano.yml has not: what to install, and their command."""
 
 Row = dict[str, Any]
 
@@ -67,7 +75,8 @@ def project() -> dict[str, Any]:
     found["plugins"]["extractors"][0]["pip_url"] = f"-e {ROOT}"
     loaders = {loader["name"]: loader for loader in found["plugins"]["loaders"]}
     for name, loader in loaders.items():
-        loader["config"] = Documented(name).entry["config"]
+        entry = Documented(name).entry
+        loader |= {key: entry[key] for key in ("config", "env") if key in entry}
     variants = [
         ("target-snowflake", "fakesnow", "fakesnow>=0.12.1,<0.13"),
         ("target-postgres", "parquet", "pyarrow"),
@@ -80,10 +89,25 @@ def project() -> dict[str, Any]:
                 "pip_url": f"{loaders[name]['pip_url']} {more}",
             }
         )
+    for name, (pip_url, executable) in OTHERS.items():
+        plugin = {"name": name, "pip_url": pip_url, "executable": executable}
+        found["plugins"]["loaders"].append({**plugin, "namespace": name.replace("-", "_")})
     found["plugins"]["utilities"] = [
-        {"name": "duckdb", "namespace": "duckdb", "pip_url": "duckdb>=1.4", "executable": "duckdb"}
+        {"name": name, "namespace": name, "pip_url": pip_url, "executable": executable}
+        for name, pip_url, executable in (
+            ("duckdb", "duckdb>=1.4", "duckdb"),
+            ("moto", "moto[s3,server]>=5.2,<6", "moto_server"),
+        )
     ]
     return found
+
+
+def write_project(folder: Path, content: dict[str, Any]) -> None:
+    """A Meltano project, with what Meltano is to know of the loaders."""
+    (folder / "meltano.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    known = folder / "plugins/loaders"
+    shutil.rmtree(known, ignore_errors=True)
+    shutil.copytree(ROOT / "plugins/loaders", known)
 
 
 def meltano(folder: Path, *arguments: str, **env: str) -> None:
@@ -114,7 +138,7 @@ def spoken(
 def install() -> None:
     """Have Meltano make the environments of all plugins, unless they are there and up to date."""
     HOME.mkdir(exist_ok=True)
-    (HOME / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
+    write_project(HOME, project())
     for kind in ("loaders", "utilities"):
         meltano(HOME, "install", "--plugin-type", kind)
 
@@ -140,6 +164,7 @@ class Loader:
     def __post_init__(self) -> None:
         (self.folder / "output").mkdir(parents=True, exist_ok=True)
         self.docs = Documented(self.name)
+        self.env: dict[str, str] = self.docs.entry.get("env", {})
         self.bin = programs("loaders", self.plugin or self.name)
         self.config = {**self.docs.entry["config"], **self.more}
         (self.folder / "config.json").write_text(json.dumps(self.config))
@@ -150,7 +175,12 @@ class Loader:
 
     def run(self, messages: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command, input=messages, cwd=self.folder, capture_output=True, text=True
+            self.command,
+            input=messages,
+            cwd=self.folder,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
         )
 
     def load(self, run: Run) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from loading import ZONE, Loader, Postgres, sessions, tap
-from support import run_tap
+from support import Run, parsed, run_tap
 
-from sandbox import Sandbox
+from sandbox import Sandbox, make_sessions
 
 NAME = "target-postgres"
 MakeLoader = Callable[..., Loader]
@@ -110,5 +110,61 @@ def test_an_account_set_later_wants_a_table_of_its_own(
 ) -> None:
     loader = make_loader(NAME)
     loader.load(tap(sandbox, tmp_path))
+    first = tap(sandbox, tmp_path)
+    config = {"access_token": "x", "start_date": "2024-05-01", "api_url": sandbox.url}
+    later = run_tap({**config, "account": "shop"}, state=first.state, directory=tmp_path)
+    assert (later.code, later.messages) == (1, [])
+    assert "without the setting account" in later.stderr
     assert loader.run(tap(sandbox, tmp_path, account="shop").stdout).returncode == 1
     assert len(loader.table()) == 400
+
+
+@pytest.mark.parametrize("use_copy", [True, False], ids=["COPY", "INSERT"])
+def test_a_server_of_another_zone_has_the_same_times(
+    use_copy: bool, sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME, use_copy=use_copy)
+    assert isinstance(loader, Postgres)
+    assert loader.env == {"PGTZ": "UTC"}
+    loader.execute("ALTER ROLE CURRENT_USER SET timezone = 'America/New_York'")
+    try:
+        loader.load(tap(sandbox, tmp_path))
+    finally:
+        loader.execute("ALTER ROLE CURRENT_USER RESET timezone")
+    assert loader.table() == loader.expected(sandbox.rows())
+
+
+def test_a_partners_table_of_before_goes_on_and_never_overwrites(
+    make_sandbox: Callable[..., Sandbox], make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    rows = {user: make_sessions(30, seed=user, first_id=user * 100) for user in (10, 20)}
+    sandbox = make_sandbox(sessions=0, partner={1: [10], 2: [20]}, rows_by_user=rows)
+    partner = {"account_type": "partner", "timezone": ZONE, "end_date": "2024-06-30"}
+    run = tap_partner(sandbox, tmp_path, **partner)
+    before = parsed(0, run.stdout.replace('["customer_id","id"]', '["id"]'), run.stderr)
+    [schema] = before.of("SCHEMA")
+    assert schema["key_properties"] == ["id"]
+    loader = make_loader(NAME)
+    assert isinstance(loader, Postgres)
+    loader.load(before)
+    loader.load(run)
+    assert len(loader.query("SELECT id FROM visitor_sessions")) == 60
+
+    meeting = {10: rows[10], 20: [*rows[20], {**rows[20][0], "id": rows[10][0]["id"]}]}
+    other = make_sandbox(sessions=0, partner={1: [10], 2: [20]}, rows_by_user=meeting)
+    met = tap_partner(other, tmp_path, **partner)
+    refused = loader.run(met.stdout)
+    assert refused.returncode != 0
+    assert "duplicate key" in refused.stderr
+    [statement] = [block for block in loader.docs.blocks("text") if "PRIMARY KEY" in block]
+    loader.execute(statement)
+    loader.load(met)
+    found = loader.query("SELECT customer_id, id FROM visitor_sessions")
+    assert len({(row["customer_id"], row["id"]) for row in found}) == len(found) == 61
+
+
+def tap_partner(sandbox: Sandbox, folder: Path, **settings: Any) -> Run:
+    config = {"access_token": "sandbox-token", "api_url": sandbox.url, "start_date": "2024-04-30"}
+    run = run_tap({**config, **settings}, directory=folder)
+    assert run.code == 0, run.stderr
+    return run

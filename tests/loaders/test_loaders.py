@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import locks
 import pytest
 import yaml
 from loading import (
@@ -25,6 +26,7 @@ from loading import (
     tap,
     utc,
     without_nul,
+    write_project,
 )
 from oracle import as_emitted
 from support import ROOT, Run, parsed
@@ -231,7 +233,7 @@ def test_meltano_runs_the_pairs_as_the_page_says(
     sandbox = make_sandbox(rows=make_sessions(50, seed=2), timezone=ZONE)
     loaders: list[Loader] = [make_loader(name) for name in ("target-duckdb", *FILES)]
     folder = loaders[0].folder  # of all three
-    (folder / "meltano.yml").write_text(yaml.safe_dump(project()), encoding="utf-8")
+    write_project(folder, project())
     env = {"SANDBOX_URL": sandbox.url, "SANDBOX_START": "2024-05-01"}
     meltano(folder, "install", "extractor", "tap-visitor-sessions", **env)
     for loader in loaders:
@@ -243,7 +245,8 @@ def test_meltano_runs_the_pairs_as_the_page_says(
 def test_the_page_sets_only_what_meltano_yml_declares() -> None:
     declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     for loader in declared["plugins"]["loaders"]:
-        settings = {setting["name"] for setting in loader["settings"]}
+        known = json.loads(locks.path_of(loader).read_text(encoding="utf-8"))["settings"]
+        settings = {setting["name"] for setting in known}
         assert Documented(loader["name"]).entry["config"].keys() <= settings
 
 
@@ -251,6 +254,7 @@ def test_meltano_yml_sets_what_the_page_sets_and_no_less() -> None:
     """Who copies the lines gets the fast way; so does who takes meltano.yml as it stands."""
     declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     for loader in declared["plugins"]["loaders"]:
-        config = Documented(loader["name"]).entry["config"]
-        values = {one["name"]: one["value"] for one in loader["settings"] if "value" in one}
-        assert values == {name: config.get(name) for name in values}, loader["name"]
+        entry = Documented(loader["name"]).entry
+        set_, config = loader["config"], entry["config"]
+        assert set_ == {name: config.get(name) for name in set_}, loader["name"]
+        assert loader.get("env") == entry.get("env"), loader["name"]

@@ -17,7 +17,7 @@ from tap_visitor_sessions.api import errors
 
 
 def test_readme_and_meltano_yml_equal_about() -> None:
-    command = [sys.executable, "docs/sync.py", "--check"]
+    command = [sys.executable, "docs/sync.py", "--check"]  # `dev.py sync --check`
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -100,14 +100,14 @@ def test_the_docs_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 def test_every_command_of_dev_py_that_a_page_names_exists() -> None:
     names = dict.fromkeys(re.findall(r"^python3 dev.py (\w+)", dev.__doc__ or "", re.MULTILINE))
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     named = {
         name
         for page in pages
         for name in re.findall(r"python3 dev\.py ([a-z]+)", page.read_text(encoding="utf-8"))
     }
     assert named <= names.keys()
-    assert {"demo", "test", "docs"} <= named
+    assert {"demo", "check", "test", "docs"} <= named
 
 
 def test_the_reference_has_every_module() -> None:
@@ -117,3 +117,11 @@ def test_the_reference_has_every_module() -> None:
         ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in package.rglob("[!_]*.py")
     }
     assert set(re.findall(r"automodule:: ([\w.]+)", page)) == modules
+
+
+def test_every_night_every_suite_runs() -> None:
+    names = set(re.findall(r"^python3 dev.py (\w+)", dev.__doc__ or "", re.MULTILINE))
+    run = {suite.split()[0] for suite in dev.SUITES}
+    no_suites = {"all", "audit", "bench", "check", "demo", "mutants", "plan", "setup", "sync"}
+    assert run == names - no_suites
+    assert "python3 dev.py all" in (ROOT / ".github/workflows/nightly.yml").read_text()

@@ -143,7 +143,6 @@ def test_the_usage_sets_the_loaders_as_meltano_yml_does(entry: dict[str, Any]) -
     said = re.findall(r"meltano config set (target-\S+) (\w+) (\w+)", entry["usage"])
     assert said
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-    loaders = {loader["name"]: loader["settings"] for loader in project["plugins"]["loaders"]}
+    loaders = {loader["name"]: loader["config"] for loader in project["plugins"]["loaders"]}
     for name in {name for name, _, _ in said}:
-        values = {one["name"]: one["value"] for one in loaders[name] if "value" in one}
-        assert {n: yaml.safe_load(v) for who, n, v in said if who == name} == values
+        assert {n: yaml.safe_load(v) for who, n, v in said if who == name} == loaders[name]

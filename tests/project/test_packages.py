@@ -23,6 +23,7 @@ SUBPACKAGES = {
         ["records"],
         ["windows"],
         ["bookmarks"],
+        ["refusals"],
         ["extraction"],
         ["output"],
     ],

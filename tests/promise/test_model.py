@@ -14,7 +14,6 @@ import math
 import os
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,11 +22,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from conftest import Tally
+from conftest import Tally, examples
 from hosts import EVERY_HOST, Host
-from hypothesis import HealthCheck, Phase, reject, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -111,7 +109,7 @@ SHAPES = {
 }
 MOVES = ["add", "change", "delete", "swap"]
 OFTEN = {*MOVES, "kill", "start_date"}
-"""What no search goes without. Each fault surely happens in the test below it."""
+"""What no search goes without: `surely`. Each fault surely happens in the test below it."""
 OWN = {*WIRE_FAULTS, *SHAPES, *OFTEN}
 # What moves while a run reads: at which request, what, where.
 motions = st.lists(
@@ -123,11 +121,8 @@ motions = st.lists(
     max_size=4,
 )
 
-# By default the search also ends after a time: an example with a row a page, on a server that
-# leaves connections hanging, can take a minute.
-SECONDS = float("inf") if "MODEL_EXAMPLES" in os.environ else 110.0
 # Shrinking takes minutes: ask for it when there is something to shrink.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", examples(40)))
 SHRINK = os.environ.get("MODEL_SHRINK")
 PHASES = tuple(Phase) if SHRINK else (Phase.explicit, Phase.generate)
 
@@ -139,12 +134,6 @@ class Account:
     sandbox: Sandbox
     host: Host
     injected: Counter[str]
-    until = float("inf")
-
-    @classmethod
-    def is_over(cls) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() > cls.until
 
 
 class Promise(RuleBasedStateMachine):
@@ -177,8 +166,6 @@ class Promise(RuleBasedStateMachine):
         seed: int,
         mapped: bool,
     ) -> None:
-        if Account.is_over():
-            reject()
         self.zone, near = place
         self.random = random.Random(seed)
         self.start = near + timedelta(seconds=offset)
@@ -199,7 +186,7 @@ class Promise(RuleBasedStateMachine):
             "concurrency": concurrency,
             "lookback_window": look_back,
             "max_retries": 40,
-            "request_timeout": 0.25,  # a connection that a fault leaves hanging
+            "request_timeout": 20,
         }
         mapped = mapped and Account.host.name == "singer"
         if mapped:  # the SDK's own path
@@ -292,8 +279,6 @@ class Promise(RuleBasedStateMachine):
 
     @rule(motion=motions, cut=st.floats(0, 1))
     def run_cut_short(self, motion: list[tuple[int, str, int]], cut: float) -> None:
-        if Account.is_over():
-            return
         lines, _ = self.emitted(motion)
         text = "".join(lines)
         kept = text[: int(len(text) * cut)]
@@ -302,8 +287,6 @@ class Promise(RuleBasedStateMachine):
 
     @rule(motion=motions)
     def run_in_full(self, motion: list[tuple[int, str, int]]) -> None:
-        if Account.is_over():
-            return
         before = {row["id"]: row for row in Account.sandbox.rows()}
         lines, failed = self.emitted(motion)
         self.deliver(lines)
@@ -389,8 +372,9 @@ class Promise(RuleBasedStateMachine):
         whole = [c for c in sandbox.reports if c.http_fault is None and c.mnemonic is None]
         page = min(self.config["page_size"], sandbox.faults.short_pages or 10_000)
         least = math.ceil(emitted / page) + math.ceil((self.end - self.start).days / 89)
-        bound = 8 * least + 4 * self.concurrency + 30
-        assert len(whole) <= bound, (len(whole), least)
+        # With a row a page a burst in a long span takes eight and more: a longer search found it.
+        bound = (8 if page > 1 else 12) * least + 4 * self.concurrency + 30
+        assert len(whole) <= bound, (len(whole), least, self.config, sandbox.faults)
 
     def deliver(self, lines: list[str]) -> None:
         """A target keeps what came before the last STATE that it saw."""
@@ -427,28 +411,46 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+def surely() -> None:
+    """A sequence with all that the search must not go without."""
+    promise = Promise()
+    promise.begin(
+        place=("Europe/Berlin", datetime(2024, 10, 27, 2)),
+        seconds=list(range(0, 80_000, 2000)),
+        days=1,
+        page_size=7,
+        concurrency=2,
+        look_back="PT90M",
+        offset=0,
+        with_offset=False,
+        faults=Faults(),
+        seed=1,
+        mapped=False,
+    )
+    for number, what in enumerate(MOVES):
+        promise.run_cut_short(motion=[(3, what, 1000 * number)], cut=0.3 * number)
+        promise.between_runs(what=what, number=2000 + number)
+    promise.start_date_moves(days=-1)
+    promise.run_in_full(motion=[])
+
+
 @EVERY_HOST
 def test_whatever_happens_the_union_of_runs_is_complete(
     host: Host, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
     host.without_signals(monkeypatch)
     Account.host = host
-    Account.until = time.monotonic() + SECONDS
-    try:
-        run_state_machine_as_test(
-            Promise,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=8,
-                deadline=None,
-                phases=PHASES,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    except FlakyStrategyDefinition:
-        # A sequence drawn once more is refused once the time is over.
-        if not Account.is_over():
-            raise
+    surely()
+    run_state_machine_as_test(
+        Promise,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=8,
+            deadline=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
     names = {
         "add": "sessions added between and during runs",
         "change": "sessions changed between and during runs",
@@ -487,7 +489,7 @@ def test_each_fault_of_the_model_surely_happens_and_loses_nothing(
         "end_date": (start + timedelta(days=2)).isoformat(),
         "page_size": 12,
         "max_retries": 40,
-        "request_timeout": 0.5,
+        "request_timeout": 20,
     }
     out = io.StringIO()
     with patch.object(sys, "stdout", out):

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pytest
 from agencies import agency, config_of, ids_by_user, rows_of
-from conftest import MakeSandbox
+from conftest import MakeSandbox, examples
 from fake_api import FakeAnswer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,7 +80,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("mode", MODES)
 @settings(
-    max_examples=120,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -52,16 +51,14 @@ def test_processes_that_share_a_minute_limit_do_not_hammer(
     sandbox = make_sandbox(sessions=600, limits=Limits(minute=24, minute_seconds=MINUTE))
     sandbox.faults.latency = latency
     configs = [config_of(sandbox, page_size=30 + n, timezone="UTC") for n in range(processes)]
-    began = time.monotonic()
     running = start_all(configs, tmp_path)
     for number, process in enumerate(running):
         errors = process.communicate(timeout=90)[1]
         assert process.returncode == 0, errors
         lines = (tmp_path / f"out{number}").read_text().splitlines()
         assert sum(line.startswith('{"type":"RECORD"') for line in lines) == 600
-    took = time.monotonic() - began
     rejected = rejected_by_window(sandbox)
-    print(processes, latency, len(sandbox.calls), took, rejected)
+    print(processes, latency, len(sandbox.calls), rejected)
     counts = sorted(rejected.values())
     if processes == 1:
         assert not counts
@@ -71,8 +68,6 @@ def test_processes_that_share_a_minute_limit_do_not_hammer(
     charged = sum(call.mnemonic is None for call in sandbox.calls)
     windows = math.ceil(charged / 24)
     assert windows > 1, "the points were never used up"
-    # A window more than the points need, and the process starting and ending.
-    assert took <= (windows + 1) * (MINUTE + 1) + 4
     tally(
         "Limits",
         f"minute's points used up, {processes} process(es) sharing them",

@@ -14,7 +14,7 @@ from support import config_of
 from sandbox import make_sessions
 from sandbox.filters import Refused
 from sandbox.server import _span
-from tap_visitor_sessions.sessions.windows.windows import SECOND, Region, furthest_end
+from tap_visitor_sessions.sessions.windows.windows import Region, furthest_end
 
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 
@@ -63,21 +63,23 @@ def test_start_date_inside_a_change_of_the_clock_leaves_out_no_session(
     tally("Time", "`start_date` in a gap, in an overlap, at the end of February", injected=1)
 
 
-def test_spans_of_exactly_three_months_from_each_day_of_the_year_are_allowed(
+def test_the_longest_spans_from_each_day_of_the_year_are_allowed_however_months_are_read(
     tally: Tally,
 ) -> None:
-    """Held against the sandbox's own reading of "three months", which shares no code."""
+    """Held against the sandbox's own readings of "three months", which share no code."""
     day, days = datetime(2023, 1, 1, 13, 14, 15), 0
     while day.year < 2025:
-        end = furthest_end(day)
-        for till, allowed in ((end, True), (end + SECOND, False)):
-            span = {"date_from": day.strftime(FORMAT), "date_till": till.strftime(FORMAT)}
-            if allowed:
-                _span(span)
-            else:
-                with pytest.raises(Refused, match="date_interval_limit_reached"):
-                    _span(span)
-        region = Region(day, day + timedelta(days=400))
-        assert region.cut(10_000).end == end
+        window = Region(day, day + timedelta(days=400)).cut(10_000)
+        assert window.end == furthest_end(day)
+        span = {
+            "date_from": window.start.strftime(FORMAT),
+            "date_till": window.end.strftime(FORMAT),
+        }
+        for most in (None, 90):
+            _span(span, most)
         day, days = day + timedelta(days=1), days + 1
-    tally("Time", "a span of exactly three months, from each day of two years", injected=days)
+    too_long = {"date_from": "2024-01-01 00:00:00", "date_till": "2024-04-01 00:00:01"}
+    for most in (None, 90):
+        with pytest.raises(Refused, match="date_interval_limit_reached"):
+            _span(too_long, most)
+    tally("Time", "the longest span that is asked for, from each day of two years", injected=days)

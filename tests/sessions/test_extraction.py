@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
+import random
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -14,14 +19,20 @@ from agencies import config_of as partner_config
 from conftest import MakeSandbox
 from support import config_of
 
-from sandbox import Sandbox
+from sandbox import Limits, Sandbox
 from sandbox.data import make_sessions
 from tap_visitor_sessions.api.errors import ApiError, CustomersFailed, TapError, Unreadable
 from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions import extraction as extraction_module
 from tap_visitor_sessions.sessions.accounts.account import User
 from tap_visitor_sessions.sessions.accounts.connection import Connection
-from tap_visitor_sessions.sessions.bookmarks.bookmarks import Bookmarks, FormerState, UserState
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
+    ASKED_AGAIN,
+    Bookmarks,
+    FormerState,
+    UserState,
+)
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, readable
 from tap_visitor_sessions.sessions.records.structs import Record
 from tap_visitor_sessions.sessions.windows.reader import METHOD
@@ -438,10 +449,176 @@ def test_a_loader_that_will_drop_what_was_read_before_is_warned_of(
 def test_one_whose_answers_cost_nothing_keeps_its_turn(make_sandbox: MakeSandbox) -> None:
     """The run ends at the second: the third has had no turn, and is first of the next run."""
     rows = rows_of([10, 20, 30])
-    sandbox = make_sandbox(**agency(rows), refusals={2: "method_component_disabled"})
-    host = partner(sandbox, on_customer_error="fail", concurrency=1)
-    with pytest.raises(TapError):
+    sandbox = make_sandbox(**agency(rows), refusals={2: "access_token_blocked"})
+    host = partner(sandbox, concurrency=1)
+    with pytest.raises(TapError, match="blocked"):
         host.read()
     assert host.bookmarks[10][-1].turn
     assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(20, []))
     assert not any(bookmarks.turn for bookmarks in host.bookmarks.get(30, []))
+
+
+@pytest.mark.parametrize("skips", ["skip", "fail"])
+def test_one_whose_fault_it_is_has_had_its_turn(make_sandbox: MakeSandbox, skips: str) -> None:
+    """Also where the run ends at it: the next one begins with the others."""
+    rows = rows_of([10, 20, 30])
+    sandbox = make_sandbox(**agency(rows), refusals={1: "ip_not_whitelisted"})
+    host = partner(sandbox, on_customer_error=skips, concurrency=1)
+    with pytest.raises(TapError, match="customer 1"):
+        host.read()
+    assert host.bookmarks[10][-1].turn
+    assert set(host.taken) == ({20, 30} if skips == "skip" else set())
+
+
+# Columns that are refused -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mnemonic", ["unexpected_parameters", "parameter_component_disabled"])
+def test_a_column_that_is_refused_is_left_out_remembered_and_asked_for_again(
+    mnemonic: str, make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [*NAMES, "hits", "integrated_campaign_data"]
+    sandbox = make_sandbox(sessions=20, refused_columns={"channel": mnemonic, "hits": mnemonic})
+    host = customer(sandbox, page_size=9)
+    host.read(names)
+    assert host.ids() == in_order(sandbox.rows())
+    for row in host.taken[None]:
+        assert (row["channel"], row["hits"]) == (None, None)
+        assert row["duration"] is not None
+    own = host.bookmarks[None][-1]
+    assert [name for name, _ in own.refused] == ["channel", "hits"]
+    told = [r.getMessage() for r in caplog.records if r.name == "tap-visitor-sessions.columns"]
+    assert sorted(line.split(":")[0] for line in told) == ["channel", "hits"]
+
+    caplog.clear()
+    sandbox.calls.clear()
+    again = Host(sandbox, host.config, FormerState(own=own))
+    again.read(names)
+    assert all(call.mnemonic is None for call in sandbox.reports)
+    assert again.bookmarks[None][-1].refused == own.refused
+    [line] = [r.getMessage() for r in caplog.records if r.name == "tap-visitor-sessions.columns"]
+    assert line.startswith("channel, hits: left out, emitted as null: refused by the API")
+
+    # A week later one of them is still refused, the other is not.
+    del sandbox.refused_columns["hits"]
+    old = dataclasses.replace(own, refused=tuple((n, at - ASKED_AGAIN) for n, at in own.refused))
+    later = Host(sandbox, host.config, FormerState(own=old))
+    later.read(names)
+    [(name, at)] = later.bookmarks[None][-1].refused
+    assert (name, at) == ("channel", later.settings.now)
+
+
+def test_a_refusal_that_names_no_column_is_searched_by_halves(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(
+        sessions=20,
+        refused_columns=dict.fromkeys(("channel", "site_id"), "parameter_component_disabled"),
+        names_refused=False,
+    )
+    names = list(stream_schema()["properties"])
+    host = customer(sandbox, concurrency=1)
+    host.read(names)
+    assert host.ids() == in_order(sandbox.rows())
+    assert {name for name, _ in host.bookmarks[None][-1].refused} == {"channel", "site_id"}
+    assert len(sandbox.reports) <= 4 * math.log2(len(names)) + 4
+
+
+@pytest.mark.parametrize("name", ["id", "date_time"])
+@pytest.mark.parametrize("named", [True, False])
+def test_key_and_bookmark_are_never_left_out(
+    name: str, named: bool, make_sandbox: MakeSandbox
+) -> None:
+    refused = {name: "unexpected_parameters"}
+    sandbox = make_sandbox(sessions=20, refused_columns=refused, names_refused=named)
+    with pytest.raises(ApiError) as caught:
+        customer(sandbox).read()
+    assert caught.value.mnemonic == "unexpected_parameters"
+    assert len(sandbox.reports) <= 4
+
+
+def test_columns_of_one_customer_s_component_are_left_out_for_it_alone(
+    make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = rows_of([10, 20, 30, 40])
+    sandbox = make_sandbox(
+        **agency(rows),
+        refused_columns={"channel": "parameter_component_disabled"},
+        refused_for={20, 30},
+    )
+    host = partner(sandbox, concurrency=1)
+    host.read()
+    for user in rows:
+        assert host.ids(user) == in_order(rows[user])
+        nulls = {row["channel"] is None for row in host.taken[user]}
+        assert (nulls == {True}) is (user in (20, 30))
+        refused = [name for name, _ in host.bookmarks[user][-1].refused]
+        assert refused == (["channel"] if user in (20, 30) else [])
+    told = [r for r in caplog.records if r.name == "tap-visitor-sessions.columns"]
+    assert len(told) == 1  # the same columns
+
+
+# Who waits for whom -----------------------------------------------------------------------------
+
+
+def test_while_others_wait_a_customer_is_tried_for_a_bounded_time(
+    make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction_module, "RETRIED_BESIDE_OTHERS", 0.0)
+    rows = rows_of([10, 20])
+    sandbox = make_sandbox(**agency(rows), silent={1, 2})
+    host = partner(sandbox, concurrency=1, max_retries=2)
+    with pytest.raises(TapError):
+        host.read()
+    asked = Counter(params["user_id"] for params in asked_of(sandbox))
+    assert asked[10] == 1  # the other waits
+    assert asked[20] in (1, 3)  # nobody does any more, once its turn has come
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whoever_fails_in_whatever_way_each_of_thirty_has_its_turn_at_five_points_a_day(
+    seed: int, make_sandbox: MakeSandbox
+) -> None:
+    """A day has five points, and ends at three in a row that fail alike: so a round takes ten days
+    at most, and no one who can be read waits longer."""
+    source = random.Random(seed)
+    users = [number * 10 for number in range(1, 31)]
+    sound = set(source.sample(users, 10))
+    sandbox = make_sandbox(**agency(rows_of(users, 2)), limits=Limits(day=7))  # two are listings
+    refusals = [
+        "internal_error",
+        "forbidden",
+        "ip_not_whitelisted",
+        "method_component_disabled",
+        "account_inactive",
+        "limit_exceeded",
+    ]
+    longest, former, last = 10, FormerState(), dict.fromkeys(users, 0)
+    known: dict[int, Bookmarks] = {}
+    for day in range(1, 2 * longest + 2):
+        failing = {user // 10: source.choice([*refusals, "silent"]) for user in users}
+        failing = {
+            one: how
+            for one, how in failing.items()
+            if one * 10 not in sound and source.random() < 0.7
+        }
+        sandbox.silent = {one for one, how in failing.items() if how == "silent"}
+        sandbox.refusals = {one: how for one, how in failing.items() if how != "silent"}
+        host = partner(
+            sandbox,
+            concurrency=1,
+            max_retries=0,
+            end_date=f"2024-06-{day:02}",
+            lookback_window="P1D",
+        )
+        host.former = former
+        with suppress(TapError):
+            host.read()
+        for user, kept in host.bookmarks.items():
+            assert user is not None
+            if kept[-1].turn != known.get(user, Bookmarks()).turn:
+                last[user] = day
+            known[user] = kept[-1]
+        former = FormerState(known=[UserState(u, u // 10, b) for u, b in known.items()])
+        if day >= longest:
+            assert min(last[user] for user in sound) > day - longest, (day, last)
+            assert min(last.values()) > day - longest, (day, last)
+        sandbox.meters.new_day()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any, cast
 
 import pytest
 
-from tap_visitor_sessions.sessions.output import Lines
+from tap_visitor_sessions.sessions.output import Chunk, Lines, write_all
+from tap_visitor_sessions.sessions.windows.pipeline import Taken
 
 
 def elsewhere(action: object) -> None:
@@ -62,3 +66,39 @@ def test_while_another_thread_writes_it_is_done_at_once(monkeypatch: pytest.Monk
     assert done == [1]
     go_on.set()
     thread.join(10)
+
+
+class Written:
+    """A part that notes what of it has been written when its bookmarks move."""
+
+    def __init__(self, out: io.StringIO) -> None:
+        self.user = None
+        self.out = out
+        self.seen: list[tuple[str, str]] = []
+
+    def windows(self) -> Iterator[Taken[list[Chunk]]]:
+        at = datetime(2024, 5, 1, tzinfo=timezone.utc)
+        for number in range(2):
+            chunks = [Chunk(f"{number}{more}\n".encode(), 1, at) for more in "ab"]
+            yield Taken(chunks, at)
+
+    def emitted(self, _: datetime, __: int) -> None:
+        self.seen.append(("emitted", self.out.getvalue()))
+
+    def finished(self, _: Taken[list[Chunk]]) -> None:
+        self.seen.append(("finished", self.out.getvalue()))
+
+
+def test_bookmarks_move_after_the_lines_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    part = Written(out)
+    list(write_all(cast(Any, [part]), Lines()))
+    assert part.seen == [
+        ("emitted", "0a\n"),
+        ("emitted", "0a\n0b\n"),
+        ("finished", "0a\n0b\n"),
+        ("emitted", "0a\n0b\n1a\n"),
+        ("emitted", "0a\n0b\n1a\n1b\n"),
+        ("finished", "0a\n0b\n1a\n1b\n"),
+    ]

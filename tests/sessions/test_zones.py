@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 
 import pytest
-from conftest import Tally
+from conftest import Tally, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +63,7 @@ def test_order_never_goes_back_over_any_change_of_2015_to_2035(letter: str, tall
         )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     name=st.sampled_from(ZONES),
     instants=st.lists(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeSandbox
-from support import LOGGING, Run, config_of, parsed, run_tap
+from support import LOGGING, Run, call_here, config_of, parsed, run_tap
 
 from sandbox import Faults, Limits, Sandbox
+from tap_visitor_sessions import __main__
 from tap_visitor_sessions.singer.errors import one_line, where
 
 CONFIG = {"access_token": "s3cret-key", "api_url": "http://127.0.0.1:9/v2.0"}
@@ -20,9 +19,7 @@ CONFIG |= {"start_date": "2024-05-01"}
 
 
 def called(*arguments: str, directory: Path) -> Run:
-    command = [sys.executable, "-m", "tap_visitor_sessions", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return parsed(done.returncode, done.stdout, done.stderr)
+    return parsed(*call_here(__main__.main, list(arguments)))
 
 
 def the_error(run: Run) -> str:

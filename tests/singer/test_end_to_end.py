@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "meltano.yml").write_text(
         text.replace("pip_url: -e .", f"pip_url: -e {ROOT}"), encoding="utf-8"
     )
+    shutil.copytree(ROOT / "plugins", folder / "plugins")
     return folder
 
 

@@ -2,6 +2,6 @@
 
 from tap_visitor_sessions.sessions.accounts.account import User
 from tap_visitor_sessions.sessions.accounts.connection import Connection
-from tap_visitor_sessions.sessions.accounts.failures import Failures
+from tap_visitor_sessions.sessions.accounts.failures import Failures, is_customers
 
-__all__ = ["Connection", "Failures", "User"]
+__all__ = ["Connection", "Failures", "User", "is_customers"]

@@ -5,13 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from functools import cached_property
 from typing import Any
 
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api import ApiError, Client, ConfigError, TapError, count
+from tap_visitor_sessions.api import (
+    ApiError,
+    Client,
+    ConfigError,
+    LimitExceeded,
+    TapError,
+    TransientError,
+    count,
+)
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.zones import Zone
 
@@ -114,12 +123,47 @@ class Account:
         logger.info("The account's time zone is %s", name)
         return str(name)
 
+    def contradiction(self) -> str | None:
+        """Why the setting `timezone` of a customer's account is likely wrong, by what the API
+        names; None where it is right, or the API does not tell.
+
+        Raises:
+            TapError: the API could not be asked; a refusal is none.
+        """
+        settings = self._settings
+        if settings.is_partner or not settings.timezone or self._profile_if_allowed is None:
+            return None
+        name = self._profile_if_allowed.get("timezone")
+        try:
+            named = Zone(pendulum.timezone(str(name)))
+        except Exception:  # of several kinds, for odd names
+            return None
+        start = settings.start.value.replace(tzinfo=settings.start.value.tzinfo or timezone.utc)
+        until = settings.now + timedelta(days=366)
+        if self.zone().differs_from(named, min(start, settings.now), until) is None:
+            return None
+        return (
+            f"timezone is {settings.timezone}, and the API names {name} as the account's: "
+            "all times would be off. Correct timezone, or leave it out"
+        )
+
+    @cached_property
+    def _profile_if_allowed(self) -> dict[str, Any] | None:
+        """`profile`; None where the key may not ask for it."""
+        try:
+            return self.profile
+        except ApiError as problem:
+            if isinstance(problem, (TransientError, LimitExceeded)):
+                raise
+            return None
+
     def described(self) -> str:
         """Which account it is, for a reader."""
-        if not self._settings.is_partner and self._settings.timezone:
-            return "not asked, since timezone is set"
         if not self._settings.is_partner:
-            return f"{self.profile.get('name')} (app_id {self.profile.get('app_id')})"
+            profile = self._profile_if_allowed if self._settings.timezone else self.profile
+            if profile is None:
+                return "not told: the key may not call get.account"
+            return f"{profile.get('name')} (app_id {profile.get('app_id')})"
         listing = self.listing()
         read = sum(row["read"] for row in listing)
         return f"a partner of {len(listing)} customers, {read} of them read"

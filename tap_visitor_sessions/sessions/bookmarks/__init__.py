@@ -1,10 +1,11 @@
 """How far each account has been read: bookmarks, their form in STATE, and their course in a run."""
 
-from tap_visitor_sessions.sessions.bookmarks.bookmarks import Bookmarks, FormerState
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import ASKED_AGAIN, Bookmarks, FormerState
 from tap_visitor_sessions.sessions.bookmarks.positions import Keep, Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     ALL_IS_READ,
     FIX,
+    MEMBERS,
     StateError,
     StreamState,
     check_progress,
@@ -17,7 +18,9 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
 
 __all__ = [
     "ALL_IS_READ",
+    "ASKED_AGAIN",
     "FIX",
+    "MEMBERS",
     "Bookmarks",
     "FormerState",
     "Keep",

@@ -14,6 +14,8 @@ import pendulum
 from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 Span = tuple[datetime, datetime]
+ASKED_AGAIN = timedelta(days=7)
+"""After so long a column that was refused is asked for again."""
 TURN = "%Y-%m-%dT%H:%M:%S.%fZ"
 """How a turn is formatted: texts in the order of time."""
 
@@ -74,17 +76,27 @@ class Bookmarks:
         bookmark: The largest `date_time` emitted.
         read: The spans that have been read, with or without sessions in them.
         turn: When it was last read, as STATE spells it; "" when never.
+        refused: Columns that its API has refused, each with when it last did.
     """
 
     bookmark: datetime | None = None
     read: tuple[Span, ...] = ()
     turn: str = ""
+    refused: tuple[tuple[str, datetime], ...] = ()
 
     @property
     def until(self) -> datetime | None:
         """How far it has been read: the later of the bookmark and the end of what was read."""
         ends = [end for _, end in self.read[-1:]]
         return max([*ends, *([self.bookmark] if self.bookmark else [])], default=None)
+
+    def is_further_than(self, former: Bookmarks) -> bool:
+        """Whether they stand for something that the former ones do not."""
+        covered = union([*former.read, *self.read]) != union(former.read)
+        later = self.bookmark is not None and (
+            former.bookmark is None or self.bookmark > former.bookmark
+        )
+        return covered or later
 
     def taken_over(self, start: datetime, now: datetime) -> Bookmarks:
         """The bookmarks as a run can build on them.
@@ -109,6 +121,10 @@ class Bookmarks:
         if self.bookmark is not None and date_time <= self.bookmark:
             return self
         return replace(self, bookmark=date_time)
+
+    def not_asked(self, now: datetime) -> tuple[tuple[str, datetime], ...]:
+        """Of the columns refused those that it is too early to ask for again."""
+        return tuple((name, at) for name, at in self.refused if now - ASKED_AGAIN < at <= now)
 
     def with_read(self, spans: Iterable[Span]) -> Bookmarks:
         """With further spans that have been read."""
@@ -153,6 +169,8 @@ class Reading:
         now: The instant (UTC) that the run takes for now: later ones have not been read,
             whatever the API was asked for.
         afresh: Whether all is wanted, read or not.
+        emitted_is_read: Whether later ones have been, too, once they are emitted: they must not
+            come again, even where the API's clock is ahead.
     """
 
     def __init__(
@@ -165,9 +183,11 @@ class Reading:
         look_back: timedelta,
         *,
         afresh: bool = False,
+        emitted_is_read: bool = False,
     ) -> None:
         self.bookmarks = bookmarks
         self._zone, self._now = zone, now
+        self._emitted_is_read = emitted_is_read
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
@@ -182,17 +202,20 @@ class Reading:
         self.stretches: tuple[tuple[datetime, datetime], ...] = union(walls)
         """What to ask for: naive wall-clock spans `[start, end)`, in order."""
 
-    def emitted(self, date_time: datetime) -> None:
-        """All sessions up to this one have been emitted, and perhaps not all of its second."""
+    def emitted(self, date_time: datetime, *, whole_second: bool = False) -> None:
+        """All sessions up to this one have been emitted, and all of its second or perhaps not."""
         self.bookmarks = self.bookmarks.with_emitted(date_time)
-        self._reached(date_time)
+        self._reached(date_time + SECOND if whole_second else date_time)
 
     def finished(self, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been emitted."""
         self._reached(self._zone.to_utc(wall))
 
     def _reached(self, instant: datetime) -> None:
-        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, self._now)))
+        latest, bookmark = self._now, self.bookmarks.bookmark
+        if self._emitted_is_read and bookmark is not None:
+            latest = max(latest, bookmark + SECOND)
+        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, latest)))
 
 
 def next_turn(last: str) -> str:

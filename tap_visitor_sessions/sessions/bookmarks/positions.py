@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 
 from tap_visitor_sessions.config import Settings
@@ -35,6 +35,7 @@ class Positions:
         keep: Called whenever bookmarks have moved.
         incremental: Whether the run goes on from where the former have stopped; else all is read
             afresh.
+        looks_back: Whether it re-reads the look-back before that.
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
     """
@@ -47,11 +48,13 @@ class Positions:
         *,
         incremental: bool,
         announces_version: bool,
+        looks_back: bool = True,
     ) -> None:
         self._settings = settings
         self._former_runs = former
         self._save = keep
         self._incremental = incremental
+        self._looks_back = looks_back
         self._announces_version = announces_version
         self._readings: dict[User | None, Reading] = {}
         self._turn = former.latest_turn
@@ -104,15 +107,17 @@ class Positions:
         start, end = settings.start.value, settings.end.value if settings.end else settings.now
         first = zone.first_wall(start) if start.tzinfo else start
         last = zone.last_wall(end) if end.tzinfo else end
-        bookmarks = self._former(user).taken_over(zone.to_utc(first), settings.now)
+        former = self._former(user)
+        bookmarks = former.taken_over(zone.to_utc(first), self._known_until(former))
         reading = Reading(
             bookmarks,
             first,
             last + SECOND,
             zone,
             settings.now,
-            settings.lookback,
+            settings.lookback if self._looks_back else timedelta(0),
             afresh=not self._incremental,
+            emitted_is_read=not self._looks_back,
         )
         self._readings[user] = reading
         self._keep(user)
@@ -121,6 +126,13 @@ class Positions:
         logger.info("Reading sessions%s %s", whose, spans or "of no time")
         self._tell_of_span(reading, whose)
         return reading
+
+    def _known_until(self, former: Bookmarks) -> datetime:
+        """Up to where bookmarks can be built on."""
+        if self._looks_back or former.bookmark is None:
+            return self._settings.now
+        # What has been emitted must not come again, whatever our clock says.
+        return max(self._settings.now, former.bookmark + SECOND)
 
     def _tell_of_span(self, reading: Reading, whose: str) -> None:
         """Warn where the span wanted and the one read before do not go together."""
@@ -148,9 +160,11 @@ class Positions:
             self._said.add(what)
             logger.warning("%s %s", what, message)
 
-    def emitted(self, user: User | None, date_time: datetime) -> None:
-        """All sessions up to this one have been written."""
-        self._readings[user].emitted(date_time)
+    def emitted(
+        self, user: User | None, date_time: datetime, *, whole_second: bool = False
+    ) -> None:
+        """All sessions up to this one have been written, and perhaps all of its second."""
+        self._readings[user].emitted(date_time, whole_second=whole_second)
         self._keep(user)
 
     def finished(self, user: User | None, wall: datetime) -> None:
@@ -164,6 +178,13 @@ class Positions:
             self._turn = next_turn(self._turn)
             reading = self._readings[user]
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
+            self._keep(user)
+
+    def refused(self, user: User | None, columns: tuple[tuple[str, datetime], ...]) -> None:
+        """The account's API refuses these columns, each since when it last did, and no others."""
+        reading = self._readings[user]
+        if reading.bookmarks.refused != columns:
+            reading.bookmarks = replace(reading.bookmarks, refused=columns)
             self._keep(user)
 
     def version_activated(self) -> None:

@@ -34,6 +34,16 @@ logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
+_REFUSED = "refused_columns"
+MEMBERS = frozenset(
+    {
+        *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
+        *("timezone", "timezone_by", "app_id", "credential", _REFUSED),
+        # The SDK's, for a while.
+        *("starting_replication_value", "replication_key_signpost", "progress_markers"),
+    }
+)
+"""Whatever a progress of ours can have, a partition's too."""
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 ALL_IS_READ = "everything from start_date on is read"
 FIX = "correct it, take the STATE before it, or start without a state"
@@ -86,7 +96,16 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
     read = union((_instant(a, _READ), _instant(b, _READ)) for a, b in spans)
     turn = progress.get(_TURN)
-    return Bookmarks(bookmark, read, turn if isinstance(turn, str) else "")
+    return Bookmarks(
+        bookmark, read, turn if isinstance(turn, str) else "", _refused(progress.get(_REFUSED))
+    )
+
+
+def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
+    """Columns and when they were last refused. One that cannot be read is asked for again."""
+    members = given.items() if isinstance(given, Mapping) else ()
+    known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
+    return tuple((name, at) for name, at in known if at is not None)
 
 
 def write_bookmarks(
@@ -106,6 +125,10 @@ def write_bookmarks(
         progress[_READ] = [[formatted(start), formatted(end)] for start, end in bookmarks.read]
     if bookmarks.turn:
         progress[_TURN] = bookmarks.turn
+    if bookmarks.refused:
+        progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
+    else:
+        progress.pop(_REFUSED, None)
 
 
 def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
@@ -162,9 +185,10 @@ def check_progress(
                 f"The state is of account {its!r}, the setting account is {account!r}: {FIX}"
             )
         if own.until or known:
-            warnings.append(
-                f"The state is of a time without the setting account, now {account!r}: what was "
-                "loaded before has no such column; load it anew, into a table of its own"
+            raise StateError(
+                f"The state is of loads without the setting account, now {account!r}: their rows "
+                "have no account, and would stay beside the same sessions with one. Take the "
+                "setting away, or load anew without a state, into a table of its own"
             )
     now = datetime.now(timezone.utc)
     ahead = [one.bookmark for one in all_ if one.bookmark and one.bookmark > now]
@@ -202,6 +226,17 @@ class StreamState:
             progress = self._partition(user.user_id)
             name_customer(progress, user.customer_id)
         write_bookmarks(progress, bookmarks)
+
+    @property
+    def moved(self) -> bool:
+        """Whether more has been read than former runs had: a next run has less to read."""
+        now = former_state(self.progress)
+        before = {None: self.former.own} | {one.user_id: one.bookmarks for one in self.former.known}
+        after = {None: now.own} | {one.user_id: one.bookmarks for one in now.known}
+        return any(
+            bookmarks.until is not None and bookmarks.is_further_than(before.get(user, Bookmarks()))
+            for user, bookmarks in after.items()
+        )
 
     def _partition(self, user_id: int) -> Progress:
         partitions: list[Progress] = self.progress.setdefault("partitions", [])

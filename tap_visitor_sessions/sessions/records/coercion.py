@@ -12,7 +12,8 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -26,8 +27,14 @@ logger = logging.getLogger("tap-visitor-sessions.records")
 # Spellings of the page's own example (source: get.visitor_sessions_report).
 SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
 REPLACEMENT = "\ufffd"
+MOST_LISTED = 100
+"""Columns that one warning names."""
 MOST_UNDECLARED = 100
 """More members that are not declared than these are no longer skipped at full speed."""
+MOST_REMEMBERED = 1000
+"""So many names are kept, so that each is told once."""
+MOST_NAMED = 10
+LONGEST_NAME = 100
 
 _INTEGER: Any = int | None
 _TIME: Any = datetime | None
@@ -46,24 +53,94 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
 
 
+def _report(paths: Sequence[str], what: str) -> None:
+    more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
+    which = "this column" if len(paths) == 1 else "each of these columns"
+    names = ", ".join(paths[:MOST_LISTED])
+    logger.warning("%s%s: %s (reported once for %s)", names, more, what, which)
+
+
 class Warnings:
     """One for each column in a run, whichever thread meets it first, and how many values of it
-    were lost."""
+    were lost. However many there are, they are bounded."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._undeclared: dict[str, None] = {}
+        self._missing: set[frozenset[str]] = set()
         self._lost: Counter[str] = Counter()
+        self._session = threading.local()
         self._lock = threading.Lock()
 
-    def once(self, path: str, what: str) -> None:
+    def once(self, path: str, what: str, *, gathered: bool = False) -> None:
         """Say something of a column, unless something has been said of it."""
         if path in self._seen:
             return
         with self._lock:
-            if path in self._seen:
+            if path in self._seen or len(self._seen) >= MOST_REMEMBERED:
                 return
             self._seen.add(path)
-        logger.warning("%s: %s (reported once for this column)", path, what)
+        held = getattr(self._session, "held", None) if gathered else None
+        if held is None:
+            _report([path], what)
+        else:
+            held.setdefault(what, []).append(path)
+
+    @contextmanager
+    def of_session(self) -> Iterator[None]:
+        """What the block meets is of one session: what is to be gathered is one warning for each
+        reason, not for each column."""
+        held: dict[str, list[str]] = {}
+        self._session.held = held
+        try:
+            yield
+        finally:
+            self._session.held = None
+            for what, paths in held.items():
+                _report(paths, what)
+
+    def undeclared(self, path: str) -> None:
+        """A member came that is not declared. The first is told at once, all of them at the end."""
+        path = path[:LONGEST_NAME]
+        if path in self._undeclared:
+            return
+        with self._lock:
+            is_first = not self._undeclared
+            if len(self._undeclared) < MOST_REMEMBERED:
+                self._undeclared[path] = None
+        if is_first:
+            logger.warning(
+                "%s: the API sends it, it is not declared; left out. Others are told at the end",
+                path,
+            )
+
+    def tell_undeclared(self) -> None:
+        """Say which members came that are not declared, where they are more than one."""
+        with self._lock:
+            names = list(self._undeclared)
+        if len(names) < 2:
+            return
+        count = f"{len(names)}{' or more' if len(names) >= MOST_REMEMBERED else ''}"
+        more = ", …" if len(names) > MOST_NAMED else ""
+        logger.warning(
+            "The API sends %s members that are not declared; left out: %s%s",
+            count,
+            ", ".join(names[:MOST_NAMED]),
+            more,
+        )
+
+    def missing(self, names: Sequence[str]) -> None:
+        """Columns were asked for and did not come: said once for the same ones."""
+        lacking = frozenset(names)
+        with self._lock:
+            known = lacking in self._missing or len(self._missing) >= MOST_NAMED
+            if not names or known:
+                return
+            self._missing.add(lacking)
+        logger.warning(
+            "The API leaves out columns that it was asked for: %s; emitted as null",
+            ", ".join(names),
+        )
 
     def lost(self, path: str, what: str) -> None:
         """The same of a value that is not emitted; it is counted."""
@@ -98,12 +175,19 @@ class Met:
 class Coercer:
     """Makes decoded JSON fit a schema, value by value, saying what it gave up.
 
+    Args:
+        excluded: Members that are passed over without a word, by their column.
+
     Attributes:
         met: What did not fit up to now.
     """
 
     def __init__(
-        self, properties: Mapping[str, Any], required: Sequence[str], warnings: Warnings
+        self,
+        properties: Mapping[str, Any],
+        required: Sequence[str],
+        warnings: Warnings,
+        excluded: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._properties = properties
         self._required = required
@@ -114,7 +198,9 @@ class Coercer:
             "date-time": self._time,
             "string": self._text,
         }
-        self.met = Met()
+        self._excluded = {f"{name}.": members for name, members in (excluded or {}).items()}
+        # What is not wanted is passed over like what is not declared.
+        self.met = Met(undeclared=self._excluded)
 
     def give_up(self, path: str, why: str) -> None:
         """Say that a value is emitted as null."""
@@ -192,7 +278,8 @@ class Coercer:
                     named[right] = value
         for name in self._required:
             named[name] = self.key(name, named.get(name), self._properties[name])
-        return self._members("", named, self._properties)
+        with self._warnings.of_session():
+            return self._members("", named, self._properties)
 
     def _members(
         self, path: str, value: dict[str, Any], properties: Mapping[str, Any]
@@ -202,9 +289,9 @@ class Coercer:
             here = f"{path}{name}"
             if name in properties:
                 result[name] = self.value(here, item, properties[name])
-            else:
+            elif name not in self._excluded.get(path, ()):
                 self._undeclared(path, name)
-                self._warnings.once(here, "the API sends it, it is not declared; left out")
+                self._warnings.undeclared(here)
         return result
 
     def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
@@ -303,7 +390,8 @@ class Coercer:
         clean = value.replace("\x00", REPLACEMENT)
         clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if clean != value:
-            self._warnings.once(path, f"NUL or half a character came; replaced by {REPLACEMENT}")
+            what = f"NUL or half a character came; replaced by {REPLACEMENT}"
+            self._warnings.once(path, what, gathered=True)
         return str(clean)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -66,6 +66,7 @@ class Decoder:
         zone: The account's zone.
         extra: Columns that the tap adds itself (partner accounts), with their values.
         warnings: Warnings of odd values, and how many were lost.
+        excluded: Members that are passed over without a word, by their column.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Decoder:
         zone: Zone,
         extra: Mapping[str, Any] | None = None,
         warnings: Warnings | None = None,
+        excluded: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._extra = dict(extra or {})
         properties = dict(schema["properties"])
@@ -82,7 +84,9 @@ class Decoder:
         declared = {k: v for k, v in properties.items() if k not in self._extra}
         self._declared = tuple(declared)
         self._looked = False
-        self._coercer = Coercer(declared, required, warnings or Warnings())
+        self._left_out: Callable[[], Collection[str]] = frozenset
+        self._warnings = warnings = warnings or Warnings()
+        self._coercer = Coercer(declared, required, warnings, excluded)
         self._types = WideningTypes(properties, required, self._coercer)
         self._keys = msgspec.json.Decoder(list[_Key], strict=False)
         self._arrays = [k for k, v in declared.items() if kind_of(v) == "array"]
@@ -93,14 +97,20 @@ class Decoder:
             if kind_of(schema) == "array" and (members := _time_members(schema["items"]))
         ]
 
-    def of_account(self, zone: Zone, extra: Mapping[str, Any]) -> Decoder:
+    def of_account(
+        self,
+        zone: Zone,
+        extra: Mapping[str, Any],
+        left_out: Callable[[], Collection[str]] = frozenset,
+    ) -> Decoder:
         """One for another account's rows, which shares the types and what was warned about.
 
         Args:
             extra: Values for the same columns as this one's `extra`.
+            left_out: Columns that are not asked for: they are null.
         """
         other = copy.copy(self)
-        other._zone, other._extra = zone, dict(extra)
+        other._zone, other._extra, other._left_out = zone, dict(extra), left_out
         return other
 
     def times(self, raw: Raw) -> list[datetime]:
@@ -188,12 +198,8 @@ class Decoder:
         except UNFIT:
             names = {}
         came = {SPELLINGS.get(name, name) for name in names}
-        missing = [name for name in self._declared if name not in came]
-        if missing:
-            logger.warning(
-                "The API leaves out columns that it was asked for: %s; emitted as null",
-                ", ".join(missing),
-            )
+        came.update(self._left_out())
+        self._warnings.missing([name for name in self._declared if name not in came])
 
     def _conformed(self, rows: object) -> list[Record]:
         """Decoded rows, coerced value by value."""
@@ -208,24 +214,28 @@ class Decoder:
         """Records ready to emit: times in UTC, arrays and objects filled, sorted by
         (`date_time`, `id`)."""
         to_utc, blanks = self._zone.to_utc, self._types.blanks
+        left_out = self._left_out()
+        arrays = [name for name in self._arrays if name not in left_out]
+        objects = [name for name in self._objects if name not in left_out]
+        times = [(column, members) for column, members in self._times if column not in left_out]
         result = list(rows)
         for row in result:
             try:
                 row.date_time = to_utc(row.date_time)
             except (OverflowError, ValueError):
                 raise Unreadable(f"The API sent a session of {row.date_time}: no UTC") from None
-            for name in self._arrays:
+            for name in arrays:
                 value = getattr(row, name)
                 if value is None:
                     setattr(row, name, [])
                 elif type(value) is not list:
                     setattr(row, name, [value])
-            for name in self._objects:
+            for name in objects:
                 value = getattr(row, name)
                 # One of nulls only is told by comparing: its fields are compared in C.
                 if value is None or value == blanks.get(type(value)):
                     setattr(row, name, EMPTY)
-            for column, members in self._times:
+            for column, members in times:
                 for item in getattr(row, column):
                     for name in members:
                         time = getattr(item, name)

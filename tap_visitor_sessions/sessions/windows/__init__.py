@@ -1,7 +1,19 @@
 """Windows of an account: cut, fetched, counted, several in flight, front to back."""
 
+from tap_visitor_sessions.sessions.windows.fields import UNKNOWN, Fields
 from tap_visitor_sessions.sessions.windows.pipeline import Pipeline, Span, Taken
 from tap_visitor_sessions.sessions.windows.reader import METHOD, Query, Shared, WindowReader
 from tap_visitor_sessions.sessions.windows.windows import Window
 
-__all__ = ["METHOD", "Pipeline", "Query", "Shared", "Span", "Taken", "Window", "WindowReader"]
+__all__ = [
+    "METHOD",
+    "UNKNOWN",
+    "Fields",
+    "Pipeline",
+    "Query",
+    "Shared",
+    "Span",
+    "Taken",
+    "Window",
+    "WindowReader",
+]

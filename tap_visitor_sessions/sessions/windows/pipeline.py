@@ -7,22 +7,18 @@ that the latency of many small accounts does not add up.
 
 from __future__ import annotations
 
-import logging
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from tap_visitor_sessions.sessions.records import Record
+from tap_visitor_sessions.sessions.windows.agenda import Agenda, Slot
 from tap_visitor_sessions.sessions.windows.in_flight import Place
-from tap_visitor_sessions.sessions.windows.reader import Overfull, Whole, WindowReader
-from tap_visitor_sessions.sessions.windows.windows import SECOND, Region, Window, split
-
-logger = logging.getLogger("tap-visitor-sessions.pipeline")
+from tap_visitor_sessions.sessions.windows.reader import Whole, WindowReader
+from tap_visitor_sessions.sessions.windows.windows import SECOND, Region
 
 IN_FLIGHT_PER_SPARE = 4
 """Beside those in flight, a window in so many is decoded or waits for its turn."""
@@ -66,80 +62,41 @@ class Taken(Generic[T]):
     until: datetime
 
 
-@dataclass
-class _Slot(Generic[T]):
-    """A window being fetched, and the region it was cut from."""
-
-    reader: WindowReader[T]
-    window: Window
-    region: Region
-    result: Future[Whole[T] | Overfull] = field(default_factory=Future)
-
-
 class _Part(Generic[K, T]):
-    """A span being read: its regions not yet cut and its windows in flight, front to back."""
+    """A span being read."""
 
     def __init__(self, key: K, span: Span[T]) -> None:
         self.key = key
         self.reader = span.reader
         self.span = span
-        self.agenda: deque[Region | _Slot[T]] = deque(
-            Region(start, end) for start, end in span.stretches
-        )
-
-    def slots(self) -> list[_Slot[T]]:
-        """Its windows in flight, or waiting for their turn."""
-        return [item for item in self.agenda if isinstance(item, _Slot)]
-
-    def settle(self) -> None:
-        """Put regions in place of the windows that turned out too full."""
-        for place, item in enumerate(self.agenda):
-            if isinstance(item, _Slot) and item.result.done() and not item.result.exception():
-                result = item.result.result()
-                if isinstance(result, Overfull):
-                    self.agenda[place] = self.split(item, result)
-
-    def cut(self) -> _Slot[T] | None:
-        """The next window to ask for; None when there is none, or what comes after is lost."""
-        for place, item in enumerate(self.agenda):
-            if isinstance(item, _Slot):
-                if item.result.done() and item.result.exception():
-                    return None
-            elif item:
-                slot = _Slot(self.reader, item.cut(self.reader.cap.rows), item)
-                self.agenda.insert(place, slot)
-                return slot
-        return None
-
-    def split(self, slot: _Slot[T], overfull: Overfull) -> Region:
-        """The region in place of a window that does not fit a page."""
-        logger.debug("%s holds %d sessions: split", slot.window, overfull.total)
-        return split(slot.window, overfull.total, overfull.times, self.reader.cap.rows)
-
-    def drop(self) -> None:
-        """Forget what is in flight."""
-        for slot in self.slots():
-            slot.result.cancel()
-        self.agenda.clear()
+        regions = [Region(start, end) for start, end in span.stretches]
+        self.agenda = Agenda(span.reader, regions)
 
 
 class _Workers:
     """Daemon threads: unlike those of a ThreadPoolExecutor, a request that hangs in one
     does not hold up the end of the process."""
 
-    def __init__(self, count: int) -> None:
-        self._tasks: queue.SimpleQueue[_Slot[Any] | None] = queue.SimpleQueue()
-        self._taking = threading.Lock()
-        self._count = count
-        for number in range(count):
-            threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True).start()
+    def __init__(self, most: int) -> None:
+        self._tasks: deque[Slot[Any]] = deque()
+        self._changed = threading.Condition()
+        self._most = most
+        self._count = self._idle = 0
+        self._closed = False
 
-    def submit(self, slot: _Slot[Any]) -> None:
-        self._tasks.put(slot)
+    def submit(self, slot: Slot[Any]) -> None:
+        with self._changed:
+            self._tasks.append(slot)
+            if len(self._tasks) > self._idle and self._count < self._most:
+                name = f"fetch-{self._count}"
+                self._count += 1
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+            self._changed.notify()
 
     def close(self) -> None:
-        for _ in range(self._count):
-            self._tasks.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
@@ -152,20 +109,31 @@ class _Workers:
                 place.leave()
             del slot, task  # or its records would be held until the next task comes
 
-    def _next(self) -> tuple[_Slot[Any], Place] | None:
+    def _next(self) -> tuple[Slot[Any], Place] | None:
         """The next window not given up, and its place in line: both in the order of submission."""
-        with self._taking:
-            while (slot := self._tasks.get()) is not None:
-                if slot.result.set_running_or_notify_cancel():
-                    return slot, slot.reader.join()
-        return None
+        with self._changed:
+            while True:
+                while self._tasks:
+                    slot = self._tasks.popleft()
+                    if slot.result.set_running_or_notify_cancel():
+                        slot.place = slot.reader.join()
+                        return slot, slot.place
+                if self._closed:
+                    return None
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
 
 
 class Pipeline(Generic[K, T]):
     """Reads the spans of several accounts, one wholly after the other.
 
-    Memory: at most `concurrency` and a quarter of windows are held at any time, and the one
-    being written; one of them as objects, the others as bytes.
+    The part being read has as many windows as if it were alone, whatever those behind it hold:
+    its requests go first, and look-ahead only takes what it leaves.
+
+    Memory: at most `concurrency` and a quarter of windows of the part being read are held at any
+    time, fewer than so many of those behind it, and the one being written; one of them as objects,
+    the others as bytes.
 
     Args:
         keys: What tells the parts apart, in the order in which they will be read.
@@ -179,7 +147,8 @@ class Pipeline(Generic[K, T]):
         self._open_span = open_span
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
-        self._workers = _Workers(self._windows_out)
+        # Those behind the head may all be in a pause: then the head has threads of its own.
+        self._workers = _Workers(2 * self._windows_out - 1)
         self.share = 0.0
         """How much of the span of the part being read has been taken, 0..1."""
         self.windows = 0
@@ -191,7 +160,7 @@ class Pipeline(Generic[K, T]):
         """Forget what is in flight."""
         self._workers.close()
         for part in self._parts:
-            part.drop()
+            part.agenda.drop()
         self._parts.clear()
 
     def read(self, key: K) -> Iterator[Taken[T]]:
@@ -207,7 +176,7 @@ class Pipeline(Generic[K, T]):
         try:
             yield from self._read(part)
         finally:
-            part.drop()
+            part.agenda.drop()
             if part in self._parts:
                 self._parts.remove(part)
 
@@ -218,13 +187,13 @@ class Pipeline(Generic[K, T]):
         end_of_window: datetime | None = None
         while part.agenda:
             self._fill()
-            head = part.agenda.popleft()
-            if isinstance(head, Region):
-                continue  # used up
+            head = part.agenda.take()
             result = head.result.result()
             self.answered = True
-            if isinstance(result, Overfull):
-                part.agenda.appendleft(part.split(head, result))
+            if not isinstance(result, Whole):
+                region = head.instead()
+                assert region is not None
+                part.agenda.put_first(region)
                 continue
             if head.region.density is not None:
                 head.region.density.learn(head.window, result.count)
@@ -251,20 +220,27 @@ class Pipeline(Generic[K, T]):
     def _fill(self) -> None:
         """Cut and submit windows, front first, until enough are in flight."""
         for part in self._parts:
-            part.settle()
-        out = sum(len(part.slots()) for part in self._parts)
-        for place in range(self._windows_out):
+            part.agenda.settle()
+        out = sum(len(part.agenda.slots) for part in self._parts)
+        held = len(self._parts[0].agenda.slots)
+        place = 0
+        while held < self._windows_out:
             if place == len(self._parts) and not self._open():
                 return
-            while out < self._windows_out and (slot := self._parts[place].cut()):
-                self._workers.submit(slot)
-                out += 1
-            if out >= self._windows_out:
-                return
+            slot = self._parts[place].agenda.cut()
+            if slot is None:
+                place += 1
+                # From here on what the parts behind the head hold counts too.
+                held = out
+                continue
+            self._workers.submit(slot)
+            held, out = held + 1, out + 1
 
     def _open(self) -> bool:
         """Take the next part in hand; whether there is one."""
-        for key in self._keys:
-            self._parts.append(_Part(key, self._open_span(key)))
-            return True
-        return False
+        try:
+            key = next(self._keys)
+        except StopIteration:
+            return False
+        self._parts.append(_Part(key, self._open_span(key)))
+        return True

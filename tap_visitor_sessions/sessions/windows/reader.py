@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from tap_visitor_sessions.api import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.api import ApiError, CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.config import BOOKMARK, KEY
 from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
+from tap_visitor_sessions.sessions.windows.fields import Fields
 from tap_visitor_sessions.sessions.windows.in_flight import InFlight, Place
 from tap_visitor_sessions.sessions.windows.windows import SECOND, PageCap, Window
 
@@ -25,7 +27,11 @@ METHOD = "get.visitor_sessions_report"
 MAX_OFFSET = 100_000
 # Sortable (page, column Sorting) and nearly unique within a second: steadies pages by offset.
 STEADY_SORT = [{"field": "visitor_id", "order": "asc"}]
+LARGEST_PAGE = 10_000
 TRIES = 8
+SAME_TRIES = 4
+"""So many tries in which the count is off by the same number: it is not the data that moves."""
+TOO_LONG = "date_interval_limit_reached"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries of a count that does not add up
 
 
@@ -80,7 +86,20 @@ class Query:
 
 
 class _Unsettled(Exception):
-    """An answer that cannot be trusted as it is, or data that moved; says why."""
+    """An answer that cannot be trusted as it is, or data that moved; says why.
+
+    Args:
+        counted: Rows that the API counts, and
+        given: those that it gives, where it gives others and no more.
+    """
+
+    def __init__(self, why: str, counted: int = 0, given: int = 0) -> None:
+        super().__init__(why)
+        self.counted, self.given = counted, given
+
+
+class TooLong:
+    """A window that the API refuses as too long a span: shorter ones are to be asked for."""
 
 
 @dataclass
@@ -126,6 +145,8 @@ class WindowReader(Generic[T]):
     Args:
         prepare: Makes finished records ready for output, in the thread that fetched them: a
             window that waits for its turn is then 25 MB of lines, not 100 MB of objects.
+        fields: The columns asked for; else all of the query.
+        order: Of the account; requests of a lower one go first.
     """
 
     def __init__(
@@ -135,8 +156,13 @@ class WindowReader(Generic[T]):
         query: Query,
         prepare: Callable[[list[Record]], T],
         shared: Shared | None = None,
+        *,
+        fields: Fields | None = None,
+        order: int = 0,
     ) -> None:
         self._call = call
+        self._fields = fields or Fields(query.fields)
+        self._order = order
         self._decoder = decoder
         self._query = query
         self.prepare = prepare
@@ -145,10 +171,10 @@ class WindowReader(Generic[T]):
 
     def join(self) -> Place:
         """A place in the line of those who wait to send a request."""
-        return self._shared.in_flight.join()
+        return self._shared.in_flight.join(self._order)
 
-    def read(self, window: Window, place: Place | None = None) -> Whole[T] | Overfull:
-        """All sessions of the window, finished and sorted, or how overfull it is.
+    def read(self, window: Window, place: Place | None = None) -> Whole[T] | Overfull | TooLong:
+        """All sessions of the window, finished and sorted, or why it cannot be read as one.
 
         Args:
             place: Where its first request stands in line; else at the end.
@@ -157,7 +183,7 @@ class WindowReader(Generic[T]):
             CountMismatch: the count did not add up in any of the tries.
             SecondTooFull: one second holds more than the API's offset can reach.
         """
-        reason = ""
+        reason, off, same = "", 0, 0
         for attempt in range(TRIES):
             if attempt:
                 logger.info("Asking %s again: %s", window, reason)
@@ -165,32 +191,77 @@ class WindowReader(Generic[T]):
             if self._shared.stop.is_set():
                 raise TapError("Stopped")
             try:
-                return self._read(window, place)
+                return self._read(window, place, off)
             except _Unsettled as problem:
                 reason, place = str(problem), None
+                by = problem.counted - problem.given
+                off, same = by, same + 1 if by == off else 1
+                if by and same == SAME_TRIES:
+                    raise CountMismatch(
+                        f"The API counts {problem.counted} sessions of {window} (total_items) and "
+                        f"gives {problem.given}, off by the same number in all of {same} tries: "
+                        "the data does not move, its count is wrong. Report it to the vendor; "
+                        "start_date and end_date can leave that span out"
+                    ) from None
+            except ApiError as problem:
+                if problem.mnemonic != TOO_LONG or not self.cap.too_long(window):
+                    raise
+                return TooLong()
         raise CountMismatch(
             f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
             "The data may be changing faster than it can be read: run again later"
         )
 
-    def _read(self, window: Window, place: Place | None) -> Whole[T] | Overfull:
+    def _read(self, window: Window, place: Place | None, off: int) -> Whole[T] | Overfull:
+        """One try.
+
+        Args:
+            off: By how much the count was off in the last one; 0: it was not, or is not known.
+        """
+        page_size = self._query.page_size
         raw, total = self._page(window, 0, steady=window.is_one_second, place=place)
         with self._shared.decoding:
-            if total > self._query.page_size and not window.is_one_second:
-                return Overfull(total, self._decoder.times(raw))
-            rows = self._decoder.rows(raw)
+            if total > page_size and not window.is_one_second:
+                times = self._decoder.times(raw)
+                if len(times) >= page_size or self.cap.is_proven:
+                    return Overfull(total, times)
+                rows = None
+            else:
+                rows = self._decoder.rows(raw)
+                times = [row.date_time for row in rows]
             del raw
-            self.cap.observe(self._query.page_size, len(rows), total)
-            if len(rows) >= total:
+        got = len(times)
+        if got < min(page_size, total) and not self.cap.is_proven:
+            self._prove(window, got, total, off)
+        with self._shared.decoding:
+            if rows is None:
+                return Overfull(total, times)
+            self.cap.observe(page_size, got, total)
+            if got >= total:
                 ids = {row.id for row in rows}
                 if len(ids) != total:
-                    raise _Unsettled(f"total_items is {total}, {len(ids)} came")
+                    raise _Unsettled(f"total_items is {total}, {len(ids)} came", total, got)
                 return self._whole(window, rows)
             if total > self.cap.rows and not window.is_one_second:
-                return Overfull(total, [row.date_time for row in rows])
+                return Overfull(total, times)
         rows = self._by_offset(window, rows, total)
         with self._shared.decoding:
             return self._whole(window, rows)
+
+    def _prove(self, window: Window, got: int, total: int, off: int) -> None:
+        """Look whether more rows follow those of a short page.
+
+        Raises:
+            _Unsettled: none do.
+        """
+        if got and total - got != off:
+            raw, now = self._page(window, got, steady=window.is_one_second, only_keys=True)
+            if now != total:
+                raise _Unsettled(f"total_items went from {total} to {now} during the read")
+            if self._decoder.ids(raw):
+                self.cap.is_proven = True
+                return
+        raise _Unsettled(f"total_items is {total}, {got} came and none after them", total, got)
 
     def _whole(self, window: Window, rows: list[Record]) -> Whole[T]:
         start, end = window.start, window.end
@@ -226,10 +297,12 @@ class WindowReader(Generic[T]):
         place: Place | None = None,
     ) -> tuple[Raw, int]:
         params = self._query.params(window, offset=offset, steady=steady)
-        if only_keys:
-            params["fields"] = ["id", "date_time"]
+
+        def request(names: Sequence[str], **more: object) -> Answer:
+            return self._call(METHOD, {**params, "fields": list(names), **more})
+
         with place or self.join():
-            answer = self._call(METHOD, params)
+            answer = request((KEY, BOOKMARK)) if only_keys else self._fields.ask(request)
         if answer.total_items is None:
             raise _Unsettled("the answer says no total_items")
         return answer.data, answer.total_items
@@ -252,22 +325,25 @@ class WindowReader(Generic[T]):
         if total > MAX_OFFSET + self.cap.rows:
             raise SecondTooFull(
                 f"{total} sessions are filed under the second {window.start:%Y-%m-%d %H:%M:%S}, "
-                f"and the API reaches only {MAX_OFFSET + self.cap.rows} of them. Set a `filter` "
-                "(for example by site_id) and read the parts separately"
+                f"and the API reaches only {MAX_OFFSET + self.cap.rows} of them. {self._way(total)}"
             )
         held = {row.id: row for row in first}
-        offset = len(first)
+        end = len(first)
         for _ in range(TRIES):
-            for raw in self._pages(window, offset, total):
+            for raw, until in self._pages(window, end, total):
                 held.update((row.id, row) for row in self._decoder.rows(raw))
+                end = until
+            if end != total:
+                why = f"total_items is {total}, {len(held)} came by offset"
+                raise _Unsettled(why, total, len(held))
             if len(held) >= total:
                 break
-            offset = 0
+            end = 0
         if len(held) != total:
             raise _Unsettled(f"total_items is {total}, {len(held)} came by offset")
         seen: set[int] = set()
         for _ in range(TRIES):
-            for raw in self._pages(window, 0, total, only_keys=True):
+            for raw, _ in self._pages(window, 0, total, only_keys=True):
                 seen.update(self._decoder.ids(raw))
             if len(seen) >= total:
                 break
@@ -275,10 +351,16 @@ class WindowReader(Generic[T]):
             raise _Unsettled(f"{len(seen ^ held.keys())} sessions came or went during the read")
         return list(held.values())
 
+    def _way(self, total: int) -> str:
+        """How a second that cannot be reached can be read all the same."""
+        if self.cap.rows >= self._query.page_size and total <= MAX_OFFSET + LARGEST_PAGE:
+            return f"Set page_size to {LARGEST_PAGE}, with which all of them can be reached"
+        return "Set a `filter` (for example by site_id) and read the parts separately"
+
     def _pages(
         self, window: Window, offset: int, total: int, *, only_keys: bool = False
-    ) -> Iterator[Raw]:
-        """The pages of a window from an offset on, in a steady order.
+    ) -> Iterator[tuple[Raw, int]]:
+        """The pages of a window from an offset on, in a steady order, each with where it ends.
 
         Raises:
             _Unsettled: the number of rows changed underneath.
@@ -292,4 +374,4 @@ class WindowReader(Generic[T]):
             if end <= offset:
                 return
             offset = end
-            yield raw
+            yield raw, end

@@ -2,7 +2,7 @@
 
 A *window* is a span `[start, end)` of which one request fetches all sessions. A *region* is
 a stretch not yet cut into windows. A region of unknown density is asked for whole (up to the
-API's three months): it fits in one page, or the page is a sample of it, and the sample
+API's longest span): it fits in one page, or the page is a sample of it, and the sample
 tells where to cut.
 """
 
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import pendulum
-
 SECOND = timedelta(seconds=1)
-MAX_MONTHS = 3
+LONGEST = timedelta(days=89)
+"""A span at most: within three calendar months from any day, and within the 90 days of others."""
+SHORTEST = timedelta(days=1)
+"""A span that is refused as too long is halved, down to this."""
 # Weight of the assumption that sessions come evenly: bounds what a skewed sample can spoil.
 EVENLY = 0.02
 # A sample with fewer hits per page than this says too little: cut coarsely, so that the
@@ -44,14 +45,12 @@ class Window:
         return f"{self.start:%Y-%m-%d %H:%M:%S} .. {self.end:%Y-%m-%d %H:%M:%S}"
 
 
-def furthest_end(start: datetime) -> datetime:
-    """The end of the longest span that the API allows from `start`: three calendar months.
-
-    From the last days of a month three months can end earlier than the calendar's length
-    suggests (30 November + 3 months = 28 February): pendulum clips to the month's end.
-    """
-    end = pendulum.instance(start).add(months=MAX_MONTHS)
-    return datetime(end.year, end.month, end.day, end.hour, end.minute, end.second)
+def furthest_end(start: datetime, longest: timedelta = LONGEST) -> datetime:
+    """The end of the longest span that is asked for from `start`."""
+    try:
+        return start + longest
+    except OverflowError:
+        return datetime.max.replace(microsecond=0)
 
 
 class Density:
@@ -121,9 +120,9 @@ class Region:
     def __bool__(self) -> bool:
         return self.start < self.end
 
-    def cut(self, page: int) -> Window:
+    def cut(self, page: int, longest: timedelta = LONGEST) -> Window:
         """Take the next window off the front; `page` is the rows that a page can hold."""
-        end = min(self.end, furthest_end(self.start))
+        end = min(self.end, furthest_end(self.start, longest))
         if self.density is not None:
             end = self._fitting_end(self.density, page, end)
         window = Window(self.start, end)
@@ -171,10 +170,11 @@ class _Halving(Density):
 
 
 class PageCap:
-    """How many rows the server is ready to put on a page.
+    """What the server is ready to answer at once: so many rows of a span of such a length.
 
     A page shorter than both what was asked and what there is shows the server's cap. The
     same length twice is a firm cap; lengths that vary are a mood, so it is tested upwards.
+    Safe to use from several threads.
     """
 
     def __init__(self, limit: int) -> None:
@@ -183,6 +183,10 @@ class PageCap:
         self._last_short: int | None = None
         self._firm = False
         self.rows = limit
+        self.longest = LONGEST
+        self.is_proven = False
+        """Whether a short page has been seen that more rows followed: else it may be that the
+        server counts rows that it does not give."""
 
     def observe(self, asked: int, got: int, available: int) -> None:
         """Learn from a page of `got` rows, asked for `asked`, with `available` to be had."""
@@ -194,3 +198,9 @@ class PageCap:
             self._firm = got == self._last_short
             self._last_short = got
             self.rows = min(self._longest, self._limit)
+
+    def too_long(self, window: Window) -> bool:
+        """Learn that the server refuses a span as too long; whether a shorter one is worth it."""
+        half = (window.end - window.start) // 2
+        self.longest = max(min(self.longest, timedelta(days=half.days)), SHORTEST)
+        return window.end - window.start > SHORTEST

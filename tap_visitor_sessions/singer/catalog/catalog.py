@@ -191,7 +191,11 @@ class _Reading:
             self.problems.append(f"{dotted(path)}: its properties are not an object")
             nodes = None
         if nodes is not None:
-            self._unknown += [(*path, name) for name in nodes if name not in declared["properties"]]
+            self._unknown += [
+                (*path, name)
+                for name in nodes
+                if name not in declared["properties"] and not self._is_excluded((*path, name))
+            ]
         kept = {}
         for name, own in declared["properties"].items():
             here = (*path, name)
@@ -223,7 +227,10 @@ class _Reading:
             schema["format"] = declared["format"]
         text = False
         if "type" in node and (types := self._types(path, node)) is not None:
-            schema["type"] = node["type"]
+            # A catalog of before may allow null where there is none: no loader makes a key of that.
+            never_null = path[0] in self._declaration.always and len(types) > 1
+            kept = [one for one in types if one != "null"] if never_null else node["type"]
+            schema["type"] = kept[0] if never_null and len(kept) == 1 else kept
             schema.pop("format", None)
             text = self._as_text(path, declared, types)
         if node.get("format"):
@@ -331,10 +338,18 @@ class _Reading:
             node = node["properties"][name]
         return True
 
+    def _is_excluded(self, path: Names) -> bool:
+        """Whether the settings leave it out: what a catalog says of it is nothing to tell of. So
+        is a column of which no member is left."""
+        excluded = self._declaration.excluded
+        return any(path[: len(one)] == one or one[: len(path)] == path for one in excluded)
+
     def _look_at_rules(self) -> None:
         """Rules for what is not there: somebody meant to take something else out."""
         for path, selected in self.rules.items():
-            if self._is_known(path) or any(path[: len(one)] == one for one in self._unknown):
+            if self._is_known(path) or self._is_excluded(path):
+                continue
+            if any(path[: len(one)] == one for one in self._unknown):
                 continue
             if selected:
                 self._unknown.append(path)

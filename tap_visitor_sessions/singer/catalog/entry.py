@@ -18,10 +18,10 @@ from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import (
     ACCOUNT,
     BOOKMARK,
+    CUSTOMER,
     STREAM,
-    hashed_schema,
     key_columns,
-    record_schema,
+    stream_of,
 )
 
 Names = tuple[str, ...]
@@ -44,12 +44,14 @@ class Declaration:
         schema: The JSON Schema of a record.
         key: The columns of the key.
         bookmark: The replication key.
+        excluded: Columns and members that the settings leave out, whatever a catalog says.
     """
 
     stream: str
     schema: Mapping[str, Any]
     key: Sequence[str]
     bookmark: str
+    excluded: frozenset[Names] = frozenset()
 
     @property
     def always(self) -> set[str]:
@@ -60,11 +62,16 @@ class Declaration:
 def declared(config: Mapping[str, Any]) -> Declaration:
     """What settings make of the stream, be they complete or not: `--discover` needs no token."""
     is_partner, has_account = config.get("account_type") == "partner", bool(config.get("account"))
-    schema = hashed_schema(
-        record_schema(is_partner=is_partner, has_account=has_account),
-        config.get("hash_columns") or (),
+    excluded = config.get("exclude_columns") or ()
+    schema = stream_of(
+        is_partner=is_partner,
+        has_account=has_account,
+        excluded=excluded,
+        hashed=config.get("hash_columns") or (),
     )
-    return Declaration(STREAM, schema, key_columns(has_account=has_account), BOOKMARK)
+    key = key_columns(is_partner=is_partner, has_account=has_account)
+    names = frozenset(tuple(name.split(".")) for name in excluded)
+    return Declaration(STREAM, schema, key, BOOKMARK, names)
 
 
 def nearest(name: str, known: Sequence[str], nearness: float = 0.6) -> str | None:
@@ -171,8 +178,10 @@ def key_problems(
     """A key or a bookmark that is not the stream's own."""
     problems = []
     own = ", ".join(declaration.key)
-    # A catalog made before the setting `account` was: the setting is what counts.
-    fit = {frozenset(declaration.key), frozenset(declaration.key) - {ACCOUNT}}
+    # A catalog made before the setting `account` was, or before a partner's key had the customer:
+    # what counts is the declaration.
+    later = (ACCOUNT, CUSTOMER)
+    fit = {frozenset(declaration.key) - set(one) for one in ((), (ACCOUNT,), (CUSTOMER,), later)}
     for place, word in (
         (entry, "key_properties"),
         (root, "table-key-properties"),

@@ -1,4 +1,8 @@
-"""Flattening of typed records, equal to the SDK's of dicts: members of objects become columns."""
+"""Flattening of typed records: members of objects become columns.
+
+Equal to the SDK's of dicts, but that all records have the same columns: the members of an empty
+object are null. Loaders that write rows by position would shift those that lack some.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +24,10 @@ class Flattening:
     Args:
         values: The JSON Schema of the values that are emitted, one type for each.
         options: Depth, separator and longest name; its depth is 1 at least.
-        absent: What stands for the members of an empty object. UNSET: they do not come at all.
     """
 
-    def __init__(
-        self, values: Mapping[str, Any], options: FlatteningOptions, absent: Any = msgspec.UNSET
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any], options: FlatteningOptions) -> None:
         self._options = options
-        self._absent = absent
         self.values: dict[str, Any] = {"properties": {}}
         """The JSON Schema of the flat values."""
         self._parts = self._parts_of(values, [])
@@ -68,10 +68,10 @@ class Flattening:
         for name, filled, inner, is_json in parts:
             value = getattr(struct, name)
             if inner is not None:
-                if value.__struct_fields__:
+                if value is not None and value.__struct_fields__:
                     yield from self._values(value, inner)
                 else:
-                    yield from [self._absent] * filled
+                    yield from [None] * filled
             elif is_json and value is not None:
                 yield self._json(value)
             else:

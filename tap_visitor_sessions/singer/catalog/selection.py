@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.sessions import Chunk, Columns, Record, chunked, drained
+from tap_visitor_sessions.sessions import Chunk, Columns, Record, chunked, drained, kind_of
 
 Change = Callable[[Any], Any]
 """Makes the value that is emitted of a value as it is decoded."""
@@ -61,6 +61,19 @@ class Selection:
         """The same record without the deselected members, and with its values cast."""
         for name, change in self.changes.items():
             setattr(record, name, change(getattr(record, name)))
+        return record
+
+    @cached_property
+    def _objects(self) -> dict[str, list[str]]:
+        kinds = {name: piece.values for name, piece in self.pieces.items()}
+        return {n: list(v["properties"]) for n, v in kinds.items() if kind_of(v) == "object"}
+
+    def filled(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The same record, its empty objects with all their members, null: the SDK flattens what
+        is there, and all records are to have the same columns."""
+        for name, members in self._objects.items():
+            if record[name] == {}:
+                record[name] = dict.fromkeys(members)
         return record
 
     def chunks(self, records: list[Record]) -> list[Chunk]:

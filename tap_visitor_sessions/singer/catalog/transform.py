@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from singer_sdk.helpers._flattening import FlatteningOptions
 
 from tap_visitor_sessions.sessions import Record
@@ -28,19 +27,16 @@ class Transform:
     change: Callable[[Record], Any] | None
 
 
-def transform_of(
-    selection: Selection, options: FlatteningOptions | None, absent: Any = msgspec.UNSET
-) -> Transform:
+def transform_of(selection: Selection, options: FlatteningOptions | None) -> Transform:
     """What is made of the records of a selection.
 
     Args:
         options: The SDK's, where the stream is flattened.
-        absent: What a flat record has for the members of an empty object.
     """
     changed = selection.changed if selection.changes else None
     if options is None:
         return Transform(selection.values, changed)
-    flattening = Flattening(selection.values, options, absent)
+    flattening = Flattening(selection.values, options)
     if changed is None:
         return Transform(flattening.values, flattening.flat)
     return Transform(flattening.values, lambda record: flattening.flat(changed(record)))

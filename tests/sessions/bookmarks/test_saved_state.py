@@ -180,13 +180,18 @@ def checked(progress: dict[str, Any], *, account: str | None = None) -> list[str
     return check_progress(progress, is_partner=False, account=account)
 
 
-def test_what_was_loaded_without_the_name_of_an_account_is_to_be_loaded_anew() -> None:
-    [warning] = checked({"replication_key_value": FIRST}, account="shop")
-    assert warning == (
-        "The state is of a time without the setting account, now 'shop': what was loaded before "
-        "has no such column; load it anew, into a table of its own"
-    )
+@pytest.mark.parametrize(
+    "progress", [{"replication_key_value": FIRST}, {"partitions": [partition(1, FIRST)]}]
+)
+def test_an_account_named_after_loads_without_it_is_refused_with_the_way_out(
+    progress: dict[str, Any],
+) -> None:
+    with pytest.raises(StateError) as problem:
+        checked(progress, account="shop")
+    assert "without the setting account, now 'shop'" in str(problem.value)
+    assert "load anew without a state, into a table of its own" in str(problem.value)
     assert checked({}, account="shop") == []
+    checked({**progress, "account": "shop"}, account="shop")
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 3])
@@ -251,14 +256,8 @@ def test_the_first_marks_of_a_user_make_its_partition() -> None:
 
 
 def test_what_is_to_be_known_of_it_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    for is_partner, account, said in (
-        (True, None, "a customer's account"),
-        (False, "shop", "'shop'"),
-    ):
-        caplog.clear()
-        StreamState({"replication_key_value": FIRST}, is_partner=is_partner, account=account)
-        [warning] = caplog.messages
-        assert warning.startswith("The state is of ")
-        assert said in warning
+    StreamState({"replication_key_value": FIRST}, is_partner=True, account=None)
+    [warning] = caplog.messages
+    assert warning.startswith("The state is of a customer's account")
     with pytest.raises(StateError, match="'shop'"):
         StreamState({"account": "shop"}, is_partner=False, account=None)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tap_visitor_sessions.api.errors import Unreadable
+from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions.records.coercion import (
     MOST_UNDECLARED,
     Coercer,
@@ -63,6 +64,10 @@ class Said:
         found = self._log.messages
         assert all(message.endswith(SAID) for message in found)
         return [message.removesuffix(SAID) for message in found]
+
+    def told(self) -> list[str]:
+        """All that was said, as it was."""
+        return self._log.messages
 
     @property
     def wide(self) -> set[str]:
@@ -228,9 +233,40 @@ def test_members_that_are_not_declared_are_left_out_and_remembered(said: Said) -
     assert set(found) == {"id", "date_time", "items", "thing"}
     assert found["items"] == [{"url": "u"}]
     assert found["thing"] == {"number": 2}
-    left = "the API sends it, it is not declared; left out"
-    assert said.messages == [f"new: {left}", f"items.mood: {left}", f"thing.x: {left}"]
+    left = "the API sends it, it is not declared; left out. Others are told at the end"
+    assert said.told() == [f"new: {left}"]
+    said.warnings.tell_undeclared()
+    all_ = "The API sends 3 members that are not declared; left out: new, items.mood, thing.x"
+    assert said.told() == [f"new: {left}", all_]
     assert said.coercer.met.undeclared == {"": {"new"}, "items.": {"mood"}, "thing.": {"x"}}
+
+
+def test_however_many_names_come_two_lines_tell_them(said: Said) -> None:
+    for number in range(0, 3000, 100):
+        said.row(**{f"a{number + more}": 1 for more in range(100)})
+    said.row(**{"b" * 10_000: 1})
+    said.warnings.tell_undeclared()
+    first, last = said.told()
+    assert first.startswith("a0: the API sends it")
+    ten = ", ".join(f"a{number}" for number in range(10))
+    assert last == (f"The API sends 1000 or more members that are not declared; left out: {ten}, …")
+    for number in range(2000):
+        said.warnings.once(f"c{number}", "odd")
+    assert len(said.told()) == 2 + 1000
+
+
+def test_a_single_one_is_told_once(said: Said) -> None:
+    said.row(new=1)
+    said.row(new=1)
+    said.warnings.tell_undeclared()
+    assert len(said.told()) == 1
+
+
+def test_columns_that_lack_are_told_once_for_the_same_ones(said: Said) -> None:
+    for names in (["a", "b"], ["b", "a"], ["a"], []):
+        said.warnings.missing(names)
+    left = "The API leaves out columns that it was asked for: {}; emitted as null"
+    assert said.told() == [left.format("a, b"), left.format("a")]
 
 
 def test_so_many_names_are_remembered_and_no_more(said: Said) -> None:
@@ -427,3 +463,17 @@ def test_a_row_that_fits_is_as_typed_as_one_that_does_not() -> None:
     assert [record.text for record in found] == [None, "5", None, "a\ufffdb"]
     assert msgspec.to_builtins(found[1].items) == [{"url": "7", "at": "2024-05-01T00:00:00Z"}]
     assert made.instant(datetime(2024, 5, 1, 12)) == AT.replace(hour=9)
+
+
+def test_a_session_full_of_odd_texts_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Not one for each of its columns; and none for the next such session."""
+    columns = stream_schema()["properties"]
+    texts = [name for name, one in columns.items() if kind_of(one) == "string"]
+    odd = {"date_time": "2024-05-01 10:00:00", **dict.fromkeys(texts, "a\x00"), "duration": "x"}
+    coercer = Coercer(columns, ("id", "date_time"), Warnings())
+    for number in (1, 2):
+        coercer.rows([{**odd, "id": number}])
+    one, other = sorted(caplog.messages, key=len, reverse=True)
+    assert one.startswith(", ".join(texts) + ": NUL or half a character came")
+    assert one.endswith("(reported once for each of these columns)")
+    assert other.startswith("duration: ")

@@ -9,12 +9,14 @@ from datetime import timezone
 from typing import Any
 
 import msgspec
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sandbox import make_sessions
-from tap_visitor_sessions.config.hashing import _all_names, _members, _node, hashed_schema
+from tap_visitor_sessions.config.hashing import hashed_schema
+from tap_visitor_sessions.config.names import all_names, members_of, node_of
 from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.sessions.records.decoder import Decoder
 from tap_visitor_sessions.sessions.records.hashing import Hasher
@@ -24,8 +26,8 @@ KEY = "a key of some length"
 SCHEMA = stream_schema()
 NAMES = [
     name
-    for name in _all_names(SCHEMA)
-    if name not in ("id", "date_time") and not _members(_node(SCHEMA, name) or {})
+    for name in all_names(SCHEMA)
+    if name not in ("id", "date_time") and not members_of(node_of(SCHEMA, name) or {})
 ]
 odd = st.text(max_size=6) | st.sampled_from(["", "é", '"', "\\", "\u2028", "\ud83d\ude00"])
 
@@ -53,7 +55,7 @@ def records_of(rows: list[dict[str, Any]]) -> list[Any]:
     return decoder.finish(decoder.rows(json.dumps(rows).encode()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     names=st.sets(st.sampled_from(NAMES), max_size=12),
     seed=st.integers(0, 50),
@@ -97,7 +99,7 @@ def test_the_schema_says_text_for_what_is_hashed_alone() -> None:
     }
     assert changed == {"visitor_id", "hits", "communications", "integrated_campaign_data"}
     for name in names:
-        node = _node(schema, name) or {}
+        node = node_of(schema, name) or {}
         leaf = node.get("items", node)
         assert leaf["type"] == ["string", "null"]
         assert "format" not in leaf

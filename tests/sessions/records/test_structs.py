@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from conftest import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from odd import PLACES, Token, answer_of, anything, put, row, to_json
@@ -123,7 +124,7 @@ def pages_of(
     return [answer_of(part).data if repaired else to_json(part).encode() for part in parts]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(deviations, own_deviations, st.booleans())
 @example([(0, ("hist",), {"hit_url": "a"}, "all"), (0, ("hits",), None, "odd")], [], False)
 @example([(0, ("duration",), "abc", "all"), (1, ("duration",), 1.5, "one")], [], False)

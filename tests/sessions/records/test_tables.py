@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import json_values
@@ -83,7 +84,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(odd=st.lists(odd_rows, max_size=6), usual=st.integers(0, 5), seed=st.integers(0, 50))
 def test_tables_are_equal_to_records_over_random_data(
     odd: list[dict[str, Any]], usual: int, seed: int

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from conftest import examples
 from fake_api import FORMAT, FakeAnswer, FakeApi
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +99,7 @@ def pipeline_of(
     return Pipeline(users, span, concurrency)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     counts=st.lists(st.one_of(st.integers(0, 5), st.integers(0, 300)), min_size=1, max_size=12),
     refusing=st.sets(st.integers(0, 11), max_size=4),

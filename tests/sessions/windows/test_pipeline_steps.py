@@ -67,7 +67,7 @@ class Reader:
             self.threads.add((thread.name, thread.daemon))
         day = (window.start - START) // DAY
         if day in self.held:
-            assert self.held[day].wait(5)
+            assert self.held[day].wait(60)
         answer = self.answers.pop(day, self.others)
         if isinstance(answer, Exception):
             raise answer
@@ -78,8 +78,11 @@ class Reader:
         spans = ((one.start - START, one.end - START) for one in self.asked)
         return sorted((start // DAY, end // DAY) for start, end in spans)
 
-    def settled(self) -> list[tuple[int, int]]:
-        """The same when no more are being asked for."""
+    def settled(self, least: int = 0) -> list[tuple[int, int]]:
+        """The same when there are so many, and no more are being asked for."""
+        until = time.monotonic() + 60
+        while len(self.asked) < least and time.monotonic() < until:
+            time.sleep(0.01)
         count = -1
         while count != len(self.asked):
             count = len(self.asked)
@@ -249,7 +252,7 @@ def test_so_many_windows_are_asked_for_ahead(concurrency: int, out: int) -> None
         taken = pipeline.read("a")
         for number in range(1, 4):
             next(taken)
-            assert len(reader.settled()) == out + number
+            assert len(reader.settled(out + number)) == out + number
         assert reader.threads <= {(f"fetch-{number}", True) for number in range(out)}
         assert reader.threads
 
@@ -258,8 +261,9 @@ def test_those_of_the_next_parts_fill_up_what_the_first_leaves() -> None:
     readers = {name: Reader({}) for name in "abcd"}
     with running(readers, stretches(0, 1), concurrency=4) as pipeline:
         next(pipeline.read("a"))
-        counts = [len(reader.settled()) for reader in readers.values()]
-        assert counts == [2, 2, 2, 0]
+        wanted = [2, 2, 2, 0]
+        counts = [len(readers[name].settled(n)) for name, n in zip("abcd", wanted, strict=True)]
+        assert counts == wanted
 
 
 def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
@@ -270,8 +274,32 @@ def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
         taken = pipeline.read("a")
         threading.Timer(0.1, reader.held[0].set).start()
         next(taken)
-        asked = reader.settled()
+        asked = reader.settled(4)
         assert sum(first == 1 for first, _ in asked) >= 2, asked
+
+
+def test_what_waits_behind_leaves_the_head_as_much_as_if_it_were_alone() -> None:
+    """The parts behind have filled all that the first window left when it turns out too full."""
+    readers = {name: Reader({}) for name in "abcdefg"}
+    hours = [START + hour * timedelta(hours=1) for hour in range(24 * 40)]
+    readers["a"].answers = {0: Overfull(400, hours)}
+    readers["a"].held = {0: threading.Event()}
+    with running(readers, [(0, 40)], concurrency=4) as pipeline:
+        taken = pipeline.read("a")
+        threading.Timer(0.1, readers["a"].held[0].set).start()
+        next(taken)
+        asked = {name: len(reader.settled()) for name, reader in readers.items()}
+        assert asked == {**dict.fromkeys("abcdefg", 0), "a": 1 + 5 + 1, **dict.fromkeys("bcde", 1)}
+
+
+def test_while_those_behind_pause_the_head_goes_on() -> None:
+    readers = {name: Reader({}) for name in "abcdefg"}
+    for name in "bcdefg":
+        readers[name].held = {0: threading.Event()}
+    with running(readers, stretches(*range(3)), concurrency=2) as pipeline:
+        assert len(list(pipeline.read("a"))) == 3
+        for name in "bcdefg":
+            readers[name].held[0].set()
 
 
 def test_nothing_is_asked_for_behind_one_that_is_lost() -> None:
@@ -279,7 +307,7 @@ def test_nothing_is_asked_for_behind_one_that_is_lost() -> None:
     with running({"a": reader}, stretches(*range(9)), concurrency=2) as pipeline:
         taken = pipeline.read("a")
         next(taken)
-        before = reader.settled()
+        before = reader.settled(3)
         assert before == [(0, 1), (1, 2), (2, 3)]
         with pytest.raises(TapError, match=r"^lost$"):
             next(taken)
@@ -304,7 +332,7 @@ def test_closing_ends_its_threads() -> None:
     with running({"a": Reader({})}, stretches(*range(20)), concurrency=4) as pipeline:
         next(pipeline.read("a"))
         ours = set(threading.enumerate()) - before
-        assert len(ours) == 5
+        assert 1 <= len(ours) <= 5
     for thread in ours:
-        thread.join(5)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in ours)

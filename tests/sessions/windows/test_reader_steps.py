@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fake_api import FORMAT, SCHEMA, FakeAnswer
 
-from tap_visitor_sessions.api.errors import CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.api.errors import ApiError, CountMismatch, SecondTooFull, TapError
 from tap_visitor_sessions.sessions.records.decoder import Decoder
 from tap_visitor_sessions.sessions.records.structs import Record
 from tap_visitor_sessions.sessions.windows import reader as reader_module
@@ -21,6 +21,7 @@ from tap_visitor_sessions.sessions.windows.reader import (
     Overfull,
     Query,
     Shared,
+    TooLong,
     Whole,
     WindowReader,
 )
@@ -73,6 +74,11 @@ class Scripted:
     def asked(self) -> list[tuple[int, bool]]:
         """Of each request the offset, and whether only the keys were asked for."""
         return [(params["offset"], params["fields"] == KEYS) for params in self.requests]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses() -> None:
+    """As they are: `Waits` makes none."""
 
 
 class Waits(threading.Event):
@@ -153,10 +159,13 @@ def test_more_than_a_page_is_told_with_the_times_of_a_sample() -> None:
 
 
 def test_more_than_the_server_puts_on_a_page_is_told_too_and_learnt() -> None:
-    api = Scripted([], {0: ([row(1, 5), row(2, 7)], 9)})
+    """Once more rows have been seen where the short page ended."""
+    api = Scripted([], {0: ([row(1, 5), row(2, 7)], 9), 1: ([row(3, 8)], 9)})
     reader = reader_of(api, 20)
     result = reader.read(MINUTE)
     assert isinstance(result, Overfull)
+    assert api.asked() == [(0, False), (2, True)]
+    assert reader.cap.is_proven
     times = [START + timedelta(seconds=second) for second in (5, 7)]
     assert (result.total, result.times) == (9, times)
     assert reader.cap.rows == 2
@@ -232,7 +241,7 @@ def test_a_place_holds_its_turn() -> None:
     late.join(0.05)
     assert not done
     assert ids_of(reader.read(MINUTE, first)) == [1]
-    late.join(5)
+    late.join(60)
     assert done == [1]
 
 
@@ -304,6 +313,7 @@ def test_a_short_page_of_a_longer_window_is_followed_by_offset(known: int) -> No
     api = Scripted(held, {0: (held[:2], 3)})
     reader = reader_of(api, 10)
     reader.cap.observe(10, known, known)
+    reader.cap.is_proven = True
     assert ids_of(reader.read(MINUTE)) == [2, 3]
     assert api.asked() == [(0, False), (2, False), (0, True)]
     assert {params["date_till"] for params in api.requests} == {"2024-05-01 00:01:00"}
@@ -318,15 +328,28 @@ def test_the_last_page_starts_where_the_offset_may_be() -> None:
 
 
 @pytest.mark.usefixtures("low_offset")
-def test_more_than_the_offset_reaches_is_an_error_that_names_the_second() -> None:
+def test_more_than_the_offset_reaches_is_an_error_that_names_the_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     api = Scripted(rows(*range(1, 9)))
     with pytest.raises(SecondTooFull) as caught:
         reader_of(api, 3).read(SECOND)
-    assert str(caught.value) == (
+    told = (
         "8 sessions are filed under the second 2024-05-01 00:00:00, and the API reaches only 7 "
-        "of them. Set a `filter` (for example by site_id) and read the parts separately"
+        "of them. "
     )
+    larger = "Set page_size to 10000, with which all of them can be reached"
+    assert str(caught.value) == told + larger
     assert len(api.requests) == 1
+    by_parts = "Set a `filter` (for example by site_id) and read the parts separately"
+    monkeypatch.setattr(reader_module, "LARGEST_PAGE", 3)
+    with pytest.raises(SecondTooFull) as caught:
+        reader_of(api, 3).read(SECOND)
+    assert str(caught.value) == told + by_parts
+    monkeypatch.setattr(reader_module, "LARGEST_PAGE", 10)
+    capped = reader_of(Scripted(rows(*range(1, 9)), {0: (rows(1, 2, 3), 8)}), 6)
+    with pytest.raises(SecondTooFull, match="filter"):  # the server puts 3 on a page, whatever
+        capped.read(SECOND)
 
 
 def test_a_row_that_hid_on_the_first_page_is_found_in_a_second_round() -> None:
@@ -344,26 +367,84 @@ def test_ids_that_hid_are_looked_for_in_a_second_round_too() -> None:
     assert api.asked() == [(0, False), (2, False), *rounds, *rounds]
 
 
-def rounds_until_given_up(answer: tuple[list[Row], int]) -> tuple[str, list[tuple[int, bool]]]:
-    """The reason, and what was asked in the first of the tries, of a page that is ever the same."""
+WRONG = (
+    "The API counts 5 sessions of {} (total_items) and gives {}, off by the same number in all of "
+    "4 tries: the data does not move, its count is wrong. Report it to the vendor; start_date and "
+    "end_date can leave that span out"
+)
+
+
+def given_up(window: Window, answer: tuple[list[Row], int], page: int = 2) -> tuple[str, int]:
+    """The reason, and how many requests there were, of a page that is ever the same."""
     api = Scripted([], dict.fromkeys(range(9999), answer))
     with pytest.raises(CountMismatch) as caught:
-        reader_of(api, 2).read(SECOND)
-    assert len(api.requests) % 8 == 0
-    return str(caught.value), api.asked()[: len(api.requests) // 8]
+        reader_of(api, page).read(window)
+    return str(caught.value), len(api.requests)
 
 
 def test_the_same_page_over_and_over_is_given_up() -> None:
-    reason, asked = rounds_until_given_up((rows(1, 2), 5))
-    assert "(total_items is 5, 2 came by offset)" in reason
-    one = [(0, False), (2, False), (4, False)]
-    assert asked == one * 8
+    """Whatever the offset is."""
+    assert given_up(SECOND, (rows(1, 2), 5)) == (WRONG.format(SECOND, 2), 4 * 3)
 
 
 def test_empty_pages_are_given_up() -> None:
-    reason, asked = rounds_until_given_up(([], 5))
-    assert "(total_items is 5, 0 came by offset)" in reason
-    assert asked == [(0, False)] * 9
+    assert given_up(SECOND, ([], 5)) == (WRONG.format(SECOND, 0), 4)
+    assert given_up(MINUTE, ([], 5), 9) == (WRONG.format(MINUTE, 0), 4)
+
+
+class Counting(Scripted):
+    """Counts some more rows than there are, or fewer."""
+
+    def __init__(self, held: list[Row], off: list[int]) -> None:
+        super().__init__(held)
+        self.off = off
+
+    def __call__(self, method: str, params: Mapping[str, Any]) -> FakeAnswer:
+        answer = super().__call__(method, params)
+        assert answer.total_items is not None
+        number = min(len(self.requests), len(self.off)) - 1
+        answer.total_items = max(answer.total_items + self.off[number], 0)
+        return answer
+
+
+@pytest.mark.parametrize(("off", "page"), [(1, 10), (-1, 10), (7, 10), (40, 10), (1, 2), (1, 3)])
+@pytest.mark.parametrize("window", [MINUTE, SECOND], ids=["a minute", "a second"])
+def test_a_count_that_is_off_by_the_same_number_is_given_up_soon(
+    off: int, page: int, window: Window
+) -> None:
+    """A short page that nothing follows is no cap of the server's."""
+    api = Counting(rows(1, 2, 3), [off])
+    reader = reader_of(api, page)
+    if page <= 3 and window is MINUTE:
+        assert isinstance(reader.read(window), Overfull)
+        return
+    with pytest.raises(CountMismatch) as caught:
+        reader.read(window)
+    text = str(caught.value)
+    assert f"counts {3 + off} sessions of {window} (total_items) and gives 3," in text
+    assert len(api.requests) <= 4 * 3
+    assert reader.cap.rows == page
+    assert not reader.cap.is_proven
+
+
+def test_a_count_that_is_off_by_another_number_each_time_has_all_its_tries() -> None:
+    api = Counting(rows(1, 2, 3), [1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2])
+    with pytest.raises(CountMismatch, match="did not add up in 8 tries"):
+        reader_of(api, 10).read(MINUTE)
+    api = Counting(rows(1, 2, 3), [*[1] * 4, 0])
+    assert ids_of(reader_of(api, 10).read(MINUTE)) == [1, 2, 3]
+
+
+def test_a_span_that_is_too_long_is_told_and_the_next_ones_are_shorter() -> None:
+    def refuse(_: str, params: Mapping[str, Any]) -> FakeAnswer:
+        raise ApiError("too long", mnemonic="date_interval_limit_reached")
+
+    decoder = Decoder(SCHEMA, Zone(timezone.utc))
+    reader = WindowReader(refuse, decoder, Query(KEYS, 7), list)
+    assert isinstance(reader.read(Window(START, START + timedelta(days=80))), TooLong)
+    assert reader.cap.longest == timedelta(days=40)
+    with pytest.raises(ApiError, match="too long"):
+        reader.read(Window(START, START + timedelta(days=1)))
 
 
 @pytest.mark.parametrize("now", [2, 4])

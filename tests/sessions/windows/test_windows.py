@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
+import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,21 +26,31 @@ walls = st.datetimes(datetime(2015, 1, 1), datetime(2034, 12, 31)).map(
 )
 
 
-def test_the_furthest_end_is_three_calendar_months_from_each_day_of_the_year() -> None:
+def test_the_furthest_end_is_within_three_months_and_within_ninety_days_from_any_day() -> None:
     for year in (2023, 2024):
         day = datetime(year, 1, 1, 13, 14, 15)
         while day.year == year:
             end = furthest_end(day)
-            assert end.time() == day.time()
-            assert (end.year * 12 + end.month) - (day.year * 12 + day.month) == 3
-            last_of_month = (date(end.year, end.month, 28) + timedelta(days=4)).replace(day=1)
-            last_day = (last_of_month - timedelta(days=1)).day
-            assert end.day == min(day.day, last_day)
+            assert end - day == timedelta(days=89)
+            assert end <= pendulum.instance(day).add(months=3).naive()
             day += timedelta(days=1)
+    assert furthest_end(datetime(9999, 12, 1)) == datetime(9999, 12, 31, 23, 59, 59)
+
+
+def test_a_span_that_is_refused_is_halved_down_to_a_day() -> None:
+    cap, lengths = PageCap(10), []
+    length = timedelta(days=89)
+    while cap.too_long(Window(datetime(2024, 1, 1), datetime(2024, 1, 1) + length)):
+        length = cap.longest
+        lengths.append(length.days)
+        assert Region(datetime(2024, 1, 1), datetime(2025, 1, 1)).cut(10, length) == Window(
+            datetime(2024, 1, 1), datetime(2024, 1, 1) + length
+        )
+    assert lengths == [44, 22, 11, 5, 2, 1]
 
 
 @given(start=walls, length=st.integers(1, 900 * 86_400), page=st.integers(1, 10_000))
-def test_unknown_regions_are_cut_into_touching_windows_of_three_months(
+def test_unknown_regions_are_cut_into_touching_windows_of_the_longest_span(
     start: datetime, length: int, page: int
 ) -> None:
     end = start + timedelta(seconds=length)

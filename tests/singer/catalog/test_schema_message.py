@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from in_process import messages
 from jsonschema import Draft202012Validator
 from singer_sdk.helpers._typing import is_array_type, is_object_type
+from singer_sdk.plugin_base import PluginBase
+from support import config_of
 
+from sandbox import Sandbox
 from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.singer.catalog.schema_message import for_loaders
 
@@ -59,3 +67,42 @@ def test_the_sdk_finds_an_array_in_each() -> None:
     for name, column in for_loaders(stream_schema())["properties"].items():
         assert is_array_type(column) is (name in ARRAYS)
         assert is_object_type(column) is ("object" in COLUMNS[name]["type"])
+
+
+@pytest.fixture(autouse=True)
+def _signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PluginBase, "_setup_signal_handlers", lambda _: None)
+
+
+OLDER = {None, "http://json-schema.org/draft-04/schema#"}
+"""Versions of JSON Schema that loaders of the datamill family take, none named among them."""
+
+
+@pytest.mark.parametrize("arrays", [None, "json", "typed"])
+@pytest.mark.parametrize("flat", [{}, {"flattening_enabled": True, "flattening_max_depth": 1}])
+def test_schema_names_no_version_and_announces_arrays_as_asked(
+    make_sandbox: Callable[..., Sandbox], arrays: str | None, flat: dict[str, Any]
+) -> None:
+    sandbox = make_sandbox(sessions=3)
+    config = config_of(sandbox, array_schema=arrays, **flat)
+    [schema] = [m["schema"] for m in messages(config, None) if m["type"] == "SCHEMA"]
+    assert schema.get("$schema") in OLDER
+    hits = schema["properties"]["hits"]
+    if flat:
+        assert hits["type"] == ["string", "null"]
+    elif arrays == "typed":
+        assert set(hits["items"]["properties"]) == {"hit_time", "hit_duration", "hit_url"}
+        assert "allOf" not in hits
+    else:
+        assert "items" not in hits
+        assert hits["allOf"][0]["items"]["properties"]
+
+
+def test_a_run_with_files_warns_of_loaders_that_do_not_know_them(
+    make_sandbox: Callable[..., Sandbox], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batch = {"encoding": encoding, "storage": {"root": tmp_path.as_uri()}}
+    messages(config_of(make_sandbox(sessions=3), batch_config=batch), None)
+    assert "does not know BATCH" in caplog.text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeSandbox
+from conftest import MakeSandbox, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Run, config_of, run_tap
@@ -247,7 +247,7 @@ def test_what_a_filter_gives_is_no_value_in_the_log_of_any_level(
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
     config = {"access_token": "x", "start_date": "2024-05-01", **mapped("city", text)}
     try:
