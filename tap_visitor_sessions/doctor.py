@@ -115,7 +115,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.zone(user).last_wall(settings.now)
+        now = account.timezone(user).zone.last_wall(settings.now)
         for back in LOOK_BACK:
             answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
             if answer.total_items:
@@ -128,7 +128,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     sample = None
     try:
         if settings.is_partner:
-            users, _ = account.users()
+            users = list(account.users().read)
         elif settings.timezone:
             sample = look(None)  # first: the key may have no right to get.account
         else:
@@ -151,15 +151,14 @@ def _asked(connection: Connection) -> Iterator[Check]:
         raise TapError("None of the customers can be read: --customers says why")
     user = users[0] if users else None
     contradiction = account.contradiction() if problem is None else None
-    yield Check(
-        "time zone", True, contradiction or account.zone_name(user), warns=bool(contradiction)
-    )
+    name = account.timezone(user).name
+    yield Check("time zone", True, contradiction or name, warns=bool(contradiction))
     if problem is not None:
         raise problem
     data, total, back = sample or look(user)
     whose = f" of {user}" if user else ""
     yield Check("components", True, f"the report{whose} is open")
-    zone = account.zone(user)
+    zone = account.timezone(user).zone
     extra = {name: getattr(user, name) for name in columns.added}
     excluded = excluded_members(settings.exclude_columns)
     decoder = Decoder(schema, zone, extra, excluded=excluded)

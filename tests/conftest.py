@@ -48,8 +48,8 @@ hypothesis.settings.load_profile(os.environ.get("TESTS_PROFILE", "busy"))
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between tries, of what runs in this process."""
     monkeypatch.setattr("tap_visitor_sessions.api.client.BACKOFF", (0.01, 0.02))
-    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("tap_visitor_sessions.sessions.reader.LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.reader.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.reader.LONGEST_PAUSE", 0.02)
 
 
 class Tally(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,6 +118,13 @@ def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         same = (start.tzinfo is None) == (end.tzinfo is None)
         # Of a time with an offset and one without: only what holds in every zone.
         leeway = timedelta(0) if same else timedelta(days=1)
+        zone = clean.get("timezone")
+        if not same and _is_zone(zone) and clean.get("account_type") != "partner":
+            tz, leeway = pendulum.timezone(str(zone)), timedelta(0)
+            start, end = (
+                (at if at.tzinfo else at.replace(tzinfo=tz, fold=fold)).astimezone(timezone.utc)
+                for fold, at in enumerate((start, end))
+            )
         if start.replace(tzinfo=None) - end.replace(tzinfo=None) > leeway:
             yield "end_date: earlier than start_date"
 

@@ -5,15 +5,10 @@ from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
     MEMBERS,
-    Bookmarks,
     StateError,
     StreamState,
     check_progress,
-    former_state,
-    name_account,
-    name_customer,
     type_name,
-    write_bookmarks,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.output import (
@@ -36,7 +31,6 @@ __all__ = [
     "MEMBERS",
     "METHOD",
     "SECOND",
-    "Bookmarks",
     "Chunk",
     "Columns",
     "Connection",
@@ -58,11 +52,7 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
-    "former_state",
     "kind_of",
-    "name_account",
-    "name_customer",
     "type_name",
     "write_all",
-    "write_bookmarks",
 ]

@@ -169,7 +169,7 @@ class Command(TapVisitorSessions):
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.zone_name(),
+            next(zones, None) or self.connection.account.timezone().name,
             self.connection.client.pacer.left() or "no limit is named",
         )
 

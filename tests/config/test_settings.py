@@ -441,3 +441,20 @@ def test_the_schema_says_what_the_struct_says() -> None:
         "password",
     }
     assert "x" not in repr(default).replace("https", "").replace("example", "")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "fails"),
+    [
+        ("2024-05-10T12:00:00", "2024-05-10T08:00:00Z", "Europe/Moscow", True),
+        ("2024-05-10T12:00:00", "2024-05-10T09:00:00Z", "Europe/Moscow", False),
+        ("2024-05-10T12:00:00Z", "2024-05-10T14:59:59", "Europe/Moscow", True),
+        ("2024-10-27T00:50:00Z", "2024-10-27T02:30:00", "Europe/Berlin", False),  # twice: the last
+        ("2024-05-10T12:00:00", "2024-05-10T08:00:00Z", None, False),  # not known yet
+    ],
+)
+def test_an_end_before_the_start_is_named_once_both_are_instants(
+    start: str, end: str, zone: str | None, fails: bool
+) -> None:
+    config = {"access_token": "x", "start_date": start, "end_date": end, "timezone": zone}
+    assert problems(config) == ["end_date: earlier than start_date"] * fails

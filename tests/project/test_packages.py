@@ -23,7 +23,7 @@ SUBPACKAGES = {
         ["records"],
         ["windows"],
         ["bookmarks"],
-        ["refusals"],
+        ["refusals", "identity", "customer_zones"],
         ["extraction"],
         ["output"],
     ],
