@@ -87,8 +87,7 @@ def test_what_is_printed_is_waited_for_too(number: int) -> None:
 def test_letters_that_the_encoding_lacks_are_escaped(
     name: str, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
-    config = config_of(make_sandbox(sessions=20), account_name=None)
-    config.pop("account_name")
+    config = config_of(make_sandbox(sessions=20))
     (tmp_path / "config.json").write_text(json.dumps(config))
     variable = b"TAP_VISITOR_SESSIONS_ACCOUNT"
     env = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
@@ -101,20 +100,33 @@ def test_letters_that_the_encoding_lacks_are_escaped(
     assert {m["record"]["account"] for m in messages if m["type"] == "RECORD"} == {name}
 
 
-def test_a_warning_at_import_does_not_reach_stderr(tmp_path: Path) -> None:
-    (tmp_path / "joblib.py").write_text("import warnings; warnings.warn('serial mode')\n")
-    code = (
-        "import tap_visitor_sessions.__main__ as m, sys, runpy; sys.argv = ['tap', '--version'];"
-        "import builtins; real = m.use_standard_streams\n"
-        "def use():\n real(); import joblib\n"
-        "m.use_standard_streams = use; m.main()"
-    )
+NO_SHARED_MEMORY = """
+import _multiprocessing
+def refused(*_, **__):
+    raise OSError(38, "no /dev/shm")
+_multiprocessing.SemLock = refused
+"""
+
+
+def test_no_warning_of_a_library_reaches_stderr_from_the_first_import_on(tmp_path: Path) -> None:
+    """joblib, which comes with the SDK, warns where /dev/shm cannot be written to."""
+    (tmp_path / "sitecustomize.py").write_text(NO_SHARED_MEMORY)
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     env.pop("PYTHONWARNINGS", None)
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "serial mode" not in done.stderr
+
+    def stderr_of(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], env=env, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert "UserWarning" in stderr_of("-c", "import singer_sdk")
+    for command in (
+        ["tap_visitor_sessions", "--version"],
+        ["tap_visitor_sessions.airbyte", "spec"],
+    ):
+        assert stderr_of("-m", *command) == ""
 
 
 @pytest.mark.parametrize(

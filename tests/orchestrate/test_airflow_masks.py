@@ -48,7 +48,8 @@ def test_what_of_a_value_is_a_secret_by_itself_is_masked_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["TAP_VISITOR_SESSIONS_API_URL", "TAP_VISITOR_SESSIONS_USER_IDS", "TARGET_POSTGRES_USER"]
+    "name",
+    ["TAP_VISITOR_SESSIONS_API_URL", "TAP_VISITOR_SESSIONS_USER_IDS", "TARGET_POSTGRES_USER"],
 )
 def test_what_a_log_needs_is_not(name: str) -> None:
     assert masked(name, "some-value") == set()
