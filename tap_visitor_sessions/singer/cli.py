@@ -26,9 +26,7 @@ class _Command(SingerCommand):
     """The SDK's, without its hook for errors: `__main__` has the last word."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; deprecations of libraries are no business of the user's."""
-        logging.captureWarnings(capture=True)
-        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+        """Run the command."""
         return click.Command.invoke(self, ctx)
 
 
