@@ -104,6 +104,10 @@ class Sandbox:
         miscounts: So many more rows are counted in `total_items` of each report.
         bare_errors: Whether errors come without metadata.
         components_text: Whether a refusal names the components as one text.
+        app_id: The account's id.
+        configuration: Whether the component that getobj.account needs is on.
+        customer_timezones: Partner: customer id -> its zone, where that is not `timezone`.
+        forbidden_users: Partner: users without the right to the report.
     """
 
     def __init__(
@@ -136,6 +140,10 @@ class Sandbox:
         miscounts: int = 0,
         bare_errors: bool = False,
         components_text: bool = False,
+        app_id: int = 1,
+        configuration: bool = False,
+        customer_timezones: Mapping[int, str] | None = None,
+        forbidden_users: Iterable[int] = (),
     ) -> None:
         made = make_sessions(sessions, seed=seed, start=start, end=end) if rows is None else rows
         self._stores: dict[int | None, Store] = {None: Store(made)}
@@ -162,6 +170,10 @@ class Sandbox:
         self.miscounts = miscounts
         self.bare_errors = bare_errors
         self.components_text = components_text
+        self.app_id = app_id
+        self.configuration = configuration
+        self.customer_timezones = dict(customer_timezones or {})
+        self.forbidden_users = set(forbidden_users)
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
         self.injected: Counter[str] = Counter()
@@ -403,6 +415,7 @@ class Sandbox:
             "login.user": self._login_user,
             "logout.user": self._logout_user,
             "get.account": self._account,
+            "getobj.account": self._account_object,
             "get.customers": self._customers,
             "get.customer_users": self._customer_users,
             REPORT: self._report,
@@ -447,7 +460,7 @@ class Sandbox:
         token, end = secrets.token_hex(16), time.time() + self.session_lifetime
         self._sessions[token] = end
         self.tokens.append(token)
-        return {"access_token": token, "expire_at": int(end), "app_id": 1}, {}
+        return {"access_token": token, "expire_at": int(end), "app_id": self.app_id}, {}
 
     def _logout_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         self._sessions.pop(params["access_token"], None)
@@ -456,7 +469,18 @@ class Sandbox:
     def _account(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self.partner is not None:
             raise Refused("forbidden")
-        return [{"app_id": 1, "name": self.called or "Acme", "timezone": self.timezone}], {}
+        return [
+            {"app_id": self.app_id, "name": self.called or "Acme", "timezone": self.timezone}
+        ], {}
+
+    def _account_object(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if not self.configuration:
+            raise Refused("method_component_disabled")
+        user, zone, app_id = params.get("user_id"), self.timezone, self.app_id
+        for customer, users in (self.partner or {}).items():
+            if user in users:
+                zone, app_id = self.customer_timezones.get(customer, zone), 1000 + customer
+        return {"app_id": app_id, "timezone": zone, "is_agent": self.partner is not None}, {}
 
     def _customers(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return self._listing(
@@ -578,6 +602,8 @@ class Sandbox:
         customer = self._customer_of(user)
         if customer is None:
             raise Refused("invalid_parameter_value", "user_id", user)
+        if user in self.forbidden_users:
+            raise Refused("forbidden")
         if customer in self.refusals:
             mnemonic = self.refusals[customer]
             raise Refused(mnemonic, value="day" if mnemonic == "limit_exceeded" else None)

@@ -27,6 +27,7 @@ from tap_visitor_sessions.sessions import (
     Columns,
     Connection,
     Decoder,
+    Fields,
     Query,
     User,
     Window,
@@ -111,13 +112,20 @@ def _asked(connection: Connection) -> Iterator[Check]:
     whole = record_schema(is_partner=settings.is_partner, has_account=False)
     schema = without(whole, settings.exclude_columns)
     columns = Columns(list(schema["properties"]))
+    # Asked for as a read does: a column that is refused costs that column.
+    fields = Fields(columns.asked)
 
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.zone(user).last_wall(settings.now - client.clock_lead())
+        now = account.timezone(user).zone.last_wall(settings.now - client.clock_lead())
         for back in LOOK_BACK:
-            answer = client.call(METHOD, query.params(Window(now - back, now + SECOND)))
+            params = query.params(Window(now - back, now + SECOND))
+            answer = fields.ask(
+                lambda names, params=params, **more: client.call(
+                    METHOD, {**params, "fields": list(names), **more}
+                )
+            )
             if answer.total_items:
                 break
         return answer.data, answer.total_items or 0, back
@@ -128,7 +136,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     sample = None
     try:
         if settings.is_partner:
-            users, _ = account.users()
+            users = list(account.users().read)
         elif settings.timezone:
             sample = look(None)  # first: the key may have no right to get.account
         else:
@@ -151,18 +159,21 @@ def _asked(connection: Connection) -> Iterator[Check]:
         raise TapError("None of the customers can be read: --customers says why")
     user = users[0] if users else None
     contradiction = account.contradiction() if problem is None else None
-    yield Check(
-        "time zone", True, contradiction or account.zone_name(user), warns=bool(contradiction)
-    )
+    name = account.timezone(user).name
+    yield Check("time zone", True, contradiction or name, warns=bool(contradiction))
     if problem is not None:
         raise problem
     data, total, back = sample or look(user)
     whose = f" of {user}" if user else ""
-    yield Check("components", True, f"the report{whose} is open")
-    zone = account.zone(user)
+    without_some = f", but the API refuses to give {', '.join(sorted(fields.left_out))}: null"
+    text = f"the report{whose} is open{without_some if fields.left_out else ''}"
+    yield Check("components", True, text, warns=bool(fields.left_out))
+    zone = account.timezone(user).zone
     extra = {name: getattr(user, name) for name in columns.added}
     excluded = excluded_members(settings.exclude_columns)
-    decoder = Decoder(schema, zone, extra, excluded=excluded)
+    decoder = Decoder(schema, zone, extra, excluded=excluded).of_account(
+        zone, extra, lambda: fields.left_out
+    )
     yield _sample(decoder, data, schema, total, back)
     yield Check("limits", True, client.pacer.left() or "the API names none")
 

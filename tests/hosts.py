@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import dlt_run
 import pytest
 from singer_sdk.plugin_base import PluginBase
 from support import call_here, catalog_of
@@ -72,6 +77,8 @@ class Host(ABC):
     command: ClassVar[list[str]]
     main: ClassVar[Any]
     """The command line, in this process."""
+    costs: ClassVar[int] = 1
+    """A run's time, in those of the tap: of a search so many times fewer examples."""
 
     @abstractmethod
     def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
@@ -229,10 +236,56 @@ class Airbyte(Host):
         return HostRun(code, *_sorted_out(heard), "\n".join(lines), errors, stdout)
 
 
+class Dlt(Host):
+    """The dlt source, in a pipeline into files: see dlt_run.py."""
+
+    name = "dlt"
+    command: ClassVar[list[str]] = [sys.executable, str(Path(__file__).with_name("dlt_run.py"))]
+    main = staticmethod(dlt_run.main)
+    costs = 10
+
+    def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
+        return _written(directory, config=config, state=state)
+
+    def heard(self, lines: Iterable[str]) -> Iterator[Heard]:
+        return Singer().heard(lines)
+
+    def progress(self, state: Any) -> dict[str, Any]:
+        return dict(state or {})
+
+    def state_of(self, progress: dict[str, Any]) -> Any:
+        return progress
+
+    def sync(self, config: dict[str, Any], state: Any) -> None:
+        dlt_run.run(config, state)
+
+    def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """dlt leaves them as they were; what else it would touch is this machine's."""
+        monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+        monkeypatch.setenv("DLT_DATA_DIR", self.data)
+
+    @cached_property
+    def data(self) -> str:
+        """A folder of dlt's own."""
+        self._folder = TemporaryDirectory()
+        return self._folder.name
+
+    def run(self, config: dict[str, Any], *, directory: Path, state: Any = None) -> HostRun:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = dlt_run.main(self.arguments(config, state, directory))
+        return self.parsed(code, out.getvalue(), err.getvalue())
+
+    def parsed(self, code: int, stdout: str, stderr: str) -> HostRun:
+        return Singer().parsed(code, stdout, stderr)
+
+
 def _sorted_out(heard: list[Heard]) -> tuple[list[dict[str, Any]], list[Any]]:
     records = [value for kind, value in heard if kind == "RECORD"]
     return records, [value for kind, value in heard if kind == "STATE"]
 
 
 HOSTS: list[Host] = [Singer(), Airbyte()]
+"""Those with a command line."""
 EVERY_HOST = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
+AND_DLT = pytest.mark.parametrize("host", [*HOSTS, Dlt()], ids=lambda host: host.name)

@@ -109,7 +109,7 @@ class _Read:
         output, state = self._output, self._state
         # A full refresh that goes on gives no session twice: an overwritten table has no key.
         self._extraction = Extraction(
-            self._connection, state.former, state.keep, looks_back=not wanted.is_full_refresh
+            self._connection, state, looks_back=not wanted.is_full_refresh
         )
         self._heed_signals()
         output.status("STARTED")

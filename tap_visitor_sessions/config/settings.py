@@ -412,7 +412,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["of 32 random bytes, as hex"],
                 title="Key of the hashes",
                 description="Secret of `hash_columns`, and required with it. Another key makes "
-                "other hashes.",
+                "other hashes. At least 16 characters: `openssl rand -hex 32` makes one.",
                 extra_json_schema=_SECRET,
             ),
         ]

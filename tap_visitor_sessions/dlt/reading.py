@@ -128,7 +128,7 @@ class _Pass:
         self._kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
         self._client = connection.client
-        self._extraction = Extraction(connection, self._kept.former, self._kept.keep)
+        self._extraction = Extraction(connection, self._kept)
         maker.say_by(self._extraction.warnings)
         self._columns, self._made = columns, maker.made
         self._has_read = False

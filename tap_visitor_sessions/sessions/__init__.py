@@ -5,28 +5,24 @@ from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
     MEMBERS,
-    Bookmarks,
     StateError,
     StreamState,
     check_progress,
-    former_state,
-    name_account,
-    name_customer,
     type_name,
-    write_bookmarks,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
     Pace,
+    Unwritable,
     chunked,
     drained,
     exit_soon,
     write_all,
 )
 from tap_visitor_sessions.sessions.records import Decoder, Record, Tables, Warnings, kind_of
-from tap_visitor_sessions.sessions.windows import METHOD, Query, Window
+from tap_visitor_sessions.sessions.windows import METHOD, Fields, Query, Window
 from tap_visitor_sessions.sessions.zones import SECOND
 
 __all__ = [
@@ -35,12 +31,12 @@ __all__ = [
     "MEMBERS",
     "METHOD",
     "SECOND",
-    "Bookmarks",
     "Chunk",
     "Columns",
     "Connection",
     "Decoder",
     "Extraction",
+    "Fields",
     "Lines",
     "Pace",
     "Part",
@@ -49,6 +45,7 @@ __all__ = [
     "StateError",
     "StreamState",
     "Tables",
+    "Unwritable",
     "User",
     "Warnings",
     "Window",
@@ -56,11 +53,7 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
-    "former_state",
     "kind_of",
-    "name_account",
-    "name_customer",
     "type_name",
     "write_all",
-    "write_bookmarks",
 ]

@@ -8,17 +8,17 @@ has written, and saves the bookmarks that come of it. It knows no pages, zones a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property
 from itertools import count
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from tap_visitor_sessions.api import TapError, Unreadable
+from tap_visitor_sessions.api import ApiError, TapError, Unreadable
 from tap_visitor_sessions.config import (
     ACCOUNT,
     ADDED,
@@ -26,13 +26,21 @@ from tap_visitor_sessions.config import (
     record_schema,
     without,
 )
-from tap_visitor_sessions.sessions.accounts import Connection, Failures, User, is_customers
-from tap_visitor_sessions.sessions.bookmarks import FormerState, Keep, Positions
+from tap_visitor_sessions.sessions.accounts import (
+    Connection,
+    Failures,
+    User,
+    Users,
+    is_customers,
+)
+from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
+from tap_visitor_sessions.sessions.customer_zones import CustomerZones
+from tap_visitor_sessions.sessions.identity import check_identity
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
 from tap_visitor_sessions.sessions.refusals import Refusals
 from tap_visitor_sessions.sessions.windows import Pipeline, Query, Shared, Span, Taken, WindowReader
-from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.sessions.zones import UTC, Timezone, Zone
 
 logger = logging.getLogger("tap-visitor-sessions.extraction")
 
@@ -97,28 +105,38 @@ class Part(Generic[T]):
         """
         pipeline, progress = self._pipeline, self._extraction.progress
         positions, failures = self._extraction.positions, self._extraction.failures
-        had_turn = False
+        problem = yield from self._taken()
+        while problem is not None and (other := self._extraction.stand_in(self.user, problem)):
+            positions.replaced(self.user)
+            pipeline.insert(other)
+            self.user = other
+            problem = yield from self._taken()
+        if problem is None or is_customers(problem):
+            positions.take_turn(self.user)  # whatever is not its fault costs it none
+        if problem is None:
+            failures.passed()
+            positions.completed(self.user)
+        elif self.user is None:
+            raise problem
+        else:
+            failures.note(str(self.user), problem)
+        self._extraction.zones.read(self.user)
+        progress.windows, progress.share = pipeline.windows, 0.0
+        progress.parts_done += 1
+
+    def _taken(self) -> Generator[Taken[T], None, TapError | None]:
+        """The windows, and the error that ended them."""
+        pipeline, progress = self._pipeline, self._extraction.progress
+        positions = self._extraction.positions
         try:
             with readable():
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     positions.refused(self.user, self._refusals.columns(self.user))
-                    if not had_turn:
-                        positions.take_turn(self.user)
-                        had_turn = True
                     yield taken
         except TapError as problem:
-            # What is not its fault costs a customer its turn only where it has been answered.
-            if pipeline.answered or is_customers(problem):
-                positions.take_turn(self.user)
-            if self.user is None:
-                raise
-            failures.note(str(self.user), problem)
-        else:
-            positions.take_turn(self.user)
-            failures.passed()
-        progress.windows, progress.share = pipeline.windows, 0.0
-        progress.parts_done += 1
+            return problem
+        return None
 
     def emitted(
         self, date_time: datetime, sessions: int = 1, *, whole_second: bool = False
@@ -140,8 +158,7 @@ class Extraction:
     """One read of the sessions of all accounts.
 
     Args:
-        former: How far former runs came.
-        keep: Puts the bookmarks of an account into the host's state, whenever they have moved.
+        state: What former runs say; it is kept up to date as the bookmarks move.
         incremental: Whether it goes on from there; else all is read afresh.
         looks_back: Whether it re-reads the look-back before where they ended; else no session
             comes again that a state stands for.
@@ -155,8 +172,7 @@ class Extraction:
     def __init__(
         self,
         connection: Connection,
-        former: FormerState,
-        keep: Keep,
+        state: StreamState,
         *,
         incremental: bool = True,
         looks_back: bool = True,
@@ -166,15 +182,18 @@ class Extraction:
         settings = connection.settings
         self._connection = connection
         self._settings = settings
+        self._state = state
+        self._is_sample = sample
+        self._refused: set[int] = set()  # users without the right to the report
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
         self.progress = Progress()
         self.warnings = Warnings()
+        self.zones = CustomerZones(connection, state)
         self.failures = Failures(skips=settings.skips_customers)
         self.positions = Positions(
             settings,
-            former,
-            keep,
+            state,
             incremental=incremental,
             looks_back=looks_back,
             announces_version=announces_version,
@@ -186,10 +205,39 @@ class Extraction:
         """The parts in the order in which they are read: a partner's users, or None alone."""
         if not self._settings.is_partner:
             return [None]
-        users, missing = self._connection.account.users(self.positions.known)
-        for who, reason in missing.items():
+        users = self._found
+        for who, reason in users.missing.items():
             self.failures.missing(who, reason)
-        return [*self.positions.in_turn(users)]
+        return [*self.positions.in_turn(users.read)]
+
+    @cached_property
+    def _found(self) -> Users:
+        return self._connection.account.users(self.positions.known)
+
+    def stand_in(self, user: User | None, problem: TapError) -> User | None:
+        """Another user of a customer, in place of one who has no right to its sessions."""
+        if user is None or not isinstance(problem, ApiError) or problem.mnemonic != "forbidden":
+            return None
+        self._refused.add(user.user_id)
+        wanted = self._settings.user_ids
+        for user_id in user.customer.users:
+            if user_id not in self._refused and (wanted is None or user_id in wanted):
+                logger.warning("Not as %s, but as user %d: %s", user, user_id, problem)
+                return User(user_id, user.customer)
+        return None
+
+    def unread(self) -> dict[str, str]:
+        """Partner: the customers that this run cannot read, though no setting leaves them out,
+        each with the reason: their rows must stay in the table."""
+        if not self._settings.is_partner:
+            return {}
+        unread = dict(self._found.unread)
+        if self._settings.user_ids is None:
+            listed = {one.customer_id for one in self._connection.account.customers()}
+            gone = self.positions.known_customers - listed
+            for customer_id in sorted(gone - set(self._settings.exclude_customer_ids)):
+                unread[f"customer {customer_id}"] = "not among your customers any more"
+        return unread
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -201,11 +249,15 @@ class Extraction:
         client = self._connection.client
         try:
             with drawn(self.progress, client.pacer.left), readable():
+                if not self._is_sample:
+                    check_identity(self._connection, self._state)
                 self.progress.parts = len(self.users)
                 yield
         finally:
             figures = self.figures()
             self.warnings.tell_undeclared()
+            self.zones.end()
+            self.positions.end()
             if losses := self.warnings.losses:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
@@ -226,7 +278,7 @@ class Extraction:
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
         excluded = excluded_members(self._settings.exclude_columns)
-        decoder = Decoder(schema, Zone(timezone.utc), extra, self.warnings, excluded)
+        decoder = Decoder(schema, Zone(UTC), extra, self.warnings, excluded)
         prepared = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
@@ -241,8 +293,8 @@ class Extraction:
         order = count()
 
         def span_of(user: User | None) -> Span[T]:
-            zone = self._connection.account.zone(user)
-            reading = self.positions.opened(user, zone)
+            timezone = self._timezone(user)
+            reading = self.positions.opened(user, timezone)
             values = {
                 name: self._settings.account if name == ACCOUNT else getattr(user, name)
                 for name in added
@@ -250,7 +302,7 @@ class Extraction:
             fields = refusals.fields(user, reading.bookmarks)
             reader = WindowReader(
                 client.call,
-                decoder.of_account(zone, values, lambda: fields.left_out),
+                decoder.of_account(timezone.zone, values, lambda: fields.left_out),
                 Query(
                     asked,
                     self._page_size,
@@ -264,13 +316,27 @@ class Extraction:
             )
             return Span(reader, reading.stretches)
 
-        with closing(Pipeline(chosen, span_of, self._concurrency)) as pipeline:
-            yield (Part(self, pipeline, refusals, user) for user in chosen)
+        pipe = Pipeline(chosen, span_of, self._concurrency, self.positions.take_turn)
+        self.zones.join = shared.in_flight.join
+
+        def each() -> Iterator[Part[T]]:
+            yield from (Part(self, pipe, refusals, user) for user in chosen)
+            self.zones.end()  # before the host writes its last state
+
+        with closing(pipe):
+            yield each()
 
     def _patience(self) -> float:
         """For how long a request is tried again, in seconds, while other customers wait."""
         others = self.progress.parts - self.progress.parts_done - 1
         return RETRIED_BESIDE_OTHERS if others > 0 else float("inf")
+
+    def _timezone(self, user: User | None) -> Timezone:
+        former = [one.user_id for one in self.positions.of_customer(user)] if user else ()
+        timezone = self._connection.account.timezone(user, former)
+        if user is not None:
+            self.zones.compare(user, timezone)
+        return timezone
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""

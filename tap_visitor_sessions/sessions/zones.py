@@ -8,13 +8,20 @@ the change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import pendulum
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+LONGEST_FOLD = 26
+"""Hours that a clock can be set back at once: from +14:00 to -12:00."""
 UTC = timezone.utc
 
 
@@ -39,10 +46,14 @@ class Zone:
 
     def first_wall(self, instant: datetime) -> datetime:
         """The earliest wall-clock second, naive, at which a session of `instant` or later
-        can be filed: where an end of DST repeats an hour, the hour's first pass."""
-        here = self.wall(instant)
+        can be filed: in the first pass of a repeated hour, the second pass's beginning."""
         # At the very end of a gap: sessions filed inside the gap are read as this instant.
-        return min(here, self.wall(instant - SECOND) + SECOND)
+        earliest = min(self.wall(instant), self.wall(instant - SECOND) + SECOND)
+        for hours in range(LONGEST_FOLD):
+            low, high = instant + hours * HOUR, instant + (hours + 1) * HOUR
+            if self._offset_at(high) < self._offset_at(low):
+                earliest = min(earliest, self.wall(self._change_between(low, high)))
+        return earliest
 
     def last_wall(self, instant: datetime) -> datetime:
         """The latest wall-clock second, naive, at which a session read as `instant` or
@@ -69,6 +80,11 @@ class Zone:
         """What the clock shows at an instant, naive, in whole seconds."""
         return instant.astimezone(self._tz).replace(microsecond=0, tzinfo=None, fold=0)
 
+    def _offset_at(self, instant: datetime) -> timedelta:
+        offset = instant.astimezone(self._tz).utcoffset()
+        assert offset is not None
+        return offset
+
     def _offset(self, wall: datetime, fold: int) -> timedelta:
         offset = wall.replace(tzinfo=self._tz, fold=fold).utcoffset()
         assert offset is not None
@@ -93,10 +109,28 @@ class Zone:
 
     def _change_between(self, low: datetime, high: datetime) -> datetime:
         """The first whole second in (low, high] with another offset than `low`."""
-        base = low.astimezone(self._tz).utcoffset()
+        base = self._offset_at(low)
         lo, hi = int(low.timestamp()), int(high.timestamp())
         while hi - lo > 1:
             mid = (lo + hi) // 2
             same = datetime.fromtimestamp(mid, self._tz).utcoffset() == base
             lo, hi = (mid, hi) if same else (lo, mid)
         return datetime.fromtimestamp(hi, UTC)
+
+
+@dataclass(frozen=True)
+class Timezone:
+    """The time zone of an account.
+
+    Attributes:
+        name: Its IANA name.
+        by: Who says so: a setting, or the API.
+    """
+
+    name: str
+    by: Literal["setting", "api"]
+
+    @cached_property
+    def zone(self) -> Zone:
+        """Its clock."""
+        return Zone(pendulum.timezone(self.name))

@@ -35,9 +35,7 @@ class _Command(SingerCommand):
             raise TapError("Arguments too many: each option takes the path of one file") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; deprecations of libraries are no business of the user's."""
-        logging.captureWarnings(capture=True)
-        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+        """Run the command."""
         return click.Command.invoke(self, ctx)
 
 
@@ -171,7 +169,7 @@ class Command(TapVisitorSessions):
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.zone_name(),
+            next(zones, None) or self.connection.account.timezone().name,
             self.connection.client.pacer.left() or "no limit is named",
         )
 

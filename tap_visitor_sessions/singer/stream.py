@@ -94,7 +94,7 @@ class VisitorSessions(SdkStream):
     def _reading(self) -> Reading:
         return Reading(
             self._connect(),
-            self.get_context_state,
+            self.get_context_state(None),
             self.state_waits,
             incremental=self.is_incremental,
             announces_version=self.announces_version,
@@ -202,7 +202,13 @@ class VisitorSessions(SdkStream):
                 self.state_waits()
                 self._write_state_message()
                 raise
-        if self.announce_version():
+        if self.announces_version and (unread := self._reading.unread()):
+            self.logger.warning(
+                "ACTIVATE_VERSION is not announced, or the loader would drop the rows of %s. Have "
+                "them read, or leave them out by exclude_customer_ids: their rows then go",
+                ", ".join(f"{who} ({reason})" for who, reason in unread.items()),
+            )
+        elif self.announce_version():
             self._reading.version_activated()
             self._write_state_message()
 

@@ -11,18 +11,14 @@ from singer_sdk.metrics import http_request_counter
 from tap_visitor_sessions.config import STREAM
 from tap_visitor_sessions.sessions import (
     METHOD,
-    Bookmarks,
     Columns,
     Connection,
     Extraction,
     Part,
     Record,
+    StreamState,
     User,
     Warnings,
-    former_state,
-    name_account,
-    name_customer,
-    write_bookmarks,
 )
 
 Context = Mapping[str, Any]
@@ -39,7 +35,7 @@ class Reading:
     """One read of the stream.
 
     Args:
-        state_of: The SDK's state of a partition, or of the stream, to be changed in place.
+        progress: The SDK's state of the stream, to be changed in place.
         moved: Called when bookmarks have moved: the state waits to be written.
         incremental: Whether it goes on where former runs ended.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
@@ -49,7 +45,7 @@ class Reading:
     def __init__(
         self,
         connection: Connection,
-        state_of: Callable[[Context | None], dict[str, Any]],
+        progress: dict[str, Any],
         moved: Callable[[], None],
         *,
         incremental: bool,
@@ -57,18 +53,22 @@ class Reading:
         sample: bool,
     ) -> None:
         self._connection = connection
-        self._state_of = state_of
-        self._moved = moved
-        self._incremental = incremental
+        settings = connection.settings
+        state = StreamState(
+            progress,
+            is_partner=settings.is_partner,
+            account=settings.account,
+            moved=moved,
+            keeps_bookmark=not incremental,
+            is_checked=True,
+        )
         self._extraction = Extraction(
             connection,
-            former_state(state_of(None)),
-            self._keep,
+            state,
             incremental=incremental,
             announces_version=announces_version,
             sample=sample,
         )
-        name_account(state_of(None), connection.settings.account)
 
     @property
     def partitions(self) -> list[dict[str, Any]]:
@@ -107,13 +107,11 @@ class Reading:
             users = [user for user in users if context_of(user) == context]
         return self._extraction.parts(columns, prepare, users)
 
+    def unread(self) -> dict[str, str]:
+        """Customers whose rows must stay in the table though this read did not bring them, each
+        with the reason."""
+        return self._extraction.unread()
+
     def version_activated(self) -> None:
         """The loader has been told to drop what this read did not bring."""
         self._extraction.positions.version_activated()
-
-    def _keep(self, user: User | None, bookmarks: Bookmarks) -> None:
-        progress = self._state_of(context_of(user))
-        if user is not None:
-            name_customer(progress, user.customer_id)
-        write_bookmarks(progress, bookmarks, with_bookmark=self._incremental)
-        self._moved()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from support import ROOT, catalog_of, config_of, run_tap, table_rows
 
 from sandbox import Faults, Sandbox, make_sessions
-from tap_visitor_sessions.airbyte.catalog import columns, discovered
+from tap_visitor_sessions.airbyte.catalog import configured, discovered
 from tap_visitor_sessions.config import core_settings, privacy_note
 from tap_visitor_sessions.config.names import all_names
 from tap_visitor_sessions.config.schema import personal, stream_schema
@@ -49,7 +49,7 @@ def check(records: list[dict[str, Any]]) -> None:
     assert shown(json.dumps(records)) == []
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("odd", [False, True], ids=["as declared", "of other types"])
 def test_it_leaves_in_no_message_and_is_not_asked_for(
     host: Host, odd: bool, make_sandbox: MakeSandbox, tmp_path: Path
@@ -114,12 +114,12 @@ def test_airbyte_discovers_it_no_more_and_takes_a_catalog_of_before() -> None:
     config = {"access_token": "x", "start_date": "2024-05-01", "exclude_columns": NAMES}
     settings = core_settings(config)
     assert shown(json.dumps(discovered(settings))) == []
-    wanted = columns(catalog_of(stream_schema()), settings)
+    wanted = configured(catalog_of(stream_schema()), settings)
     assert wanted is not None
-    assert not set(LEFT) & set(wanted.names)
+    assert not set(LEFT) & set(wanted.columns.names)
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize(
     ("names", "more", "words"),
     [

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from jsonschema import Draft202012Validator
 from support import config_of, run_tap
 
 from sandbox import Faults, Sandbox, make_sessions
-from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.config.settings import PROPERTIES, Settings
 
-KEY = "of 32 random bytes, as hex"
+KEY = "7d0c5be1f04a42b39c6e8a1d"
 NAMES = ["visitor_ip_address", "person_id", "hits.hit_url", "referrer"]
 IP, PERSON, REFERRER = "203.0.113.77", 987_654_321_012, "annas"
 URL = "https://clear.example/?u=anna"
@@ -57,7 +57,7 @@ def check_hidden(text: str) -> None:
     assert [one for one in SECRETS if one in text] == []
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("odd", [False, True], ids=["as declared", "of other types"])
 def test_the_clear_value_leaves_in_no_message_and_no_log(
     host: Host, odd: bool, make_sandbox: MakeSandbox, tmp_path: Path
@@ -109,7 +109,7 @@ def test_maps_see_the_hash_and_the_schema_says_text(
     check_hidden(run.stdout + run.stderr)
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -118,6 +118,9 @@ def test_maps_see_the_hash_and_the_schema_says_text(
         ({"hash_columns": ["hits"]}, "holds members: name those, such as hits.hit_time"),
         ({"hash_columns": ["id"]}, "id is the stream's own key"),
         ({"hash_columns": ["date_time"]}, "date_time is the stream's own key or bookmark"),
+        ({"hash_key": "k" * 15}, "hash_key: must have 16 characters or more"),
+        ({"hash_key": " k \n" + " " * 30}, "hash_key: must have 16 characters or more"),
+        ({"hash_key": PROPERTIES["hash_key"]["examples"][0]}, "hash_key: is the example of"),
         ({"hash_columns": ["referrer"], "hash_key": ""}, "hash_key: is required with"),
         ({"hash_columns": None, "hash_colums": NAMES}, "hash_columns: is required with hash_key"),
         ({"hash_columns": [["referrer"]]}, "hash_columns: must be"),

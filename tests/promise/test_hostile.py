@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeSandbox, Tally
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from support import check_injected, config_of
 
 from sandbox import Faults, make_sessions
@@ -98,7 +98,7 @@ CASES: dict[str, tuple[str, str, Any, str | None]] = {
 }
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_content_survives_and_a_loss_is_said_once(
     host: Host, name: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
@@ -131,7 +131,7 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
     tally("Content", name, injected=COUNT, lost=len(lost))
 
 
-@EVERY_HOST
+@AND_DLT
 def test_bytes_that_are_no_utf_8_cost_their_letter(
     host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
@@ -145,7 +145,7 @@ def test_bytes_that_are_no_utf_8_cost_their_letter(
     tally("Content", "bytes that are no UTF-8 in a text", injected=3)
 
 
-@EVERY_HOST
+@AND_DLT
 def test_columns_that_never_come_are_named(
     host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
@@ -163,7 +163,7 @@ def test_columns_that_never_come_are_named(
     tally("Content", "columns asked for that never come", injected=300, lost=300 - len(run.records))
 
 
-@EVERY_HOST
+@AND_DLT
 def test_columns_not_declared_are_named_once(
     host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
@@ -177,7 +177,7 @@ def test_columns_not_declared_are_named_once(
     tally("Content", "a column not declared", injected=300, lost=300 - len(run.records))
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("column", ["id", "date_time"])
 def test_a_session_without_key_or_bookmark_ends_the_run(
     host: Host, column: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally

@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import pytest
 from conftest import Tally, examples
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,7 +37,7 @@ from oracle import FORMAT, as_emitted, first_instant, utc_text
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.api import client as client_module
 from tap_visitor_sessions.api.errors import CountMismatch, TransientError
-from tap_visitor_sessions.sessions import reader as reader_module
+from tap_visitor_sessions.sessions.windows import reader as reader_module
 
 # Zone, and a wall-clock moment near a change of its clock.
 PLACES = [
@@ -434,7 +434,7 @@ def surely() -> None:
     promise.run_in_full(motion=[])
 
 
-@EVERY_HOST
+@AND_DLT
 def test_whatever_happens_the_union_of_runs_is_complete(
     host: Host, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
@@ -444,7 +444,7 @@ def test_whatever_happens_the_union_of_runs_is_complete(
     run_state_machine_as_test(
         Promise,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=max(EXAMPLES // host.costs, 1),
             stateful_step_count=8,
             deadline=None,
             phases=PHASES,
@@ -468,7 +468,7 @@ def test_whatever_happens_the_union_of_runs_is_complete(
 VALUES = {"short_pages": 3, "order": "descending"}
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize("fault", sorted({*WIRE_FAULTS, *SHAPES}))
 def test_each_fault_of_the_model_surely_happens_and_loses_nothing(
     host: Host, fault: str, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally

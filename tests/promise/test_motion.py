@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_visitor_sessions.api.errors import CountMismatch
-from tap_visitor_sessions.sessions import reader as reader_module
 from tap_visitor_sessions.sessions.records.decoder import Decoder
 from tap_visitor_sessions.sessions.records.structs import Record
+from tap_visitor_sessions.sessions.windows import reader as reader_module
 from tap_visitor_sessions.sessions.windows.reader import Query
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeSandbox, Tally
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from oracle import FORMAT, utc_text
 from support import config_of
 
@@ -19,7 +19,7 @@ from tap_visitor_sessions.sessions.windows.windows import Region, furthest_end
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 
 
-@EVERY_HOST
+@AND_DLT
 @pytest.mark.parametrize(
     ("zone", "start", "first"),
     [
@@ -28,7 +28,8 @@ BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
         (BERLIN, "2024-03-31T01:00:00Z", "2024-03-31 02:00:00"),
         # Inside the overlap of autumn: 02:00 to 03:00 occurs twice, and is read as the first.
         (BERLIN, "2024-10-27T02:30:00", "2024-10-27 02:30:00"),
-        (BERLIN, "2024-10-27T00:30:00Z", "2024-10-27 02:30:00"),
+        # An instant of its first pass: what happens in the second is filed from 02:00 on.
+        (BERLIN, "2024-10-27T00:30:00Z", "2024-10-27 02:00:00"),
         (BERLIN, "2024-10-27T01:30:00Z", "2024-10-27 02:30:00"),
         (BERLIN, "2024-10-27T03:30:00+02:00", "2024-10-27 02:30:00"),
         # A day that never was.

@@ -33,6 +33,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     FormerState,
     UserState,
 )
+from tap_visitor_sessions.sessions.bookmarks.state import StreamState
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, readable
 from tap_visitor_sessions.sessions.records.structs import Record
 from tap_visitor_sessions.sessions.windows.reader import METHOD
@@ -59,7 +60,9 @@ class Host:
 
     def extraction(self, **more: Any) -> Extraction:
         connection = Connection(self.settings, "test/1")
-        return Extraction(connection, self.former, self.keep, **more)
+        state = StreamState({}, is_partner=self.settings.is_partner, account=self.settings.account)
+        state.former, state.keep = self.former, self.keep  # type: ignore[method-assign]
+        return Extraction(connection, state, **more)
 
     def read(self, names: list[str] = NAMES, users: Any = None, **more: Any) -> Extraction:
         extraction = self.extraction(**more)
@@ -370,7 +373,7 @@ def test_a_turn_is_had_with_the_first_window_and_not_with_each(make_sandbox: Mak
         next(windows)
         assert len(turns_of(host, 10)) == 1
         assert len(list(windows)) > 5
-        assert len(turns_of(host, 10)) == 2
+        assert len(turns_of(host, 10)) == 1
         next(second.windows())
         assert len(turns_of(host, 20)) == 1
 
@@ -618,3 +621,46 @@ def test_whoever_fails_in_whatever_way_each_of_thirty_has_its_turn_at_five_point
             assert min(last[user] for user in sound) > day - longest, (day, last)
             assert min(last.values()) > day - longest, (day, last)
         sandbox.meters.new_day()
+
+
+def test_each_customer_is_asked_for_by_its_own_clock_and_looked_back_at(
+    make_sandbox: MakeSandbox,
+) -> None:
+    sandbox = make_sandbox(**agency(rows_of([10, 20], 5)))
+    zones = {"1": "Asia/Tokyo", "2": "America/New_York"}
+    days = {"start_date": "2024-05-01T00:00:00Z", "end_date": "2024-05-03T00:00:00Z"}
+    host = partner(sandbox, customer_timezones=zones, lookback_window="PT1H", **days)
+    host.read()
+    known = [UserState(user, user // 10, host.bookmarks[user][-1]) for user in (10, 20)]
+
+    def asked() -> dict[int, tuple[str, str]]:
+        found = {p["user_id"]: (p["date_from"], p["date_till"]) for p in asked_of(sandbox)}
+        sandbox.calls.clear()
+        return found
+
+    assert asked() == {
+        10: ("2024-05-01 09:00:00", "2024-05-03 09:00:01"),
+        20: ("2024-04-30 20:00:00", "2024-05-02 20:00:01"),
+    }
+    later = {**host.config, "end_date": "2024-05-04T00:00:00Z"}
+    Host(sandbox, later, FormerState(known=tuple(known))).read()
+    assert asked() == {
+        10: ("2024-05-03 08:00:01", "2024-05-04 09:00:01"),
+        20: ("2024-05-02 19:00:01", "2024-05-03 20:00:01"),
+    }
+
+
+def test_the_user_of_a_former_run_is_kept(make_sandbox: MakeSandbox) -> None:
+    own = rows_of([12], 5)[12]
+    sandbox = make_sandbox(
+        sessions=0, partner={1: [11, 12, 13]}, rows_by_user={11: own, 12: own, 13: own}
+    )
+    config = partner_config(sandbox, timezone="UTC")
+    far, near = (
+        Bookmarks(START.replace(day=number), ((START, START.replace(day=number)),))
+        for number in (9, 4)
+    )
+    known = (UserState(13, 1, far), UserState(12, 1, near))
+    for former, user in ((known, 13), (known[1:], 12), ((), 11)):
+        host = Host(sandbox, config, FormerState(known=former))
+        assert [one.user_id for one in host.extraction().users if one] == [user]

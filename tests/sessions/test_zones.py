@@ -138,6 +138,29 @@ def test_a_wall_time_is_read_alike_whatever_was_asked_before(
         assert zone.to_utc(wall) == Zone(tz).to_utc(wall) == first.replace(tzinfo=UTC), wall
 
 
+@given(
+    at=st.integers(-90_000, 90_000),
+    by=st.integers(-7200, 7200) | st.sampled_from([-86_400, -1, 1, 86_400]),
+    second=st.integers(-100_000, 100_000),
+    later=st.lists(st.integers(0, 100_000), max_size=20),
+)
+def test_nothing_that_happens_later_is_filed_before_the_first_wall_of_an_instant(
+    at: int, by: int, second: int, later: list[int]
+) -> None:
+    change = MIDNIGHT + timedelta(seconds=at)
+    tz = OneChange(change, -(by // 2), by - by // 2)
+    instant = (MIDNIGHT + timedelta(seconds=second)).replace(tzinfo=UTC)
+    first = Zone(tz).first_wall(instant)
+    turning = [change.replace(tzinfo=UTC)] if change >= instant.replace(tzinfo=None) else []
+    walls = [
+        one.astimezone(tz).replace(tzinfo=None, fold=0)
+        for one in [instant, *turning, *(instant + timedelta(seconds=s) for s in later)]
+    ]
+    assert first <= min(walls)
+    gap = max(by, 0) if instant.replace(tzinfo=None) == change else 0
+    assert min(walls) - first <= timedelta(seconds=gap)
+
+
 def test_a_day_without_a_change_asks_its_zone_twice_however_many_sessions_it_has() -> None:
     tz = OneChange(MIDNIGHT + timedelta(days=1, hours=1), 0, -1800)
     zone = Zone(tz)
@@ -184,6 +207,8 @@ def test_a_repeated_hour_is_read_as_the_first_and_a_gap_as_the_change() -> None:
     assert zone.to_utc(datetime(2024, 10, 27, 2, 30)) == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
     assert zone.to_utc(datetime(2024, 10, 27, 3)) == datetime(2024, 10, 27, 2, tzinfo=UTC)
     assert zone.to_utc(datetime(2024, 3, 31, 2, 30)) == datetime(2024, 3, 31, 1, tzinfo=UTC)
+    first_pass = datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
+    assert zone.first_wall(first_pass) == datetime(2024, 10, 27, 2)  # what is still to come
     second_pass = datetime(2024, 10, 27, 1, 30, tzinfo=UTC)
     assert zone.first_wall(second_pass) == datetime(2024, 10, 27, 2, 30)
     assert zone.last_wall(second_pass) == datetime(2024, 10, 27, 2, 59, 59)

@@ -1,7 +1,7 @@
 """The account: its zone, a partner's customers and their users, and the connection to it."""
 
-from tap_visitor_sessions.sessions.accounts.account import User
+from tap_visitor_sessions.sessions.accounts.account import User, Users
 from tap_visitor_sessions.sessions.accounts.connection import Connection
 from tap_visitor_sessions.sessions.accounts.failures import Failures, is_customers
 
-__all__ = ["Connection", "Failures", "User", "is_customers"]
+__all__ = ["Connection", "Failures", "User", "Users", "is_customers"]

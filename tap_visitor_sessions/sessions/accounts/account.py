@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from functools import cached_property
@@ -23,7 +23,7 @@ from tap_visitor_sessions.api import (
     shown,
 )
 from tap_visitor_sessions.config import Settings
-from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 
@@ -71,32 +71,55 @@ class User:
         return f"{self.customer} as user {self.user_id}"
 
 
+@dataclass(frozen=True)
+class Users:
+    """A partner's users, as a run reads them.
+
+    Attributes:
+        read: Those on whose behalf it reads, by rising id.
+        missing: Those of the setting `user_ids` that cannot be read, each with the reason.
+        unread: Customers that cannot be read, though no setting leaves them out: likewise.
+    """
+
+    read: Sequence[User]
+    missing: Mapping[str, str]
+    unread: Mapping[str, str]
+
+
 class Account:
     """What the API tells of the account, asked once and only when needed."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._settings = settings
-        self._zones: dict[str, Zone] = {}
+        self._timezones: dict[tuple[str, bool], Timezone] = {}
 
-    def zone(self, user: User | None = None) -> Zone:
-        """The zone of the account, or of a partner's user.
+    def timezone(self, user: User | None = None, former: Iterable[int] = ()) -> Timezone:
+        """The time zone of the account, or of a partner's user.
 
         Source: the settings, else `get.account`.
-        """
-        name = self.zone_name(user)
-        if name not in self._zones:
-            self._zones[name] = Zone(pendulum.timezone(name))
-        return self._zones[name]
 
-    def zone_name(self, user: User | None = None) -> str:
-        """The IANA name of `zone`."""
+        Args:
+            former: Users of the customer by whom former runs have read it: what `timezones` says
+                of one that is gone holds for its successor.
+        """
         settings = self._settings
         name = settings.timezone
         if user is not None:
             name = settings.customer_timezones.get(user.customer_id, name)
-            name = settings.timezones.get(user.user_id, name)
-        return name or self._asked_zone
+            named = (user.user_id, *user.customer.users, *sorted(former))
+            whose = next((one for one in named if one in settings.timezones), user.user_id)
+            name = settings.timezones.get(whose, name)
+            if whose != user.user_id:
+                logger.info(
+                    "%s is read in the time zone %s, which timezones gives its user %d: name the "
+                    "customer in customer_timezones",
+                    *(user, name, whose),
+                )
+        key = name or self._asked_zone, name is not None
+        if key not in self._timezones:  # one clock for all of a zone: it remembers
+            self._timezones[key] = Timezone(key[0], "setting" if name else "api")
+        return self._timezones[key]
 
     @cached_property
     def profile(self) -> dict[str, Any]:
@@ -106,6 +129,37 @@ class Account:
         """
         accounts = msgspec.json.decode(self._client.call("get.account").data)
         return dict(accounts[0]) if accounts and isinstance(accounts[0], dict) else {}
+
+    @cached_property
+    def app_id(self) -> str:
+        """The vendor's id of the account; "" where the answer does not hold it.
+
+        Source: `get.account`, for a partner `getobj.account`.
+        """
+        if self._settings.is_partner:
+            value = self.described_by_object().get("app_id")
+        else:
+            value = self.profile.get("app_id")
+        return str(value) if isinstance(value, (int, str)) else ""
+
+    def described_by_object(self, user: User | None = None) -> dict[str, Any]:
+        """What the API tells of the account, or of the customer of a partner's user: `app_id`,
+        `timezone` and others.
+
+        Source: `getobj.account`, which needs the component "Data API for configuration".
+        """
+        params = {"user_id": user.user_id} if user else {}
+        answer = msgspec.json.decode(self._client.call("getobj.account", params).data)
+        return answer if isinstance(answer, dict) else {}
+
+    def compare_timezone(self) -> None:
+        """Warn where the zone that is set is not the one that the API names, where it was asked."""
+        if self._is_asked and (contradiction := self.contradiction()):
+            logger.warning("%s", contradiction)
+
+    @property
+    def _is_asked(self) -> bool:
+        return "profile" in self.__dict__
 
     @cached_property
     def _asked_zone(self) -> str:
@@ -137,12 +191,12 @@ class Account:
             return None
         name = self._profile_if_allowed.get("timezone")
         try:
-            named = Zone(pendulum.timezone(str(name)))
+            named = Timezone(str(name), "api").zone
         except Exception:  # of several kinds, for odd names
             return None
         start = settings.start.value.replace(tzinfo=settings.start.value.tzinfo or timezone.utc)
         until = settings.now + timedelta(days=366)
-        if self.zone().differs_from(named, min(start, settings.now), until) is None:
+        if self.timezone().zone.differs_from(named, min(start, settings.now), until) is None:
             return None
         return (
             f"timezone is {settings.timezone}, and the API names {shown(name)} as the account's: "
@@ -171,44 +225,52 @@ class Account:
         read = sum(row["read"] for row in listing)
         return f"a partner of {len(listing)} customers, {read} of them read"
 
-    def users(self, known: Collection[int] = ()) -> tuple[list[User], dict[str, str]]:
-        """Partner: the users to read on behalf of, by rising id; and those of the setting
-        `user_ids` that cannot be read, each with the reason.
+    def users(self, known: Sequence[int] = ()) -> Users:
+        """Partner: the users to read on behalf of, one of each customer.
 
         Args:
-            known: Users read by a former run: they are kept, so that a new user of a customer
-                does not make it be read anew.
+            known: Users read by a former run, those first that are to be kept: a new user of a
+                customer does not make it be read by another.
         """
         customers = self.customers(known)
         if self._settings.user_ids is not None:
-            return self._wanted(self._settings.user_ids, customers)
-        users = []
+            return self._wanted(self._settings.user_ids, customers, known)
+        users, unread = [], {}
         for customer in customers:
-            if customer.reason or customer.user_id is None:
-                level = logging.INFO if customer.reason == EXCLUDED else logging.WARNING
-                logger.log(level, "Skipped %s: %s", customer, customer.reason)
+            if customer.reason == EXCLUDED:
+                logger.info("Skipped %s: %s", customer, customer.reason)
+            elif customer.reason or customer.user_id is None:
+                logger.warning("Skipped %s: %s", customer, customer.reason)
+                unread[str(customer)] = customer.reason or NO_USER
             else:
                 users.append(User(customer.user_id, customer))
-        return sorted(users, key=lambda user: user.user_id), {}
+        return Users(sorted(users, key=lambda user: user.user_id), {}, unread)
 
     @staticmethod
     def _wanted(
-        wanted: Sequence[int], customers: Sequence[Customer]
-    ) -> tuple[list[User], dict[str, str]]:
+        wanted: Sequence[int], customers: Sequence[Customer], known: Sequence[int]
+    ) -> Users:
         owners = {user: customer for customer in customers for user in customer.users}
-        found, missing = [], {}
-        for user_id in sorted(set(wanted)):
+        found: dict[int, User] = {}
+        missing = {}
+        for user_id in sorted(set(wanted), key=_preferred(known)):
             owner = owners.get(user_id)
             if owner is None:
                 missing[f"user {user_id}"] = "not among the users of your customers"
             elif owner.reason:
                 missing[f"user {user_id} of {owner}"] = owner.reason
+            elif (other := found.get(owner.customer_id)) is None:
+                found[owner.customer_id] = User(user_id, owner)
             else:
-                found.append(User(user_id, owner))
+                logger.warning(
+                    "user_ids names users %d and %d of %s, who see the same sessions: they are "
+                    "read once, as user %d",
+                    *(other.user_id, user_id, owner, other.user_id),
+                )
         if not found:
             reasons = "; ".join(f"{who}: {reason}" for who, reason in missing.items())
             raise ConfigError("user_ids", reasons)
-        return found, missing
+        return Users(sorted(found.values(), key=lambda user: user.user_id), missing, {})
 
     def listing(self) -> list[dict[str, Any]]:
         """Partner: each user that is read and each customer that is not, with the reason."""
@@ -219,20 +281,22 @@ class Account:
             if wanted is not None and not reason:
                 users = [user for user in customer.users if user in wanted] or [None]
                 reason = None if users[0] else "none of its users is among user_ids"
-            for user_id in users:
+            for place, user_id in enumerate(users):
+                if place:
+                    reason = f"sees what user {users[0]} sees, by whom its customer is read"
                 row = {
                     "customer_id": customer.customer_id,
                     "name": customer.name,
                     "status": customer.status,
                     "user_id": user_id,
-                    "timezone": self.zone_name(User(user_id or 0, customer)),
+                    "timezone": self.timezone(User(user_id or 0, customer)).name,
                     "read": reason is None,
                     "reason": reason,
                 }
                 rows.append(row)
         return rows
 
-    def customers(self, known: Collection[int] = ()) -> list[Customer]:
+    def customers(self, known: Sequence[int] = ()) -> list[Customer]:
         """Partner: all customers by rising id, archived ones too as long as they have users.
 
         Source: `get.customer_users` and `get.customers`.
@@ -274,12 +338,12 @@ class Account:
         customer_id: int,
         users: tuple[int, ...],
         listed: dict[int, tuple[str | None, str | None]] | None,
-        known: Collection[int],
+        known: Sequence[int],
     ) -> Customer:
         name, status = (listed or {}).get(customer_id, (None, None))
         if listed is not None and customer_id not in listed:
             status = ARCHIVED  # get.customers leaves those out, get.customer_users does not
-        chosen = next((user for user in users if user in known), users[0] if users else None)
+        chosen = min(users, key=_preferred(known), default=None)
         if customer_id in self._settings.exclude_customer_ids:
             reason: str | None = EXCLUDED
         elif chosen is None:
@@ -289,6 +353,12 @@ class Account:
         else:
             reason = None
         return Customer(customer_id, name, status, chosen, users, reason)
+
+
+def _preferred(known: Sequence[int]) -> Callable[[int], tuple[int, int]]:
+    """Which of a customer's users comes first: those of former runs, then the smallest id."""
+    places = {user: place for place, user in enumerate(known)}
+    return lambda user: (places.get(user, len(places)), user)
 
 
 def is_closed(status: str) -> bool:

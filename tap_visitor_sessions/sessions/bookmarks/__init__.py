@@ -1,7 +1,7 @@
 """How far each account has been read: bookmarks, their form in STATE, and their course in a run."""
 
-from tap_visitor_sessions.sessions.bookmarks.bookmarks import ASKED_AGAIN, Bookmarks, FormerState
-from tap_visitor_sessions.sessions.bookmarks.positions import Keep, Positions
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import ASKED_AGAIN, TURN, Bookmarks
+from tap_visitor_sessions.sessions.bookmarks.positions import Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     ALL_IS_READ,
     FIX,
@@ -9,11 +9,7 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
     StateError,
     StreamState,
     check_progress,
-    former_state,
-    name_account,
-    name_customer,
     type_name,
-    write_bookmarks,
 )
 
 __all__ = [
@@ -21,16 +17,11 @@ __all__ = [
     "ASKED_AGAIN",
     "FIX",
     "MEMBERS",
+    "TURN",
     "Bookmarks",
-    "FormerState",
-    "Keep",
     "Positions",
     "StateError",
     "StreamState",
     "check_progress",
-    "former_state",
-    "name_account",
-    "name_customer",
     "type_name",
-    "write_bookmarks",
 ]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pendulum
 
-from tap_visitor_sessions.sessions.zones import SECOND, Zone
+from tap_visitor_sessions.sessions.zones import SECOND, Timezone, Zone
 
 Span = tuple[datetime, datetime]
 ASKED_AGAIN = timedelta(days=7)
@@ -68,6 +68,19 @@ def _earlier(instant: datetime, by: timedelta) -> datetime:
         return datetime.min.replace(tzinfo=timezone.utc)
 
 
+@dataclass(frozen=True, order=True)
+class Loaded:
+    """Sessions that were loaded under a time zone which has been corrected since.
+
+    Attributes:
+        timezone: Its IANA name.
+        until: Up to which wall-clock second (naive).
+    """
+
+    timezone: str
+    until: datetime
+
+
 @dataclass(frozen=True)
 class Bookmarks:
     """How far an account has been read.
@@ -77,12 +90,16 @@ class Bookmarks:
         read: The spans that have been read, with or without sessions in them.
         turn: When it was last read, as STATE spells it; "" when never.
         refused: Columns that its API has refused, each with when it last did.
+        timezone: That of the account, as it was read; None in a state of an older version.
+        loaded_under: What was loaded under other zones, in order.
     """
 
     bookmark: datetime | None = None
     read: tuple[Span, ...] = ()
     turn: str = ""
     refused: tuple[tuple[str, datetime], ...] = ()
+    timezone: Timezone | None = None
+    loaded_under: tuple[Loaded, ...] = ()
 
     @property
     def until(self) -> datetime | None:
@@ -115,6 +132,47 @@ class Bookmarks:
             if bookmark > now:
                 bookmark = None
         return replace(self, bookmark=bookmark, read=before(read, now))
+
+    def under(self, timezone: Timezone) -> Bookmarks:
+        """The bookmarks under the zone of today.
+
+        A setting that has been corrected means that the same wall-clock spans were asked for: they
+        are carried over by the wall clock. Where the API says another zone than it did, what was
+        read is right: the instants stay.
+        """
+        was = self.timezone
+        if was is None or was.name == timezone.name or was.by == timezone.by == "api":
+            return replace(self, timezone=timezone)
+        old, new = was.zone, timezone.zone
+
+        bookmark, loaded = self.bookmark, self.loaded_under
+        read = union(
+            (new.to_utc(old.last_wall(start)), new.to_utc(old.first_wall(end)))
+            for start, end in self.read
+        )
+        if bookmark is not None:
+            loaded = (*loaded, Loaded(was.name, old.wall(bookmark)))
+            # Or it would stand for the second pass of an hour.
+            bookmark = min([new.to_utc(old.wall(bookmark)), *(end for _, end in read[-1:])])
+        return replace(
+            self,
+            bookmark=bookmark,
+            read=read,
+            timezone=timezone,
+            loaded_under=tuple(one for one in loaded if one.timezone != timezone.name),
+        )
+
+    def joined(self, other: Bookmarks) -> Bookmarks:
+        """Those of two users who see the same sessions, under the same zone."""
+        bookmarks = [one for one in (self.bookmark, other.bookmark) if one is not None]
+        return replace(
+            self,
+            bookmark=max(bookmarks, default=None),
+            read=union([*self.read, *other.read]),
+            turn=max(self.turn, other.turn),
+            refused=tuple(sorted({**dict(self.refused), **dict(other.refused)}.items())),
+            loaded_under=tuple(sorted({*self.loaded_under, *other.loaded_under})),
+        )
 
     def with_emitted(self, date_time: datetime) -> Bookmarks:
         """With a bookmark that has moved on, never back."""
@@ -195,12 +253,19 @@ class Reading:
         walls = [
             (
                 first if start == self.span[0] else zone.first_wall(start),
-                end if till == self.span[1] else zone.last_wall(till - SECOND) + SECOND,
+                # What is read from `till` on may begin inside a gap, and leave out its seconds.
+                end
+                if till == self.span[1]
+                else max(zone.last_wall(till - SECOND) + SECOND, zone.wall(till)),
             )
             for start, till in self._wanted
         ]
         self.stretches: tuple[tuple[datetime, datetime], ...] = union(walls)
         """What to ask for: naive wall-clock spans `[start, end)`, in order."""
+
+    def covers(self, wall: datetime) -> bool:
+        """Whether the span wanted reaches as far as a wall-clock second."""
+        return self._zone.to_utc(wall) < self.span[1]
 
     def emitted(self, date_time: datetime, *, whole_second: bool = False) -> None:
         """All sessions up to this one have been emitted, and all of its second or perhaps not."""

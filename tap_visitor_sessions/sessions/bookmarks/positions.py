@@ -6,33 +6,39 @@ An account is that of a customer (its user is None), or of a partner's user.
 from __future__ import annotations
 
 import logging
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, reduce
 
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     Bookmarks,
-    FormerState,
     Reading,
+    UserState,
     formatted,
     next_turn,
 )
-from tap_visitor_sessions.sessions.zones import SECOND, Zone
+from tap_visitor_sessions.sessions.bookmarks.state import StreamState
+from tap_visitor_sessions.sessions.zones import SECOND, Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.positions")
 
-Keep = Callable[[User | None, Bookmarks], None]
-"""Puts the bookmarks of an account into the host's state."""
+QUARTER = 89
+"""Days of which a request asks at most."""
+TOLD = 10
+"""So many accounts are warned of by name."""
 
 
 class Positions:
     """How far the accounts of one run have been read.
 
     Args:
-        keep: Called whenever bookmarks have moved.
+        state: What former runs say; it is kept up to date.
         incremental: Whether the run goes on from where the former have stopped; else all is read
             afresh.
         looks_back: Whether it re-reads the look-back before that.
@@ -44,8 +50,7 @@ class Positions:
     def __init__(
         self,
         settings: Settings,
-        former: FormerState,
-        keep: Keep,
+        state: StreamState,
         *,
         incremental: bool,
         announces_version: bool,
@@ -54,41 +59,67 @@ class Positions:
     ) -> None:
         self._settings = settings
         self._clock_lead = clock_lead
-        self._former_runs = former
-        self._save = keep
+        self._state = state
+        self._former_runs = state.former
         self._incremental = incremental
         self._looks_back = looks_back
         self._announces_version = announces_version
         self._readings: dict[User | None, Reading] = {}
-        self._turn = former.latest_turn
+        self._turn = state.former.latest_turn
+        self._had_turn: set[User] = set()
         self._said: set[str] = set()
+        self._corrected = 0  # accounts that were warned of
 
-    # FormerState runs
+    # Former runs
 
     @property
     def known(self) -> list[int]:
-        """Partner: the users of former runs."""
+        """Partner: the users of former runs, those first that were read the furthest."""
         return [one.user_id for one in self._former_runs.known]
 
-    @cached_property
-    def _by_user(self) -> dict[int, Bookmarks]:
-        return {known.user_id: known.bookmarks for known in self._former_runs.known}
+    @property
+    def known_customers(self) -> set[int]:
+        """Partner: the customers of former runs."""
+        return {one.customer_id for one in self._former_runs.known if one.customer_id is not None}
 
     @cached_property
-    def _by_customer(self) -> dict[int, Bookmarks]:
-        whose = {known.customer_id: known.bookmarks for known in reversed(self._former_runs.known)}
-        return {
-            customer: bookmarks for customer, bookmarks in whose.items() if customer is not None
-        }
+    def _by_user(self) -> dict[int, UserState]:
+        return {known.user_id: known for known in self._former_runs.known}
 
-    def _former(self, user: User | None) -> Bookmarks:
+    @cached_property
+    def _by_customer(self) -> dict[int | None, list[UserState]]:
+        whose = defaultdict(list)
+        for known in self._former_runs.known:
+            whose[known.customer_id].append(known)
+        return whose
+
+    def of_customer(self, user: User) -> list[UserState]:
+        """What former runs say of the users of a user's customer, of those too that are gone."""
+        its = {one.user_id: one for one in self._by_customer.get(user.customer_id, ())}
+        for user_id in (user.user_id, *user.customer.users):
+            known = self._by_user.get(user_id)
+            if known is not None and known.customer_id is None:  # an older version's
+                its[user_id] = known
+        return list(its.values())
+
+    def _former(self, user: User | None, timezone: Timezone, start: datetime) -> Bookmarks:
+        """What a run builds on. A customer's users see the same sessions: it goes on from what
+        any of them has read."""
         if user is None:
-            return self._former_runs.own
-        own = self._by_user.get(user.user_id)
-        if own is None and self._settings.user_ids is None:
-            # A customer's users see the same sessions: go on where the one before has stopped.
-            own = self._by_customer.get(user.customer_id)
-        return own or Bookmarks()
+            all_ = [self._former_runs.own]
+        else:
+            all_ = [one.bookmarks for one in self.of_customer(user)]
+        for was in {one.timezone for one in all_ if one.timezone}:
+            if was.name != timezone.name and was.by == timezone.by == "api":
+                logger.info(
+                    "The time zone%s is %s, and was %s: what has been read stays as it is",
+                    _of(user),
+                    timezone.name,
+                    was.name,
+                )
+        under = [one.under(timezone) for one in all_]
+        taken = [one.taken_over(start, self._known_until(one)) for one in under]
+        return reduce(Bookmarks.joined, taken, Bookmarks(timezone=timezone))
 
     def in_turn(self, users: Iterable[User]) -> list[User]:
         """Who was read the longest ago comes first, so that with whatever points a day has each
@@ -96,9 +127,10 @@ class Positions:
         never = datetime.min.replace(tzinfo=timezone.utc)
 
         def place(user: User) -> tuple[str, datetime, int]:
-            bookmarks = self._former(user)
+            all_ = [one.bookmarks for one in self.of_customer(user)]
             # An older version kept no turns: those that it has read come after the never read.
-            return bookmarks.turn, bookmarks.until or never, user.user_id
+            until = max((one.until for one in all_ if one.until), default=never)
+            return max((one.turn for one in all_), default=""), until, user.user_id
 
         return sorted(users, key=place)
 
@@ -109,30 +141,41 @@ class Positions:
         """The API's time at which the run began: later sessions are still to come."""
         return self._settings.now - self._clock_lead()
 
-    def opened(self, user: User | None, zone: Zone) -> Reading:
-        """What is to be read of an account, and its bookmarks from here on."""
-        settings = self._settings
+    def opened(self, user: User | None, timezone: Timezone) -> Reading:
+        """What is to be read of an account, and its bookmarks from here on.
+
+        Raises:
+            ConfigError: by the account's clock `end_date` is earlier than `start_date`.
+        """
+        settings, zone = self._settings, timezone.zone
         start, end = settings.start.value, settings.end.value if settings.end else self._now
         first = zone.first_wall(start) if start.tzinfo else start
         last = zone.last_wall(end) if end.tzinfo else end
-        former = self._former(user)
-        bookmarks = former.taken_over(zone.to_utc(first), self._known_until(former))
+        if settings.end and first > last:
+            raise ConfigError(
+                "end_date", f"earlier than start_date{_of(user)}, by the clock of {timezone.name}"
+            )
+        # In the second pass of an hour the last second is the hour's end, which is still to come.
+        now = min(self._now, end + SECOND) if end.tzinfo else self._now
+        bookmarks = self._former(user, timezone, zone.to_utc(first))
         reading = Reading(
             bookmarks,
             first,
             last + SECOND,
             zone,
-            self._now,
+            now,
             settings.lookback if self._looks_back else timedelta(0),
             afresh=not self._incremental,
             emitted_is_read=not self._looks_back,
         )
         self._readings[user] = reading
         self._keep(user)
-        whose = f" of {user}" if user else ""
+        whose = _of(user)
         spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
         logger.info("Reading sessions%s %s", whose, spans or "of no time")
         self._tell_of_span(reading, whose)
+        if self._incremental:
+            self._tell_of_corrections(reading, timezone, whose)
         return reading
 
     def _known_until(self, former: Bookmarks) -> datetime:
@@ -163,6 +206,38 @@ class Positions:
                 "those outside of start_date and end_date",
             )
 
+    def _tell_of_corrections(self, reading: Reading, timezone: Timezone, whose: str) -> None:
+        """Warn of sessions that lie in the table under a zone that has been corrected since."""
+        for one in reading.bookmarks.loaded_under:
+            self._corrected += 1
+            if self._corrected > TOLD:
+                continue
+            was = Timezone(one.timezone, "setting").zone
+            off = abs(was.to_utc(one.until) - timezone.zone.to_utc(one.until))
+            days = max((reading.span[1] - reading.span[0]) / timedelta(days=1), 1)
+            logger.warning(
+                "Sessions%s up to %s by the account's clock were loaded under the time zone %s, "
+                "which is now %s: their times are %g hours off. Load them anew by a full refresh, "
+                "or a run without the state, of this account, at %d points or more (one a "
+                "quarter, and one for each further %d sessions)",
+                whose,
+                one.until,
+                one.timezone,
+                timezone.name,
+                round(off / timedelta(hours=1), 2),
+                math.ceil(days / QUARTER),
+                self._settings.page_size,
+            )
+
+    def end(self) -> None:
+        """Say what there was no room for."""
+        if self._corrected > TOLD:
+            logger.warning(
+                "So were those of %d more accounts loaded under a time zone that has been "
+                "corrected: their state names them in loaded_under",
+                self._corrected - TOLD,
+            )
+
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._said:
             self._said.add(what)
@@ -187,8 +262,9 @@ class Positions:
         return reading
 
     def take_turn(self, user: User | None) -> None:
-        """A partner's customer has had its turn in this run."""
-        if user is not None and user in self._readings:
+        """A partner's customer has had its turn in this run: it has cost points, or has ended."""
+        if user is not None and user in self._readings and user not in self._had_turn:
+            self._had_turn.add(user)
             self._turn = next_turn(self._turn)
             reading = self._readings[user]
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
@@ -201,16 +277,35 @@ class Positions:
             reading.bookmarks = replace(reading.bookmarks, refused=columns)
             self._keep(user)
 
+    def replaced(self, user: User | None) -> None:
+        """Another user of the customer is read in the place of this one."""
+        self._readings.pop(user, None)
+
+    def completed(self, user: User | None) -> None:
+        """All that was wanted of an account has been written."""
+        reading = self._readings[user]
+        if not self._incremental and all(
+            reading.span[0] <= start for start, _ in reading.bookmarks.read
+        ):
+            # What was loaded under another zone has been loaded anew.
+            left = [one for one in reading.bookmarks.loaded_under if not reading.covers(one.until)]
+            reading.bookmarks = replace(reading.bookmarks, loaded_under=tuple(left))
+            self._keep(user)
+
     def version_activated(self) -> None:
-        """From here on the loader holds no more than the spans of this run."""
+        """From here on the loader holds no more than what this run has read, of the accounts that
+        it has read: no bookmark may stand for more."""
         for user, reading in self._readings.items():
             start, end = reading.span
             bookmark = reading.bookmarks.bookmark
-            if bookmark is not None and bookmark >= end:
-                bookmark = None  # it would stand for what has been dropped
-            only = replace(reading.bookmarks, bookmark=bookmark, read=()).with_read([reading.span])
+            if bookmark is not None and not start <= bookmark < end:
+                bookmark = None
+            only = replace(reading.bookmarks, bookmark=bookmark, read=(), loaded_under=())
+            only = only.with_read([reading.span])
             reading.bookmarks = only.taken_over(start, self._now)
             self._keep(user)
+        if self._settings.is_partner:
+            self._state.keep_only({user.user_id for user in self._readings if user})
 
     def reached(self) -> dict[str, str | None]:
         """How far the run came: a partner's, where the customer stands that is furthest behind."""
@@ -223,4 +318,8 @@ class Positions:
         }
 
     def _keep(self, user: User | None) -> None:
-        self._save(user, self._readings[user].bookmarks)
+        self._state.keep(user, self._readings[user].bookmarks)
+
+
+def _of(user: User | None) -> str:
+    return f" of {user}" if user else ""

@@ -6,16 +6,20 @@ A *progress* is what is saved of the stream, or of one of its partitions:
      "read": [["2024-01-01T00:00:00Z", "2024-05-02T00:00:00Z"]]}
 
 A partition's has its `context` too, and we add the `customer_id` and `read_at`, when the customer
-had its last turn. Members that we do not know stay as they are.
+had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
+(`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
+to which time of the wall clock. Members that we do not know stay as they are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import pendulum
 
@@ -25,25 +29,36 @@ from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     Bookmarks,
     FormerState,
+    Loaded,
     UserState,
     formatted,
     union,
 )
+from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
 
 _VALUE = "replication_key_value"
+_USER = "user_id"
 _READ, _TURN, _CUSTOMER, _ACCOUNT = "read", "read_at", "customer_id", "account"
+_ZONE, _ZONE_BY, _LOADED = "timezone", "timezone_by", "loaded_under"
+_TOLD = "told_timezone"
+_APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *("timezone", "timezone_by", "app_id", "credential", _REFUSED),
+        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
 )
 """Whatever a progress of ours can have, a partition's too."""
+HASH_ROUNDS = 100_000
+_WALL = "%Y-%m-%d %H:%M:%S"
+# East of Greenwich the first day of 1970, which start_date can name, begins before it.
+_EARLIEST = datetime(1969, 12, 30, tzinfo=timezone.utc)
+_ID = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 ALL_IS_READ = "everything from start_date on is read"
 FIX = "correct it, take the STATE before it, or start without a state"
@@ -64,7 +79,7 @@ def _instant(value: object, what: str) -> datetime:
             f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
             f"{FIX}"
         )
-    if instant.timestamp() < 0:
+    if instant < _EARLIEST:
         raise StateError(f"The state's {what} {value!r} lies before 1970: {FIX}")
     return instant
 
@@ -94,10 +109,21 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         isinstance(span, list) and len(span) == 2 for span in spans
     ):
         raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
-    read = union((_instant(a, _READ), _instant(b, _READ)) for a, b in spans)
+    read = [(_instant(a, _READ), _instant(b, _READ)) for a, b in spans]
+    for first, last in read:
+        if last < first:
+            raise StateError(
+                f"The state's member {_READ} has a span that ends before it begins, "
+                f"{formatted(first)} .. {formatted(last)}: {FIX}"
+            )
     turn = progress.get(_TURN)
     return Bookmarks(
-        bookmark, read, turn if isinstance(turn, str) else "", _refused(progress.get(_REFUSED))
+        bookmark,
+        union(read),
+        turn if isinstance(turn, str) else "",
+        _refused(progress.get(_REFUSED)),
+        _timezone(progress),
+        tuple(sorted(_loaded(progress))),
     )
 
 
@@ -106,6 +132,35 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
     members = given.items() if isinstance(given, Mapping) else ()
     known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
     return tuple((name, at) for name, at in known if at is not None)
+
+
+def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
+    name = progress.get(_ZONE)
+    if name in (None, ""):
+        return None
+    by: Literal["setting", "api"] = "api" if progress.get(_ZONE_BY) == "api" else "setting"
+    return Timezone(_zone_name(name, _ZONE), by)
+
+
+def _zone_name(name: object, what: str) -> str:
+    try:
+        pendulum.timezone(str(name))
+    except Exception:  # zoneinfo raises several kinds for odd names
+        raise StateError(
+            f"The state's {what} {str(name)[:60]!r} is no IANA time zone such as Europe/Moscow: "
+            f"{FIX}"
+        ) from None
+    return str(name)
+
+
+def _loaded(progress: Mapping[str, Any]) -> Iterator[Loaded]:
+    try:
+        for name, until in progress.get(_LOADED) or []:
+            yield Loaded(_zone_name(name, _LOADED), datetime.strptime(until, _WALL))
+    except (TypeError, ValueError):
+        raise StateError(
+            f"The state's member {_LOADED} is no list of zones and times: {FIX}"
+        ) from None
 
 
 def write_bookmarks(
@@ -129,6 +184,14 @@ def write_bookmarks(
         progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
     else:
         progress.pop(_REFUSED, None)
+    if bookmarks.timezone is not None:
+        progress[_ZONE], progress[_ZONE_BY] = bookmarks.timezone.name, bookmarks.timezone.by
+    if bookmarks.loaded_under:
+        progress[_LOADED] = [
+            [one.timezone, f"{one.until:{_WALL}}"] for one in bookmarks.loaded_under
+        ]
+    else:
+        progress.pop(_LOADED, None)
 
 
 def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
@@ -145,14 +208,27 @@ def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
         context = partition.get("context") if isinstance(partition, Mapping) else None
         if not isinstance(context, Mapping):
             raise StateError(f"The state has a partition without a context: {FIX}")
-        user_id = context.get("user_id")
-        if user_id is None:
+        if context.get(_USER) is None:
             continue  # another's; kept as it is
+        user_id = _id(context[_USER], _USER)
         if user_id in found:
             raise StateError(f"The state has two partitions of user {user_id}: {FIX}")
-        found[user_id] = UserState(user_id, partition.get(_CUSTOMER), bookmarks_of(partition))
+        customer = partition.get(_CUSTOMER)
+        customer_id = None if customer in (None, "") else _id(customer, _CUSTOMER)
+        found[user_id] = UserState(user_id, customer_id, bookmarks_of(partition))
     never = datetime.min.replace(tzinfo=timezone.utc)
     return sorted(found.values(), key=lambda one: one.bookmarks.until or never, reverse=True)
+
+
+def _id(value: object, member: str) -> int:
+    """An id, however another tool has spelled it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if not is_plain or not _ID.fullmatch(str(value)):
+        shown = repr(value)[:60] if is_plain else type_name(value)
+        raise StateError(f"The state has a partition whose {member} is {shown}, no id: {FIX}")
+    return int(str(value))
 
 
 def former_state(progress: Mapping[str, Any]) -> FormerState:
@@ -179,6 +255,9 @@ def check_progress(
         warnings.append(f"The state is of a customer's account, not of a partner's: {ALL_IS_READ}")
     elif not is_partner and known and not own.until:
         warnings.append(f"The state is of a partner's account, not of a customer's: {ALL_IS_READ}")
+    unknown = len(progress.get("partitions") or []) - len(known)
+    if is_partner and unknown:
+        warnings.append(f"The state has {unknown} partitions that name no user_id: passed over")
     if (its := progress.get(_ACCOUNT)) != account:
         if its is not None:
             raise StateError(
@@ -207,25 +286,45 @@ class StreamState:
 
     Args:
         progress: That of the stream, with its partitions; empty before the first run.
+        account: The setting of that name.
+        moved: Called whenever it has changed.
+        keeps_bookmark: Whether a bookmark stays as it is, unless it stands for nothing any more.
+        is_checked: Whether its warnings have been said.
 
     Raises:
         StateError: it cannot be used.
     """
 
-    def __init__(self, progress: Progress, *, is_partner: bool, account: str | None) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        *,
+        is_partner: bool,
+        account: str | None,
+        moved: Callable[[], None] = lambda: None,
+        keeps_bookmark: bool = False,
+        is_checked: bool = False,
+    ) -> None:
         self.progress = progress
-        for line in check_progress(progress, is_partner=is_partner, account=account):
+        self._moved = moved
+        self._with_bookmark = not keeps_bookmark
+        found = check_progress(progress, is_partner=is_partner, account=account)
+        for line in () if is_checked else found:
             logger.warning("%s", line)
         self.former: FormerState = former_state(progress)
-        name_account(progress, account)
+        for partition in self._partitions():
+            context = partition["context"]
+            context[_USER] = _id(context[_USER], _USER)
+        if account is not None:
+            progress[_ACCOUNT] = account
 
     def keep(self, user: User | None, bookmarks: Bookmarks) -> None:
         """Put the bookmarks of an account into it."""
         progress = self.progress
         if user is not None:
-            progress = self._partition(user.user_id)
-            name_customer(progress, user.customer_id)
-        write_bookmarks(progress, bookmarks)
+            progress = self._partition(user)
+        write_bookmarks(progress, bookmarks, with_bookmark=self._with_bookmark)
+        self._moved()
 
     @property
     def moved(self) -> bool:
@@ -238,24 +337,82 @@ class StreamState:
             for user, bookmarks in after.items()
         )
 
-    def _partition(self, user_id: int) -> Progress:
-        partitions: list[Progress] = self.progress.setdefault("partitions", [])
-        for partition in partitions:
-            if partition["context"].get("user_id") == user_id:
-                return partition
-        partitions.append({"context": {"user_id": user_id}})
-        return partitions[-1]
+    def keep_only(self, users: Collection[int]) -> None:
+        """Forget the bookmarks of all users but these."""
+        gone = [one for one in self._partitions() if one["context"][_USER] not in users]
+        if gone:
+            self.progress["partitions"] = [
+                one for one in self.progress["partitions"] if one not in gone
+            ]
+            self._moved()
+
+    def _partitions(self) -> Iterator[Progress]:
+        """The partitions that are of users."""
+        for partition in self.progress.get("partitions") or []:
+            if partition["context"].get(_USER) is not None:
+                yield partition
+
+    def _partition(self, user: User) -> Progress:
+        """That of a user, with the customer's id, so that a successor of the user finds it."""
+        for partition in self._partitions():
+            if partition["context"][_USER] == user.user_id:
+                break
+        else:
+            partition = {"context": {_USER: user.user_id}}
+            self.progress.setdefault("partitions", []).append(partition)
+        partition[_CUSTOMER] = user.customer_id
+        return partition
+
+    # What the API says of a customer's zone
+
+    def told_zone(self, customer_id: int) -> tuple[str, str]:
+        """The zone that the API says a customer has, and when it was asked, as a turn is formatted;
+        "" and "" where it has not been asked."""
+        for partition in self._partitions():
+            told = partition.get(_TOLD)
+            is_its = partition.get(_CUSTOMER) == customer_id
+            if is_its and isinstance(told, list) and len(told) == 2:
+                return str(told[0]), str(told[1])
+        return "", ""
+
+    def note_zone(self, user: User, name: str, asked_at: str) -> None:
+        """Note what the API has said of the zone of a user's customer."""
+        for partition in self._partitions():
+            if partition.get(_CUSTOMER) == user.customer_id:
+                partition.pop(_TOLD, None)
+        self._partition(user)[_TOLD] = [name, asked_at]
+        self._moved()
+
+    # Whose state it is
+
+    @property
+    def app_id(self) -> str:
+        """The vendor's id of the account whose bookmarks they are; "" where it is not known."""
+        return str(self.progress.get(_APP) or "")
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether the account has been asked for before."""
+        return bool(self.progress.get(_CREDENTIAL))
+
+    def is_of(self, credential: str) -> bool:
+        """Whether the account has last been read with this login or key."""
+        kept = self.progress.get(_CREDENTIAL)
+        salt = kept.partition(":")[0] if isinstance(kept, str) else ""
+        return bool(salt) and kept == _salted(credential, salt)
+
+    def name(self, app_id: str, credential: str) -> None:
+        """Note whose bookmarks they are, and with which login or key it was found out."""
+        if app_id:
+            self.progress[_APP] = app_id
+        self.progress[_CREDENTIAL] = _salted(credential, secrets.token_hex(16))
+        self._moved()
 
 
-def name_customer(progress: Progress, customer_id: int) -> None:
-    """Note whose bookmarks a partition holds, so that a successor of its user finds them."""
-    progress[_CUSTOMER] = customer_id
-
-
-def name_account(progress: Progress, account: str | None) -> None:
-    """Note whose bookmarks the stream's state holds, where the user has given it a name."""
-    if account is not None:
-        progress[_ACCOUNT] = account
+def _salted(credential: str, salt: str) -> str:
+    """A hash that tells two credentials apart and gives none away."""
+    made = hashlib.pbkdf2_hmac("sha256", credential.encode(), salt.encode(), HASH_ROUNDS)
+    return f"{salt}:{made.hex()}"
 
 
 def type_name(value: object) -> str:

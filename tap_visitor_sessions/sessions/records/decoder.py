@@ -214,29 +214,30 @@ class Decoder:
         """Records ready to emit: times in UTC, arrays and objects filled, sorted by
         (`date_time`, `id`)."""
         to_utc, blanks = self._zone.to_utc, self._types.blanks
-        left_out = self._left_out()
-        arrays = [name for name in self._arrays if name not in left_out]
-        objects = [name for name in self._objects if name not in left_out]
-        times = [(column, members) for column, members in self._times if column not in left_out]
+        # What is refused from now on may have come before: only its null is no empty one.
+        left_out = frozenset(self._left_out())
+        arrays = [(name, name not in left_out) for name in self._arrays]
+        objects = [(name, name not in left_out) for name in self._objects]
         result = list(rows)
         for row in result:
             try:
                 row.date_time = to_utc(row.date_time)
             except (OverflowError, ValueError):
                 raise Unreadable(f"The API sent a session of {row.date_time}: no UTC") from None
-            for name in arrays:
+            for name, is_filled in arrays:
                 value = getattr(row, name)
                 if value is None:
-                    setattr(row, name, [])
+                    if is_filled:
+                        setattr(row, name, [])
                 elif type(value) is not list:
                     setattr(row, name, [value])
-            for name in objects:
+            for name, is_filled in objects:
                 value = getattr(row, name)
                 # One of nulls only is told by comparing: its fields are compared in C.
-                if value is None or value == blanks.get(type(value)):
+                if is_filled if value is None else value == blanks.get(type(value)):
                     setattr(row, name, EMPTY)
-            for column, members in times:
-                for item in getattr(row, column):
+            for column, members in self._times:
+                for item in getattr(row, column) or ():
                     for name in members:
                         time = getattr(item, name)
                         if time is None:

@@ -138,13 +138,20 @@ class Pipeline(Generic[K, T]):
     Args:
         keys: What tells the parts apart, in the order in which they will be read.
         open_span: The span of a part. Called once for each, when its turn to be asked for comes.
+        answered: Called when the part being read has cost something: a window of it has been
+            answered.
     """
 
     def __init__(
-        self, keys: Iterable[K], open_span: Callable[[K], Span[T]], concurrency: int
+        self,
+        keys: Iterable[K],
+        open_span: Callable[[K], Span[T]],
+        concurrency: int,
+        answered: Callable[[K], None] = lambda _: None,
     ) -> None:
         self._keys = iter(keys)
         self._open_span = open_span
+        self._answered = answered
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
         # Those behind the head may all be in a pause: then the head has threads of its own.
@@ -153,8 +160,6 @@ class Pipeline(Generic[K, T]):
         """How much of the span of the part being read has been taken, 0..1."""
         self.windows = 0
         """Windows taken so far."""
-        self.answered = False
-        """Whether the part being read has cost anything: a window of it has been answered."""
 
     def close(self) -> None:
         """Forget what is in flight."""
@@ -162,6 +167,10 @@ class Pipeline(Generic[K, T]):
         for part in self._parts:
             part.agenda.drop()
         self._parts.clear()
+
+    def insert(self, key: K) -> None:
+        """Take another part in hand, to be read before all others."""
+        self._parts.appendleft(_Part(key, self._open_span(key)))
 
     def read(self, key: K) -> Iterator[Taken[T]]:
         """The windows of the next part, which is `key`, those without sessions too.
@@ -171,7 +180,7 @@ class Pipeline(Generic[K, T]):
         """
         while not self._parts:
             self._open()
-        part, self.share, self.answered = self._parts[0], 0.0, False
+        part, self.share = self._parts[0], 0.0
         assert part.key == key, f"{part.key} comes before {key}"
         try:
             yield from self._read(part)
@@ -189,7 +198,7 @@ class Pipeline(Generic[K, T]):
             self._fill()
             head = part.agenda.take()
             result = head.result.result()
-            self.answered = True
+            self._answered(part.key)
             if not isinstance(result, Whole):
                 region = head.instead()
                 assert region is not None

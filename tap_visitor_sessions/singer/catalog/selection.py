@@ -69,10 +69,10 @@ class Selection:
         return {n: list(v["properties"]) for n, v in kinds.items() if kind_of(v) == "object"}
 
     def filled(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The same record, its empty objects with all their members, null: the SDK flattens what
-        is there, and all records are to have the same columns."""
+        """The same record, its objects that are empty or null with all their members, null: the
+        SDK flattens what is there, and all records are to have the same columns."""
         for name, members in self._objects.items():
-            if record[name] == {}:
+            if not record[name]:
                 record[name] = dict.fromkeys(members)
         return record
 

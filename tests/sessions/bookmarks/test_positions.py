@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -22,10 +22,11 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
 )
 from tap_visitor_sessions.sessions.bookmarks.positions import Positions
-from tap_visitor_sessions.sessions.zones import Zone
+from tap_visitor_sessions.sessions.bookmarks.state import StreamState
+from tap_visitor_sessions.sessions.zones import Timezone
 
-UTC = Zone(timezone.utc)
-BERLIN = Zone(ZoneInfo("Europe/Berlin"))
+UTC = Timezone("UTC", "setting")
+BERLIN = Timezone("Europe/Berlin", "setting")
 NOW = datetime(2024, 6, 1, 12, tzinfo=timezone.utc)
 START = datetime(2024, 5, 1, tzinfo=timezone.utc)
 Stretches = tuple[tuple[datetime, datetime], ...]
@@ -43,6 +44,18 @@ def span(first: int, last: int) -> Span:
 def user(user_id: int, customer_id: int = 0) -> User:
     customer_id = customer_id or user_id * 10
     return User(user_id, Customer(customer_id, None, "active", user_id, (user_id,), None))
+
+
+class Kept(StreamState):
+    """What former runs say, and the bookmarks that it was given since, less their zone."""
+
+    def __init__(self, former: FormerState) -> None:
+        super().__init__({}, is_partner=False, account=None)
+        self.former = former
+        self.all: list[tuple[User | None, Bookmarks]] = []
+
+    def keep(self, user: User | None, bookmarks: Bookmarks) -> None:
+        self.all.append((user, replace(bookmarks, timezone=None)))
 
 
 class Run:
@@ -63,16 +76,16 @@ class Run:
         } | config
         settings = Settings.from_config(config)
         settings.__dict__["now"] = NOW
-        self.all: list[tuple[User | None, Bookmarks]] = []
+        kept = Kept(former or FormerState())
+        self.all = kept.all
         self.positions = Positions(
             settings,
-            former or FormerState(),
-            lambda user, bookmarks: self.all.append((user, bookmarks)),
+            kept,
             incremental=incremental,
             announces_version=announces_version,
         )
 
-    def opened(self, user: User | None = None, zone: Zone = UTC) -> Stretches:
+    def opened(self, user: User | None = None, zone: Timezone = UTC) -> Stretches:
         return self.positions.opened(user, zone).stretches
 
     @property
@@ -111,19 +124,26 @@ def first_asked(kept: Run, user: User) -> datetime:
     return kept.opened(user)[0][0].replace(tzinfo=timezone.utc)
 
 
-def test_a_user_goes_on_from_its_own_marks_though_its_customer_has_further_ones() -> None:
-    assert first_asked(partner(FURTHEST, BEHIND), user(2, 10)) == day(6)
+def test_a_customer_goes_on_from_what_any_of_its_users_has_read() -> None:
+    """They see the same sessions, whoever of them is read, by whatever setting."""
+    for number in (1, 2, 7):
+        for more in ({}, {"user_ids": [number]}):
+            assert first_asked(partner(FURTHEST, BEHIND, **more), user(number, 10)) == day(21)
+    apart = UserState(2, 10, Bookmarks(day(9), (span(3, 12),), turn="2024"))
+    early = UserState(1, 10, Bookmarks(day(2), (span(1, 5),), turn="2023"))
+    kept = partner(apart, early)
+    kept.opened(user(1, 10))
+    assert kept.last == Bookmarks(day(9), (span(1, 12),), "2024")
+
+
+def test_a_user_whose_customer_an_older_version_did_not_note_is_known_by_its_id() -> None:
+    ours = User(8, Customer(10, None, "active", 8, (3, 8), None))
+    assert first_asked(partner(NOBODYS), ours) == day(26)
 
 
 def test_a_successor_goes_on_where_its_customer_has_come_the_furthest() -> None:
     assert first_asked(partner(NOBODYS, FURTHEST, BEHIND), user(7, 10)) == day(21)
     assert first_asked(partner(NOBODYS, FURTHEST, BEHIND), user(7, 11)) == START
-
-
-def test_users_who_are_named_see_sessions_of_their_own() -> None:
-    """Whoever names users may name two of a customer: each is read whole."""
-    assert first_asked(partner(FURTHEST, user_ids=[1, 7]), user(7, 10)) == START
-    assert first_asked(partner(FURTHEST, user_ids=[1, 7]), user(1, 10)) == day(21)
 
 
 def test_who_was_read_the_longest_ago_comes_first_and_before_them_the_never_read() -> None:
@@ -302,7 +322,7 @@ def test_turns_follow_each_other_and_those_of_former_runs(order: Sequence[int]) 
     for number in order:
         kept.positions.take_turn(user(number))
     turns = [bookmarks.turn for _, bookmarks in kept.all[before:]]
-    assert [one.user_id for one, _ in kept.all[before:] if one] == order
+    assert [one.user_id for one, _ in kept.all[before:] if one] == list(dict.fromkeys(order))
     assert turns == sorted({*turns})
     assert all(turn > latest for turn in turns)
 
@@ -328,17 +348,17 @@ def test_a_turn_leaves_the_other_marks() -> None:
 
 def test_after_a_version_the_loader_holds_the_span_of_this_run_alone() -> None:
     """Neither a span nor a bookmark may stand for sessions that it has dropped."""
-    for bookmark in (1, 20, 21, 25):
+    for bookmark in (1, 3, 20, 21, 25):
         former = FormerState(Bookmarks(day(bookmark), (span(1, 2), span(4, 28))))
         kept = Run(former, incremental=False, start_date="2024-05-03", end_date="2024-05-20")
         kept.opened()
         kept.positions.version_activated()
-        left = day(bookmark) if bookmark < 21 else None
+        left = day(bookmark) if 3 <= bookmark < 21 else None
         assert kept.all[-1] == (None, Bookmarks(left, (span(3, 21),)))
     kept = Run(FormerState(Bookmarks(day(20))), incremental=False, start_date="2024-06-02")
     kept.opened()
     kept.positions.version_activated()
-    assert kept.last == Bookmarks(day(20))
+    assert kept.last == Bookmarks()
     kept = partner(incremental=False)
     for number in (1, 2):
         kept.opened(user(number))

@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.accounts.account import Customer, User
 from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     Bookmarks,
     FormerState,
+    Loaded,
     UserState,
     formatted,
     union,
 )
+from tap_visitor_sessions.sessions.bookmarks.positions import Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     FIX,
     StateError,
@@ -25,12 +28,11 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
     bookmarks_of,
     check_progress,
     former_state,
-    name_account,
-    name_customer,
     partitions_of,
     type_name,
     write_bookmarks,
 )
+from tap_visitor_sessions.sessions.zones import Timezone
 
 UTC = timezone.utc
 FIRST, LATER = "2024-05-01T00:00:00Z", "2024-05-20T10:00:00Z"
@@ -72,15 +74,6 @@ def test_what_is_written() -> None:
         write_bookmarks(progress, Bookmarks(), with_bookmark=with_bookmark)
         assert progress == written
         progress["replication_key_value"] = LATER
-
-
-def test_whose_marks_they_are_is_written_beside_them() -> None:
-    progress: dict[str, Any] = {}
-    name_customer(progress, 5)
-    name_account(progress, None)
-    assert progress == {"customer_id": 5}
-    name_account(progress, "shop")
-    assert progress == {"customer_id": 5, "account": "shop"}
 
 
 @pytest.mark.parametrize("progress", [{}, {"replication_key_value": None, "read": None}])
@@ -261,3 +254,96 @@ def test_what_is_to_be_known_of_it_is_told_at_once(caplog: pytest.LogCaptureFixt
     assert warning.startswith("The state is of a customer's account")
     with pytest.raises(StateError, match="'shop'"):
         StreamState({"account": "shop"}, is_partner=False, account=None)
+
+
+@pytest.mark.parametrize("user", ["7", " 7 ", 7.0])
+def test_an_id_that_another_tool_has_spelled_is_taken_over(user: object) -> None:
+    bent = {**partition(0, LATER, 70), "context": {"user_id": user}, "customer_id": str(70)}
+    kept = StreamState({"partitions": [bent]}, is_partner=True, account=None)
+    assert kept.former.known == [UserState(7, 70, Bookmarks(at(LATER)))]
+    kept.keep(USER, Bookmarks(at(LATER)))
+    [one] = kept.progress["partitions"]
+    assert (one["context"], one["customer_id"]) == ({"user_id": 7}, 70)
+
+
+@pytest.mark.parametrize("odd", [-7, "-7", "x", [7], {}, True, 7.5, "1" * 30])
+@pytest.mark.parametrize("member", ["user_id", "customer_id"])
+def test_an_id_that_is_none_is_named(member: str, odd: object) -> None:
+    bent = partition(7, LATER)
+    (bent["context"] if member == "user_id" else bent)[member] = odd
+    with pytest.raises(StateError, match=f"partition whose {member} is .*, no id: "):
+        partitions_of({"partitions": [bent]})
+
+
+def test_a_span_that_ends_before_it_begins_is_named() -> None:
+    with pytest.raises(StateError, match="ends before it begins, 2024-05-20T10:00:00Z"):
+        bookmarks_of({"read": [[LATER, FIRST]]})
+    assert bookmarks_of({"read": [[FIRST, FIRST]]}) == Bookmarks()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"timezone": "Mars/Olympus"},
+        {"timezone": 7},
+        {"loaded_under": 7},
+        {"loaded_under": ["x"]},
+        {"loaded_under": [["Europe/Moscow", 5]]},
+        {"loaded_under": [["Mars/Olympus", "2024-05-01 00:00:00"]]},
+    ],
+)
+def test_a_zone_that_is_none_is_named(odd: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match=f"The state's .*{next(iter(odd))}"):
+        bookmarks_of(odd)
+
+
+zones = st.sampled_from(["UTC", "Europe/Moscow", "Pacific/Kiritimati", "America/New_York"])
+
+
+@given(
+    st.builds(
+        Bookmarks,
+        st.none() | instants,
+        spans,
+        turns,
+        st.dictionaries(st.text(), instants, max_size=3).map(lambda one: tuple(one.items())),
+        st.none() | st.builds(Timezone, zones, st.sampled_from(["setting", "api"])),
+        st.lists(
+            st.builds(Loaded, zones, instants.map(lambda at: at.replace(tzinfo=None))),
+            max_size=3,
+        ).map(lambda all_: tuple(sorted(all_))),
+    )
+)
+def test_bookmarks_with_their_zones_are_read_again(bookmarks: Bookmarks) -> None:
+    progress: dict[str, Any] = {}
+    write_bookmarks(progress, bookmarks)
+    assert bookmarks_of(json.loads(json.dumps(progress))) == bookmarks
+
+
+@given(
+    start=st.dates(date(1970, 1, 1), date(1970, 1, 3))
+    | st.dates(date(1970, 1, 1), date(2030, 1, 1)),
+    clock=st.sampled_from(["", "T00:00:00", "T14:00:00+14:00", "T09:59:59-14:00"]),
+    end=st.none() | st.integers(0, 40),
+    zone=zones,
+    user=st.sampled_from([None, USER]),
+)
+def test_whatever_state_a_run_writes_the_next_one_takes(
+    start: date, clock: str, end: int | None, zone: str, user: User | None
+) -> None:
+    """Over all that start_date, end_date and the zone can be."""
+    partner = {"account_type": "partner"} if user else {}
+    ends = {} if end is None else {"end_date": str(start + timedelta(days=end + 2))}
+    config = {"access_token": "x", "timezone": zone, "start_date": f"{start}{clock}"}
+    settings = Settings.from_config({**config, **partner, **ends})
+    kept = StreamState({}, is_partner=bool(user), account=None)
+    positions = Positions(settings, kept, incremental=True, announces_version=False)
+    reading = positions.opened(user, Timezone(zone, "setting"))
+    for _, wall in reading.stretches:
+        positions.finished(user, wall)
+    positions.emitted(user, reading.span[0])
+    positions.take_turn(user)
+    written = json.loads(json.dumps(kept.progress))
+    again = StreamState(written, is_partner=bool(user), account=None)
+    own = again.former.known[0].bookmarks if user else again.former.own
+    assert own == reading.bookmarks

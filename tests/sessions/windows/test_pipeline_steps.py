@@ -97,12 +97,16 @@ def span_of(reader: Reader, *stretches: tuple[int, int]) -> Span[list[int]]:
 
 @contextmanager
 def running(
-    readers: dict[str, Reader], stretches: list[tuple[int, int]], concurrency: int = 1
+    readers: dict[str, Reader],
+    stretches: list[tuple[int, int]],
+    concurrency: int = 1,
+    answered: list[str] | None = None,
 ) -> Iterator[Pipeline[str, list[int]]]:
     def opened(key: str) -> Span[list[int]]:
         return span_of(readers[key], *stretches)
 
-    with closing(Pipeline(readers, opened, concurrency)) as pipeline:
+    note = ([] if answered is None else answered).append
+    with closing(Pipeline(readers, opened, concurrency, note)) as pipeline:
         yield pipeline
 
 
@@ -206,32 +210,34 @@ def test_what_was_too_full_teaches_what_to_ask_for() -> None:
 def test_it_tells_how_far_it_is() -> None:
     readers = {"a": Reader({0: whole(1)}), "b": Reader({})}
     with running(readers, stretches(0, 1, 2, 3)) as pipeline:
-        assert (pipeline.share, pipeline.windows, pipeline.answered) == (0.0, 0, False)
+        assert (pipeline.share, pipeline.windows) == (0.0, 0)
         told = []
         for _ in pipeline.read("a"):
-            told.append((pipeline.share, pipeline.windows, pipeline.answered))
-        assert told == [(0.25, 1, True), (0.5, 2, True), (0.75, 3, True), (1.0, 4, True)]
+            told.append((pipeline.share, pipeline.windows))
+        assert told == [(0.25, 1), (0.5, 2), (0.75, 3), (1.0, 4)]
         first = next(pipeline.read("b"))
         assert first == Taken(None, START + DAY)
-        assert (pipeline.share, pipeline.windows, pipeline.answered) == (0.25, 5, True)
+        assert (pipeline.share, pipeline.windows) == (0.25, 5)
 
 
 def test_a_part_that_is_refused_has_cost_nothing() -> None:
     readers = {"a": Reader({0: whole(1)}), "b": Reader({0: TapError("no")})}
-    with running(readers, stretches(0)) as pipeline:
+    answered: list[str] = []
+    with running(readers, stretches(0), answered=answered) as pipeline:
         list(pipeline.read("a"))
         with pytest.raises(TapError, match=r"^no$"):
             list(pipeline.read("b"))
-        assert (pipeline.share, pipeline.windows, pipeline.answered) == (0.0, 1, False)
+        assert (pipeline.share, pipeline.windows, answered) == (0.0, 1, ["a"])
 
 
 def test_a_full_window_is_an_answer_too() -> None:
     reader = Reader({0: Overfull(20, [START])})
     reader.others = TapError("no")
-    with running({"a": reader}, stretches(0)) as pipeline:
+    answered: list[str] = []
+    with running({"a": reader}, stretches(0), answered=answered) as pipeline:
         with pytest.raises(TapError, match=r"^no$"):
             list(pipeline.read("a"))
-        assert (pipeline.windows, pipeline.answered) == (0, True)
+        assert (pipeline.windows, answered) == (0, ["a"])
 
 
 def test_parts_are_read_in_their_order() -> None:
