@@ -24,6 +24,8 @@ class _Parser(argparse.ArgumentParser):
         """Raise it."""
         from tap_visitor_sessions.api import TapError
 
+        if message.startswith("unrecognized arguments"):  # they may be a configuration's
+            message = "Arguments too many: each option takes the path of one file"
         raise TapError(message)
 
 
