@@ -57,6 +57,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
     *("faults", "airflow", "pyairbyte", "pythons", "next", "docs", "report --check"),
+    "image",
 )
 """What `all` runs, which is all but benchmarks."""
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")

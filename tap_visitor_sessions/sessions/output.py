@@ -152,6 +152,8 @@ def write_all(
     for part in parts:
         for taken in part.windows():
             chunks = taken.ready or []
+            if not chunks:
+                part.finished(taken)
             for chunk in drained(chunks):
                 # Together: a state in between would have what is written come again.
                 with output.whole():
@@ -161,7 +163,6 @@ def write_all(
                         part.finished(taken)
                 output.heed()
                 yield part.user, chunk.count
-            part.finished(taken)
             yield part.user, 0
 
 

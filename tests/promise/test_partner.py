@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 from agencies import FIRST, agency, config_of, ids_by_user, rows_of
 from conftest import MakeSandbox, Tally
-from oracle import as_emitted
+from oracle import as_emitted, utc_text
 from support import ZONE, Run, check_injected, parsed, run_tap
 
 from sandbox import Faults, Limits
 from sandbox.data import make_sessions
+from tap_visitor_sessions.config.schema import stream_schema
 
 
 def bookmarks(state: Mapping[str, Any]) -> dict[int, str]:
@@ -440,12 +441,11 @@ def test_state_is_right_for_each_customer_at_each_moment(
     users = [n * 10 for n in range(1, 31)]
     rows = rows_of(users, 1200)
     sandbox = make_sandbox(sessions=0, partner={n // 10: [n] for n in users}, rows_by_user=rows)
-    run = run_tap(config_of(sandbox, concurrency=8, page_size=500), directory=tmp_path)
+    few = {"exclude_columns": sorted(stream_schema()["properties"].keys() - {"id", "date_time"})}
+    run = run_tap(config_of(sandbox, concurrency=8, page_size=500, **few), directory=tmp_path)
     assert run.code == 0, run.stderr
     assert len(run.of("STATE")) >= 4
-    left = {
-        user: {(as_emitted(r, ZONE)["date_time"], r["id"]) for r in rows[user]} for user in users
-    }
+    left = {user: {(utc_text(r["date_time"], ZONE), r["id"]) for r in rows[user]} for user in users}
     for message in run.messages:
         if message["type"] == "RECORD":
             record = message["record"]
@@ -456,7 +456,7 @@ def test_state_is_right_for_each_customer_at_each_moment(
     assert not any(left.values())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_anywhere_and_resumed_is_complete(
     seed: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:

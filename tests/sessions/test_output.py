@@ -82,7 +82,7 @@ class Written:
             chunks = [Chunk(f"{number}{more}\n".encode(), 1, at) for more in "ab"]
             yield Taken(chunks, at)
 
-    def emitted(self, _: datetime, __: int) -> None:
+    def emitted(self, _: datetime, __: int, *, whole_second: bool = False) -> None:
         self.seen.append(("emitted", self.out.getvalue()))
 
     def finished(self, _: Taken[list[Chunk]]) -> None:

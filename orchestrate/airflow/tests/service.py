@@ -22,18 +22,22 @@ COMMAND = ROOT / ".venv-airflow" / "bin" / "airflow"
 JSON = dict[str, Any]
 
 
-def wait_for(what: str, ready: Callable[[], Any], seconds: float, blame: Callable[[], str]) -> Any:
+PATIENCE = 1800
+"""Seconds, ten times what the longest run takes."""
+
+
+def wait_for(what: str, ready: Callable[[], Any], blame: Callable[[], str]) -> Any:
     """The first true answer of `ready`.
 
     Raises:
-        AssertionError: not within `seconds`; ends with what `blame` says.
+        AssertionError: not within PATIENCE; ends with what `blame` says.
     """
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if found := ready():
             return found
         time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s\n{blame()}")
+    raise AssertionError(f"{what}: not within {PATIENCE} s\n{blame()}")
 
 
 class Airflow:
@@ -87,7 +91,7 @@ class Airflow:
             AssertionError: it failed.
         """
         done = subprocess.run(
-            [str(COMMAND), *arguments], env=self.env, capture_output=True, text=True, timeout=120
+            [str(COMMAND), *arguments], env=self.env, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, f"airflow {arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -103,12 +107,12 @@ class Airflow:
                     [str(COMMAND), service], env=self.env, stdout=out, stderr=out
                 )
                 stack.callback(_end, process)
-            wait_for("the API server's health", self._healthy, 90, self.services_said)
+            wait_for("the API server's health", self._healthy, self.services_said)
             yield self
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=60) as answer:
                 health = json.load(answer)
         except OSError:
             return False
@@ -158,7 +162,7 @@ class Airflow:
         return str(self.api("POST", f"/dags/{dag}/dagRuns", body)["dag_run_id"])
 
     def finish(
-        self, dag: str, run: str, seconds: float, meanwhile: Callable[[], object] = lambda: None
+        self, dag: str, run: str, meanwhile: Callable[[], object] = lambda: None
     ) -> list[JSON]:
         """Wait for a run's success, calling `meanwhile` over and over; its task instances.
 
@@ -171,7 +175,7 @@ class Airflow:
             state = self.api("GET", f"/dags/{dag}/dagRuns/{quote(run)}")["state"]
             return state if state in ("success", "failed") else None
 
-        state = wait_for(f"the end of {run}", ended, seconds, lambda: self.blame(dag, run))
+        state = wait_for(f"the end of {run}", ended, lambda: self.blame(dag, run))
         assert state == "success", f"{run} {state}\n{self.blame(dag, run)}"
         return self.tasks(dag, run)
 
@@ -200,7 +204,7 @@ class Airflow:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(120)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -306,6 +306,7 @@ zones = st.sampled_from(["UTC", "Europe/Moscow", "Pacific/Kiritimati", "America/
         st.none() | instants,
         spans,
         turns,
+        st.dictionaries(st.text(), instants, max_size=3).map(lambda one: tuple(one.items())),
         st.none() | st.builds(Timezone, zones, st.sampled_from(["setting", "api"])),
         st.lists(
             st.builds(Loaded, zones, instants.map(lambda at: at.replace(tzinfo=None))),
