@@ -9,7 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-SHAPES = ("null_arrays", "numbers_as_strings", "single_hit_object", "example_spelling")
+SHAPES = (
+    "null_arrays",
+    "null_objects",
+    "numbers_as_strings",
+    "single_hit_object",
+    "example_spelling",
+)
 """Faults that write a row differently from its plain form."""
 
 
@@ -24,6 +30,7 @@ class Faults:
     order: str = "shuffled"  # or ascending, descending
     till_exclusive: bool = False
     null_arrays: bool = False
+    null_objects: bool = False
     numbers_as_strings: bool = False
     single_hit_object: bool = False
     example_spelling: bool = False
@@ -78,10 +85,17 @@ class Faults:
             row["hits"] = row["hits"][0]
         if self.null_arrays:
             row = {name: None if value == [] else value for name, value in row.items()}
+        if self.null_objects:
+            row = {name: None if _is_blank(value) else value for name, value in row.items()}
         if self.example_spelling:
             spelling = {"hits": "hist", "campaign_id": "camapign_id"}
             row = {spelling.get(name, name): value for name, value in row.items()}
         return row
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether it is an object of nulls."""
+    return isinstance(value, dict) and all(one is None for one in value.values())
 
 
 @dataclass

@@ -89,7 +89,7 @@ class Sandbox:
     """The API with one account's data. Use as `with Sandbox(...).running() as sandbox`.
 
     Args:
-        rows: Sessions to hold; else `sessions` of them are made by `seed`.
+        rows: Sessions to hold; else `sessions` of them are made by `seed`, from `first_id` on.
         partner: Customer id -> its user ids; makes the account a partner's.
         rows_by_user: Partner: sessions of each user (default: each user sees `rows`).
         statuses: Partner: customer id -> its status, where that is not `active`; an `archived`
@@ -115,6 +115,7 @@ class Sandbox:
         *,
         rows: Iterable[Row] | None = None,
         sessions: int = 1000,
+        first_id: int = 1_000_000,
         seed: int = 0,
         start: datetime = datetime(2024, 5, 1),
         end: datetime = datetime(2024, 5, 31),
@@ -145,7 +146,9 @@ class Sandbox:
         customer_timezones: Mapping[int, str] | None = None,
         forbidden_users: Iterable[int] = (),
     ) -> None:
-        made = make_sessions(sessions, seed=seed, start=start, end=end) if rows is None else rows
+        made = rows
+        if made is None:
+            made = make_sessions(sessions, seed=seed, start=start, end=end, first_id=first_id)
         self._stores: dict[int | None, Store] = {None: Store(made)}
         for user, its_rows in (rows_by_user or {}).items():
             self._stores[user] = Store(its_rows)

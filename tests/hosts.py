@@ -242,7 +242,7 @@ class Dlt(Host):
     name = "dlt"
     command: ClassVar[list[str]] = [sys.executable, str(Path(__file__).with_name("dlt_run.py"))]
     main = staticmethod(dlt_run.main)
-    costs = 10
+    costs = 20
 
     def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:
         return _written(directory, config=config, state=state)
@@ -288,4 +288,5 @@ def _sorted_out(heard: list[Heard]) -> tuple[list[dict[str, Any]], list[Any]]:
 HOSTS: list[Host] = [Singer(), Airbyte()]
 """Those with a command line."""
 EVERY_HOST = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
-AND_DLT = pytest.mark.parametrize("host", [*HOSTS, Dlt()], ids=lambda host: host.name)
+DLT = Dlt()
+AND_DLT = pytest.mark.parametrize("host", [*HOSTS, DLT], ids=lambda host: host.name)

@@ -7,12 +7,16 @@ import logging
 from typing import Any
 
 import pytest
+from agencies import agency, rows_of
+from agencies import config_of as partner_config
 from airbyte_runs import NAME, read_here
 from conftest import MakeSandbox
 from hypothesis import given
 from hypothesis import strategies as st
 from support import catalog_of, config_of
 
+from sandbox import Sandbox
+from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import Configured
 from tap_visitor_sessions.airbyte.state import FORM, AirbyteState
 from tap_visitor_sessions.config import Settings
@@ -197,3 +201,34 @@ def test_what_a_catalog_of_long_ago_names_is_warned_about(
     catalog["streams"][0]["primary_key"] = [["id"]]
     assert read_here(config_of(sandbox), catalog).code == 0
     assert warnings(caplog) == []
+
+
+# What a read that fails leaves
+
+
+@pytest.mark.parametrize("kind", ["customer", "partner"])
+def test_a_read_that_fails_says_a_last_state_of_all_that_it_wrote(
+    kind: str, make_sandbox: MakeSandbox
+) -> None:
+    rows = rows_of([10, 20])
+    sandbox = make_sandbox(**(agency(rows) if kind == "partner" else {"sessions": 120}))
+    make = partner_config if kind == "partner" else config_of
+    config = make(sandbox, page_size=25, concurrency=1, lookback_window="PT0S")
+
+    def arrive(its: Sandbox, _: Any) -> None:
+        if len(its.reports) == 3:
+            its.faults.errors = {"get.visitor_sessions_report": ["access_token_blocked"]}
+
+    sandbox.faults.arrive = arrive
+    failed = read_here(config, catalog_of())
+    kinds = [one["type"] for one in failed.messages]
+    assert failed.code == 1
+    assert 0 < len(failed.records) < min(120, airbyte_source.STATE_RECORDS)
+    assert "RECORD" not in kinds[kinds.index("STATE") :]
+    sandbox.faults.arrive = None
+    rest = read_here(config, catalog_of(), failed.state)
+    assert rest.code == 0
+    ids = {one["id"] for one in [*failed.records, *rest.records]}
+    its = [row for one in rows.values() for row in one] if kind == "partner" else sandbox.rows()
+    assert ids == {row["id"] for row in its}
+    assert len(failed.records) + len(rest.records) == len(ids)

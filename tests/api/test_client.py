@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,10 +15,12 @@ from support import check_injected
 
 from sandbox import Faults, Limits, Sandbox
 from tap_visitor_sessions.api import client as client_module
-from tap_visitor_sessions.api.client import Client
+from tap_visitor_sessions.api.client import Answer, Client
 from tap_visitor_sessions.api.errors import (
     ApiError,
+    CountMismatch,
     DailyLimitReached,
+    LimitExceeded,
     SessionEnded,
     TapError,
     TransientError,
@@ -173,6 +178,122 @@ def test_what_cannot_be_mended_names_the_span(make_sandbox: MakeSandbox) -> None
     sandbox = make_sandbox(sessions=20, faults=Faults(mangle=lambda page: page + b"\x01"))
     with pytest.raises(TransientError, match="2024-05-01 00:00:00 to 2024-06-01 00:00:00"):
         client_of(sandbox, max_retries=1).call(METHOD, SPAN)
+
+
+@pytest.mark.parametrize("count", [1, 7, 10_000])
+def test_a_listing_that_says_no_total_and_ignores_offset_ends(
+    count: int, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = client_of(make_sandbox(sessions=0)), []
+
+    def call(method: str, params: dict[str, Any]) -> Answer:
+        asked.append(params["offset"])
+        assert len(asked) <= 20, "without end"
+        return Answer(memoryview(json.dumps([{"id": n} for n in range(count)]).encode()))
+
+    monkeypatch.setattr(client, "call", call)
+    with pytest.raises(CountMismatch, match=f"get.customers gives the same {count} rows"):
+        client.items("get.customers")
+
+
+def test_a_listing_that_says_no_total_and_heeds_offset_is_read_to_its_end(
+    make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(make_sandbox(sessions=0))
+    ids = [{"id": n} for n in range(100)]
+
+    def call(method: str, params: dict[str, Any]) -> Answer:
+        page = ids[params["offset"] : params["offset"] + 3]  # a short page is no end
+        return Answer(memoryview(json.dumps(page).encode()))
+
+    monkeypatch.setattr(client, "call", call)
+    assert client.items("get.customers") == ids
+
+
+# Points that a partner's customer may have of its own
+
+
+def spent(mnemonic: str = "limit_exceeded", kind: str | None = "day") -> LimitExceeded:
+    problem = LimitExceeded("used up", mnemonic=mnemonic)
+    problem.limit_type = kind
+    return problem
+
+
+def of_user(client: Client, user: int) -> Answer:
+    return client.call(METHOD, {**SPAN, "user_id": user})
+
+
+def test_a_customer_without_points_is_its_own_fault_until_so_many_in_a_row(
+    make_sandbox: MakeSandbox,
+) -> None:
+    partner = {number: [number * 10] for number in range(1, 9)}
+    without = dict.fromkeys((1, 2, 3, 5, 6, 7, 8), "limit_exceeded")
+    sandbox = make_sandbox(sessions=5, partner=partner, refusals=without)
+    client = client_of(sandbox)
+    for user in (10, 10, 20, 30, 30):  # the same one again is no further one
+        with pytest.raises(LimitExceeded):
+            of_user(client, user)
+    assert of_user(client, 40).total_items == 5  # ends the row
+    for user in (50, 60, 70):
+        with pytest.raises(LimitExceeded):
+            of_user(client, user)
+    with pytest.raises(DailyLimitReached):
+        of_user(client, 80)
+    assert client_module.MOST_SPENT == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "params", "kind", "first", "second"),
+    [
+        ({}, {"user_id": 10}, "day", True, True),
+        ({}, {"user_id": 10}, "minute", False, False),
+        ({}, {}, "day", False, False),
+        ({"on_daily_limit": "wait"}, {"user_id": 10}, "day", False, False),
+        # Without a word on which: most likely the minute's; not so the second time.
+        ({}, {"user_id": 10}, None, False, True),
+    ],
+)
+def test_whose_points_are_used_up(
+    more: dict[str, Any],
+    params: dict[str, Any],
+    kind: str | None,
+    first: bool,
+    second: bool,
+    make_sandbox: MakeSandbox,
+) -> None:
+    client = client_of(make_sandbox(sessions=0), **more)
+    assert client._is_customers(spent(kind=kind), params, None) is first
+    assert client._is_customers(spent(kind=kind), params, None) is second
+
+
+def test_the_accounts_meter_at_nothing_says_whose_they_are(make_sandbox: MakeSandbox) -> None:
+    client = client_of(make_sandbox(sessions=0))
+    client.pacer.release({"day_limit": 5, "day_remaining": 0, "day_reset": 60})
+    assert not client._is_customers(spent(), {"user_id": 10}, None)
+
+
+# A login's session
+
+
+def test_threads_that_meet_the_same_end_of_a_session_log_in_once(
+    make_sandbox: MakeSandbox,
+) -> None:
+    sandbox = make_sandbox(sessions=5)
+    client = client_of(sandbox, access_token=None, login=sandbox.login, password=sandbox.password)
+    together, count = threading.Barrier(8), 8
+
+    def ask(_: int) -> int | None:
+        together.wait()
+        return client.call(METHOD, SPAN).total_items
+
+    with ThreadPoolExecutor(count) as pool:
+        for logins in (1, 2):
+            assert [*pool.map(ask, range(count))] == [5] * count
+            assert len(sandbox.tokens) == logins
+            sandbox.expire_sessions()
+    stale, auth = sandbox.tokens[-1], client._auth
+    assert all(auth.renew(stale) for _ in range(5))  # as of threads that learn of it late
+    assert len(sandbox.tokens) == 3
 
 
 def test_a_superseded_version_is_warned_about_once(

@@ -104,6 +104,8 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
     host: Host, name: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     column, raw, kept, warning = CASES[name]
+    if host.name == "dlt" and name.startswith("an integer past"):
+        kept, warning = None, "does not fit into 64 bits"  # as in every table
     rows = [{**row, column: MARK} for row in make_sessions(COUNT, seed=3)]
     rows += make_sessions(40, seed=4, first_id=5000)
     mark = json.dumps(MARK).encode()

@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import pytest
 from conftest import Tally, examples
-from hosts import AND_DLT, Host
+from hosts import AND_DLT, DLT, HOSTS, Host
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -90,6 +90,7 @@ moods = st.builds(
     order=st.sampled_from(["shuffled", "ascending", "descending"]),
     till_exclusive=st.booleans(),
     null_arrays=st.booleans(),
+    null_objects=st.booleans(),
     numbers_as_strings=st.booleans(),
     single_hit_object=st.booleans(),
     example_spelling=st.booleans(),
@@ -102,6 +103,7 @@ SHAPES = {
     "order",
     "till_exclusive",
     "null_arrays",
+    "null_objects",
     "numbers_as_strings",
     "single_hit_object",
     "example_spelling",
@@ -468,8 +470,15 @@ def test_whatever_happens_the_union_of_runs_is_complete(
 VALUES = {"short_pages": 3, "order": "descending"}
 
 
-@AND_DLT
-@pytest.mark.parametrize("fault", sorted({*WIRE_FAULTS, *SHAPES}))
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        pytest.param(host, fault, id=f"{fault}-{host.name}")
+        for fault in sorted({*WIRE_FAULTS, *SHAPES})
+        for host in (*HOSTS, DLT)
+        if host.costs == 1 or fault in ("cut_body_rate", "duplicate_rate", "single_hit_object")
+    ],
+)
 def test_each_fault_of_the_model_surely_happens_and_loses_nothing(
     host: Host, fault: str, account: None, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:

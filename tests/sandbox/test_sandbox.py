@@ -125,6 +125,7 @@ def test_date_till_may_be_exclusive(make_sandbox: MakeSandbox) -> None:
     assert ask(sandbox, **span)["result"]["metadata"]["total_items"] == 0
 
 
+CAMPAIGN = "integrated_campaign_data"
 FAULTS: dict[str, Any] = {
     "short_pages": 5,
     "fail_first": 1,
@@ -143,7 +144,7 @@ def test_each_fault_is_counted_when_it_is_injected(make_sandbox: MakeSandbox, na
     value = FAULTS.get(name, True if default is False else 1.0)
     rows = sorted(make_sessions(300), key=lambda row: row["date_time"])
     span = {"date_from": "2024-05-01 00:00:00", "date_till": rows[20]["date_time"]}
-    wanted = {"fields": ["id", "hits", "segments", "campaign_id"], **span}
+    wanted = {"fields": ["id", "hits", "segments", "campaign_id", CAMPAIGN], **span}
     sandbox = make_sandbox(rows=rows)
     ask(sandbox, **wanted)
     assert not sandbox.injected
@@ -151,6 +152,30 @@ def test_each_fault_is_counted_when_it_is_injected(make_sandbox: MakeSandbox, na
     with suppress(requests.RequestException, AssertionError, UnicodeDecodeError):
         ask(sandbox, **wanted)
     assert set(sandbox.injected) == {name}
+
+
+def test_an_object_without_values_comes_as_nulls_or_as_null(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=50)
+    params = {**SPAN, "fields": ["id", CAMPAIGN]}
+    plain = {row["id"]: row[CAMPAIGN] for row in ask(sandbox, **params)["result"]["data"]}
+    blank = {id_ for id_, value in plain.items() if not any(value.values())}
+    sandbox.faults = Faults(null_objects=True)
+    other = {row["id"]: row[CAMPAIGN] for row in ask(sandbox, **params)["result"]["data"]}
+    assert {id_ for id_, value in other.items() if value is None} == blank
+    assert 0 < len(blank) < 50
+
+
+def test_ids_past_32_bits_where_they_are_wanted(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=50, first_id=2**40)
+    rows = ask(sandbox, **SPAN, fields=["id"])["result"]["data"]
+    assert {row["id"] for row in rows} == set(range(2**40, 2**40 + 50))
+
+
+def test_a_user_with_fewer_rights_is_refused_alone(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=5, partner={1: [10, 11]}, forbidden_users={10})
+    refused = ask(sandbox, **SPAN, fields=["id"], user_id=10)["error"]["data"]
+    assert refused["mnemonic"] == "forbidden"
+    assert len(ask(sandbox, **SPAN, fields=["id"], user_id=11)["result"]["data"]) == 5
 
 
 def test_a_fault_within_a_broken_answer_is_not_counted(make_sandbox: MakeSandbox) -> None:
