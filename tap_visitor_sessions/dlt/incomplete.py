@@ -22,7 +22,8 @@ def raise_on_incomplete(info: LoadInfo | None) -> None:
 
     Raises:
         Incomplete: the day's points, an error or a limit ended the read; customers were left out;
-            or the run has loaded but what was pending, and read nothing.
+            jobs of the load have failed; or the run has loaded but what was pending, and read
+            nothing.
     """
     trace = getattr(info.pipeline, "last_trace", None) if info is not None else None
     metrics = {
@@ -31,6 +32,11 @@ def raise_on_incomplete(info: LoadInfo | None) -> None:
         if step.step == "extract" and step.step_info is not None
         for load, found in step.step_info.metrics.items()
     }
+    if info is not None and info.has_failed_jobs:
+        raise Incomplete(
+            "Jobs of the load have failed, and the bookmarks have moved past their rows: read them "
+            "again, by refresh or without the pipeline's state"
+        )
     loaded = [metrics.get(load) for load in (info.loads_ids if info is not None else ())]
     if not loaded or None in loaded:
         raise Incomplete("The run has loaded what was pending and read nothing: run it again")

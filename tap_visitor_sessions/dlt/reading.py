@@ -11,10 +11,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import dlt
 import msgspec
+import pendulum
 from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.runtime import signals
@@ -24,6 +26,7 @@ from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.dlt.dispositions import replaces
 from tap_visitor_sessions.dlt.hints import REMOVED, child_table
 from tap_visitor_sessions.dlt.incomplete import INCOMPLETE
+from tap_visitor_sessions.dlt.shared import TABLE, check_others
 from tap_visitor_sessions.dlt.tables import Made, Maker
 from tap_visitor_sessions.sessions import Columns, Connection, Extraction, StreamState
 from tap_visitor_sessions.startup import collecting_seldom, share_one_heap
@@ -32,8 +35,8 @@ logger = logging.getLogger("tap-visitor-sessions.dlt")
 
 FILES = "parquet"
 """By which the tables are loaded, where the destination takes them so: measured, the fastest."""
-TABLE = "table"
-"""Member of the state: the table that the bookmarks stand for."""
+STOPPED = "stopped_at"
+"""Member of the state: when a read ended before its end; there only after such a one."""
 GOES_ON = "What has been read is loaded, and the next run goes on from there"
 LIMITED = "The pipeline ended the read (add_limit does); there may be more sessions"
 
@@ -73,11 +76,14 @@ class Reading:
         if limit is not None and limit.max_items == 0:
             return  # dlt would take a table and drop it
         replace = replaces(resources.selected, name, children)
+        if replace and limit is not None and (limit.max_items or limit.max_time):
+            raise ConfigError("add_limit", "a table is never replaced by a part of it: use merge")
+        progress = dlt.current.resource_state(name)
+        check_others(progress, str(resources[name].table_name), replace=replace)
         _suit(resources, [name, *children], replace)
         self._maker.marks_removed = not replace
         for waiting in self._waiting.values():
             waiting.clear()
-        progress = dlt.current.resource_state(name)
         if replace:
             progress.clear()  # no bookmark stands for rows that are dropped
         _know_table(progress, str(resources[name].table_name))
@@ -89,11 +95,15 @@ class Reading:
             while True:
                 pass_ = _Pass(self._settings, self._maker, self._columns, progress)
                 windows = pass_.windows()
+                has_rows = False
                 try:
                     for made in windows:
+                        has_rows = True
                         for column, table in made.members.items():
                             self._waiting[column].append(table)
                         yield made.sessions
+                    if replace and not has_rows:
+                        yield dlt.mark.materialize_table_schema()  # the items' tables too
                 except GeneratorExit:
                     pass_.stop(windows)
                 except DailyLimitReached as problem:
@@ -128,7 +138,10 @@ class _Pass:
         self._kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
         self._client = connection.client
-        self._extraction = Extraction(connection, self._kept)
+        self._progress, self._began = progress, settings.now.isoformat()
+        self._extraction = Extraction(
+            connection, self._kept, looks_back=not _is_past(progress, self._kept, settings)
+        )
         maker.say_by(self._extraction.warnings)
         self._columns, self._made = columns, maker.made
         self._has_read = False
@@ -142,6 +155,7 @@ class _Pass:
             self._extraction.run(),
             self._extraction.parts(self._columns, self._made) as parts,
         ):
+            self._progress[STOPPED] = self._began
             for part in parts:
                 for taken in part.windows():
                     self._has_read = True
@@ -153,6 +167,7 @@ class _Pass:
                             yield taken.ready
                         except GeneratorExit:
                             return  # and log out
+            self._progress.pop(STOPPED, None)
 
     def may_end(self, replace: bool, problem: TapError | None = None) -> bool:
         """Whether what was read is to be loaded, though it is not all: never in place of a whole
@@ -175,6 +190,18 @@ class _Pass:
         """Say that there is more to come."""
         self.incomplete = str(problem)
         logger.error("%s. %s", self.incomplete.rstrip("."), GOES_ON)
+
+
+def _is_past(progress: dict[str, Any], kept: StreamState, settings: Settings) -> bool:
+    """Whether a read that did not come to its end has stopped where sessions were older than the
+    look-back already: they change no more, so the next run goes on without reading them again.
+    Else steps that are shorter than the look-back would come no further."""
+    stopped = progress.get(STOPPED)
+    all_ = [kept.former.own, *(one.bookmarks for one in kept.former.known)]
+    untils = [one.until for one in all_ if one.until]
+    if not isinstance(stopped, str) or not untils:
+        return False
+    return max(untils) < pendulum.instance(datetime.fromisoformat(stopped)) - settings.lookback
 
 
 def _wait(problem: DailyLimitReached) -> None:
