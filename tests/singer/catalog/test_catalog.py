@@ -144,7 +144,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @settings(
-    max_examples=examples(150),
+    max_examples=examples(100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
