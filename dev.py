@@ -49,6 +49,7 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.resolve()
@@ -63,9 +64,14 @@ SUITES = (
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 
-def run(*command: str) -> None:
-    """Run a command in the checkout; end with its exit code if it fails."""
-    print("$ " + " ".join(Path(c).name if c == str(PYTHON) else c for c in command), flush=True)
+def run(*command: str, shown: Sequence[str] | None = None) -> None:
+    """Run a command in the checkout; end with its exit code if it fails.
+
+    Args:
+        shown: What is printed in its stead: the command itself may hold a secret.
+    """
+    words = [Path(c).name if c == str(PYTHON) else c for c in shown or command]
+    print("$ " + " ".join(words), flush=True)
     code = subprocess.run(command, cwd=ROOT).returncode
     if code:
         sys.exit(code)
@@ -206,7 +212,8 @@ def report(*arguments: str) -> None:
         os.environ["REPORT_BROWSER"] = "required"
         run(str(PYTHON), "-m", "pytest", "-v", "tests/report/test_report_browser.py")
     else:
-        run(str(PYTHON), "-m", "report", *arguments)
+        command = [str(PYTHON), "-m", "report"]
+        run(*command, *arguments, shown=[*command, "..."])  # a URL of a database among them
 
 
 def airflow(*arguments: str) -> None:

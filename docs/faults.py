@@ -32,7 +32,7 @@ KINDS = {
     "Time": "Changes of the clock, ends of months.",
     "Content": "Values that no schema foresees. Nothing is given up without one warning that says "
     "what.",
-    "Secrets": "All output at debug level, searched for every secret: plain, URL-encoded, base64.",
+    "Secrets": "All output at debug level, searched for every secret: plain, escaped, base64.",
 }
 HEAD = """# Faults: what is injected, and what is lost
 

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--table", help="schema.table; default: the only table named visitor_sessions")
     add("--timezone", default="UTC", help="IANA name of the zone whose days are shown")
     add("--output", type=Path, default=Path("report.html"))
-    options = parser.parse_args(arguments)
+    options, more = parser.parse_known_args(arguments)
+    if more:  # not by argparse, which would repeat them: one may be a URL
+        parser.error(f"{len(more)} arguments that are no options: see --help")
     try:
         figures = collect(options.database, options.table, options.timezone)
     except ReportError as problem:

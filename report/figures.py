@@ -110,13 +110,29 @@ def collect(database: str, table: str | None, timezone: str) -> Figures:
         raise ReportError("--database: a URL such as postgresql://user@host/name is wanted")
     try:
         connection = psycopg.connect(f"postgresql{colon}{rest}")
-    except psycopg.Error as problem:
-        raise ReportError(f"--database: {problem}") from None
-    with connection:
-        connection.read_only = True
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.execute("SET TIME ZONE 'UTC'")
-        return _Reader(connection, table, timezone).figures()
+    except (psycopg.Error, ValueError) as problem:
+        raise ReportError(f"--database: {_reason(problem)}") from None
+    try:
+        with connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute("SET TIME ZONE 'UTC'")
+            return _Reader(connection, table, timezone).figures()
+    except psycopg.Error as problem:  # its text can hold a value of the table
+        raise ReportError(f"the table cannot be read: {_kind(problem)}") from None
+
+
+def _reason(problem: Exception) -> str:
+    """Why there is no connection. Not psycopg's own text, which repeats parts of the URL."""
+    text = str(problem).lower()
+    known = (reason for words, reason in _REASONS.items() if words in text)
+    return next(known, f"no connection ({_kind(problem)}): try the same URL with psql")
+
+
+def _kind(problem: Exception) -> str:
+    sqlstate = getattr(problem, "sqlstate", None)
+    state = f", SQLSTATE {sqlstate}" if sqlstate else ""
+    return f"{type(problem).__name__}{state}"
 
 
 class _Reader:
@@ -268,6 +284,20 @@ class _Reader:
         return [Talk(*row) for row in rows]
 
 
+_REASONS: Mapping[str, str] = {
+    "connection refused": "no server answers at that host and port",
+    "no such file": "no server answers at that socket",
+    "translate host name": "the host's name is not known",
+    "resolve host": "the host's name is not known",
+    "timeout": "the host does not answer",
+    "password": "user or password is wrong, or the password lacks",
+    "pg_hba.conf": "the server does not let that user in from here (pg_hba.conf)",
+    "role": "there is no such user",
+    "database": "there is no such database, or the user may not connect to it",
+    "ssl": "TLS: see sslmode",
+    "certificate": "TLS: see sslrootcert",
+}
+"""What libpq says of a connection -> what we say."""
 SPLITS: Sequence[tuple[str, ...]] = (
     # title, column, only sessions that have this column too, a note
     ("Channels", "channel"),

@@ -49,6 +49,10 @@ class Faults:
     mangle: Callable[[bytes], bytes] | None = None
     """Rewrites the raw JSON of a page's rows."""
     deprecated: bool = False
+    delays: dict[str, float] = field(default_factory=dict)
+    """Seconds after which a method is answered, by its name."""
+    clock_behind: float | None = None
+    """Seconds by which the API's clock, as its `Date` has it, is behind this machine's."""
     gzip: bool = False
     errors: dict[str, list[str]] = field(default_factory=dict)
 

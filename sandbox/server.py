@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -94,6 +95,7 @@ class Sandbox:
         statuses: Partner: customer id -> its status, where that is not `active`; an `archived`
             one is left out of get.customers, though its users are still listed.
         refusals: Partner: customer id -> mnemonic with which its reports are refused.
+        session_calls: Calls after which the session of a login ends; None: none.
         silent: Partner: customers whose reports are answered HTTP 504 for good.
         refused_columns: Column -> mnemonic with which a report that asks for it is refused.
         refused_for: Partner: only for these users.
@@ -124,6 +126,7 @@ class Sandbox:
         limits: Limits | None = None,
         faults: Faults | None = None,
         session_lifetime: float = 3600.0,
+        session_calls: int | None = None,
         partner: Mapping[int, list[int]] | None = None,
         rows_by_user: Mapping[int, Iterable[Row]] | None = None,
         statuses: Mapping[int, str] | None = None,
@@ -156,6 +159,7 @@ class Sandbox:
         self.faults = faults or Faults()
         self.meters = Meters(limits or Limits())
         self.session_lifetime = session_lifetime
+        self.session_calls = session_calls
         self.partner = partner
         self.statuses = dict(statuses or {})
         self.refusals = dict(refusals or {})
@@ -180,6 +184,8 @@ class Sandbox:
         hides those within it."""
         self._within: Counter[str] = Counter()
         self.most_at_once = 0
+        self.called: str | None = None
+        """The name of the account, and the beginning of those of a partner's customers."""
         self.echo: str | None = None
         """What every refusal repeats in its texts, as careless servers do."""
         self.tokens: list[str] = []
@@ -189,6 +195,7 @@ class Sandbox:
         self._seed = seed
         self._random = random.Random(seed)
         self._sessions: dict[str, float] = {}
+        self._calls_of: Counter[str] = Counter()
 
     # For tests
 
@@ -236,7 +243,13 @@ class Sandbox:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2.0"
         server = uvicorn.Server(
-            uvicorn.Config(self.app(), log_level="critical", lifespan="off", access_log=False)
+            uvicorn.Config(
+                self.app(),
+                log_level="critical",
+                lifespan="off",
+                access_log=False,
+                date_header=self.faults.clock_behind is None,
+            )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -274,6 +287,9 @@ class Sandbox:
         address = request.client.host if request.client else ""
         self._within.clear()
         method, params, answer = self._answer(body, address)
+        if method in faults.delays:
+            self.injected["delays"] += 1
+            await asyncio.sleep(faults.delays[method])
         name = self._http_fault() if method == REPORT else None
         if method == REPORT and self._customer_of(params.get("user_id")) in self.silent:
             self.calls[-1] = Call(method, params, None, 0, time.monotonic(), "silent")
@@ -285,6 +301,9 @@ class Sandbox:
             return self._broken(fault, answer, request)
         self.injected += self._within
         headers = {"Content-Type": "application/json; charset=UTF-8"}
+        if faults.clock_behind is not None:
+            self.injected["clock_behind"] += 1
+            headers["Date"] = formatdate(time.time() - faults.clock_behind, usegmt=True)
         if faults.gzip and "gzip" in request.headers.get("accept-encoding", ""):
             self.injected["gzip"] += 1
             answer = gzip.compress(answer, 1)
@@ -433,6 +452,10 @@ class Sandbox:
             raise Refused("access_token_invalid", "access_token")
         if self._sessions[token] < time.time():
             raise Refused("access_token_expired", "access_token")
+        if self.session_calls is not None:
+            self._calls_of[token] += 1
+            if self._calls_of[token] > self.session_calls:
+                raise Refused("access_token_invalid", "access_token")
 
     def _login_user(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if (params.get("login"), params.get("password")) != (self.login, self.password):
@@ -449,7 +472,9 @@ class Sandbox:
     def _account(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self.partner is not None:
             raise Refused("forbidden")
-        return [{"app_id": self.app_id, "name": "Sandbox", "timezone": self.timezone}], {}
+        return [
+            {"app_id": self.app_id, "name": self.called or "Acme", "timezone": self.timezone}
+        ], {}
 
     def _account_object(self, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if not self.configuration:
@@ -465,7 +490,7 @@ class Sandbox:
             [
                 {
                     "id": customer,
-                    "name": f"Customer {customer}",
+                    "name": f"{self.called or 'Customer'} {customer}",
                     "description": None,
                     "status": self.statuses.get(customer, "active"),
                 }

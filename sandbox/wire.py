@@ -218,10 +218,6 @@ def _chunked_ended_early(line: Line) -> None:
     line.send(CHUNKED + in_chunks(_half(line.ask())) + b"0\r\n\r\n")
 
 
-def _bad_utf8_in_row(line: Line) -> None:
-    line.answer(line.ask().replace(b'"channel":"', b'"channel":"\xff\xc3', 1))
-
-
 def _closed_after_answer(line: Line) -> None:
     line.answer(line.ask())
     line.close()
@@ -280,7 +276,6 @@ FAULTS: dict[str, Fault] = {
     "chunked body ended too early": _chunked_ended_early,
     "chunks longer than they say": _chunks_longer_than_said,
     "keep-alive connection closed after the answer": _closed_after_answer,
-    "invalid UTF-8 within a session": _bad_utf8_in_row,
     "answer to another id": changed(lambda envelope: envelope.update(id="another")),
     "garbage after the JSON": rewritten(lambda body: body + b"garbage"),
     "two JSON answers in one body": rewritten(lambda body: body + body),

@@ -5,26 +5,33 @@ from __future__ import annotations
 import logging
 import sys
 
-from tap_visitor_sessions.startup import collect_seldom, end_at_once_on_signals, share_one_heap
+from tap_visitor_sessions.startup import (
+    collect_seldom,
+    end_at_once_on_signals,
+    share_one_heap,
+    use_standard_streams,
+)
 
 
 def main() -> None:
     """Run the tap; exit 1 with one line on stderr for every error."""
     end_at_once_on_signals()
+    use_standard_streams()
     share_one_heap()
 
     from tap_visitor_sessions.api import TapError
     from tap_visitor_sessions.singer.cli import Command
-    from tap_visitor_sessions.singer.errors import one_line
+    from tap_visitor_sessions.singer.errors import one_line, where
+    from tap_visitor_sessions.singer.logs import run_with_logs
 
     collect_seldom()
     logger = logging.getLogger(Command.name)
     try:
-        Command.cli()
+        run_with_logs(lambda: Command.cli)
     except Exception as problem:
         logger.error("%s", one_line(problem))
         if not isinstance(problem, TapError):  # those say all there is
-            logger.debug("Where it happened", exc_info=problem)
+            logger.debug("Where it happened: %s", where(problem))
         sys.exit(1)
 
 

@@ -118,7 +118,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
         """Some of the latest sessions, how many there are, and in how long a time."""
         query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.timezone(user).zone.last_wall(settings.now)
+        now = account.timezone(user).zone.last_wall(settings.now - client.clock_lead())
         for back in LOOK_BACK:
             params = query.params(Window(now - back, now + SECOND))
             answer = fields.ask(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import io
+import logging
 import os
+import select
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 SELDOM = 100_000, 50, 100
 """Thresholds of the collector."""
@@ -15,6 +19,63 @@ _found: list[tuple[int, int, int]] = []
 """The thresholds before, once for each read that goes on."""
 _ARENA_MAX = -8
 """M_ARENA_MAX of malloc.h."""
+
+
+class _Waiting(io.FileIO):
+    """A file that waits where the other side takes nothing now, though it is set not to block:
+    the flag is the pipe's, and whoever shares it can set it at any time."""
+
+    def write(self, data: Any) -> int:
+        """Write some of it; how much."""
+        while True:
+            count: int | None = super().write(data)
+            if count is not None:
+                return count
+            select.select([], [self], [])
+
+
+def use_standard_streams() -> None:
+    """Make do with the standard streams as they come: closed, set not to block, or in an encoding
+    that lacks letters; and no warning of a library gets there.
+
+    Ends the process where stdout is closed.
+    """
+    if not sys.warnoptions:  # before the libraries are imported: they warn then, too
+        logging.captureWarnings(capture=True)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    if sys.stdout is None:
+        if sys.stderr is not None:
+            sys.stderr.write("stdout is closed: there is nowhere to write to; open it\n")
+        os._exit(1)
+    # What is opened next gets the number of one that is closed: a connection too.
+    for number, stream in ((0, sys.stdin), (2, sys.stderr)):
+        if stream is None and _is_closed(number):
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    # What replaces one, as a test does, is left alone.
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _waiting(stream))
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
+
+
+def _waiting(stream: io.TextIOWrapper[Any]) -> TextIO:
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Waiting(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+    )
 
 
 def end_at_once_on_signals(end: Callable[[int], object] | None = None) -> None:

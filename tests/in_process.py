@@ -11,7 +11,7 @@ from unittest.mock import patch
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 
-def messages(config: dict[str, Any], catalog: dict[str, Any] | None) -> list[dict[str, Any]]:
+def messages(config: dict[str, Any], catalog: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     out = io.StringIO()
     with patch.object(sys, "stdout", out):
         TapVisitorSessions(config=dict(config), catalog=json.loads(json.dumps(catalog))).sync_all()

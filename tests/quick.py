@@ -15,7 +15,7 @@ from types import CodeType, FunctionType
 import pytest
 
 ROOT = Path(__file__).parent.parent
-STARTS = {"subprocess", "running", "get_server", "ThreadedMotoServer"}
+STARTS = {"subprocess", "running", "get_server", "ThreadedMotoServer", "create_server"}
 """Names by which tests start something: `running` is what a sandbox, a wire and a proxy do."""
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "socket.bind"}
 """Python's own names of it."""

@@ -52,7 +52,7 @@ def test_all_is_well(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     lines = lines_of(run)
     assert set(lines) == {"settings", *NAMES}
     assert {mark for mark, _ in lines.values()} == {"ok"}
-    assert "Sandbox" in lines["account"][1]
+    assert "Acme" in lines["account"][1]
     assert lines["time zone"][1] == "Europe/Moscow"
     assert lines["limits"][1] == "48 of 50 per minute, 498 of 500 per day"
     assert "5 of 30" in lines["sample session"][1]
@@ -169,7 +169,7 @@ def test_test_says_which_account_zone_and_limits(make_sandbox: MakeSandbox, tmp_
     run = run_tap(config, "--test", directory=tmp_path)
     assert run.code == 0, run.stderr
     last = run.stderr.strip().splitlines()[-1]
-    assert "Account: Sandbox (app_id 1). Time zone: Europe/Moscow. Points left: " in last
+    assert "Account: Acme (app_id 1). Time zone: Europe/Moscow. Points left: " in last
     assert " of 100 per day" in last
     assert "ERROR" not in run.stderr
 

@@ -13,6 +13,7 @@ from tap_visitor_sessions.startup import (
     end_at_once_on_signals,
     end_by_signal,
     share_one_heap,
+    use_standard_streams,
 )
 
 
@@ -23,6 +24,8 @@ class _Parser(argparse.ArgumentParser):
         """Raise it."""
         from tap_visitor_sessions.api import TapError
 
+        if message.startswith("unrecognized arguments"):  # they may be a configuration's
+            message = "Arguments too many: each option takes the path of one file"
         raise TapError(message)
 
 
@@ -55,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run a command; every error is a TRACE message, and the exit code 1."""
     end_at_once_on_signals(end_by_signal)
+    use_standard_streams()
     share_one_heap()
 
     from tap_visitor_sessions.airbyte.failures import failure_type, stack_of
@@ -63,6 +67,7 @@ def main() -> None:
     from tap_visitor_sessions.airbyte.state import read_state
     from tap_visitor_sessions.api import TapError, unforeseen
     from tap_visitor_sessions.config import json_of, object_of
+    from tap_visitor_sessions.sessions import Unwritable
 
     collect_seldom()
     output = Messages()
@@ -92,7 +97,10 @@ def main() -> None:
     except Exception as problem:
         text = str(problem) if isinstance(problem, TapError) else unforeseen(problem)
         stack = stack_of(problem) if root.isEnabledFor(logging.DEBUG) else None
-        output.error(text, failure_type(problem), type(problem).__name__, stack)
+        try:
+            output.error(text, failure_type(problem), type(problem).__name__, stack)
+        except Unwritable as unheard:
+            sys.stderr.write(f"{unheard}\n")
         sys.exit(1)
 
 

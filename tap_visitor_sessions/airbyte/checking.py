@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import msgspec
 
-from tap_visitor_sessions.api import TapError, TransientError
+from tap_visitor_sessions.api import TransientError
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.doctor import Check, checks
 from tap_visitor_sessions.sessions import Connection
@@ -47,7 +47,7 @@ def checked(settings: Settings, agent: str) -> Generator[Check, None, None]:
             found.put(problem)
         finally:
             found.put(None)
-            _log_out(connection)
+            connection.client.close()
 
     # A thread: the resolving of a name, for one, heeds no timeout.
     thread = threading.Thread(target=ask, name="check", daemon=True)
@@ -71,10 +71,3 @@ def checked(settings: Settings, agent: str) -> Generator[Check, None, None]:
             yield one
     finally:
         thread.join(LOGOUT)
-
-
-def _log_out(connection: Connection) -> None:
-    try:
-        connection.client.close()
-    except TapError as problem:
-        logger.info("The session could not be logged out: %s", problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -98,6 +99,7 @@ class _Read:
         self._output = output
         self._state = state
         self._connection = Connection(settings, AGENT)
+        atexit.register(self._connection.client.close)  # once STATE and the error are out
         self._said = 0  # sessions that a STATE has counted
         self._estimated = 0
         self._ending = self._over = False

@@ -17,9 +17,9 @@ from tap_visitor_sessions.api.errors import (
     TransientError,
     Unreachable,
     Unreadable,
-    redacted,
     unforeseen,
 )
+from tap_visitor_sessions.api.redaction import keep_secret, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
 
 __all__ = [
@@ -37,7 +37,9 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "count",
+    "keep_secret",
     "redacted",
+    "shown",
     "unforeseen",
     "without_odd_tokens",
 ]

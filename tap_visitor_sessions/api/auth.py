@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,9 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tap_visitor_sessions.api.errors import ApiError, TapError, TransientError, number
+from tap_visitor_sessions.api.errors import ApiError, SessionEnded, TapError, TransientError, number
+from tap_visitor_sessions.api.redaction import keep_secret
 
-LOGGER = logging.getLogger(__name__)
 RENEW_BEFORE = 60.0
 """Seconds before `expire_at` at which a session is renewed."""
 _SHORTEST_LIFE = 120.0
@@ -30,11 +29,11 @@ class Auth(Protocol):
     def renew(self, stale: str) -> bool:
         """Replace the token `stale`; True when `token()` now gives another one."""
 
-    def secrets(self) -> list[str]:
-        """Return every string that must never be shown."""
+    def explained(self, problem: ApiError) -> ApiError:
+        """An error about the token, in the words of what the user has set."""
 
-    def logout(self) -> None:
-        """End the session, if there is one; never raises."""
+    def given_up(self) -> str | None:
+        """The token of a session that is to be ended; None where there is none."""
 
 
 class TokenAuth:
@@ -42,6 +41,7 @@ class TokenAuth:
 
     def __init__(self, token: str) -> None:
         self._token = token
+        keep_secret(token)
 
     def __repr__(self) -> str:
         return "TokenAuth(***)"
@@ -54,12 +54,12 @@ class TokenAuth:
         """Return False: a key cannot be renewed."""
         return False
 
-    def secrets(self) -> list[str]:
-        """Return the key."""
-        return [self._token]
+    def explained(self, problem: ApiError) -> ApiError:
+        """The error as it is."""
+        return problem
 
-    def logout(self) -> None:
-        """Do nothing: a key is no session."""
+    def given_up(self) -> None:
+        """None: a key is no session."""
 
 
 class LoginAuth:
@@ -74,6 +74,7 @@ class LoginAuth:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        keep_secret(login, password, f"{login}:{password}")
         self._login = login
         self._password = password
         self._call = call
@@ -83,7 +84,6 @@ class LoginAuth:
         self._token: str | None = None
         self._renew_at = float("inf")
         self._refused: ApiError | None = None
-        self._seen: list[str] = []
 
     def __repr__(self) -> str:
         return "LoginAuth(***)"
@@ -102,20 +102,30 @@ class LoginAuth:
                 self._open()
             return True
 
-    def secrets(self) -> list[str]:
-        """Return login, password and the tokens seen."""
-        return [self._password, self._login, *self._seen]
+    def explained(self, problem: ApiError) -> ApiError:
+        """No word of `access_token`, which is not set."""
+        if problem.mnemonic == "access_token_blocked":
+            problem.args = (
+                "The API has blocked the session of the login: ask the vendor whether the user "
+                "of the setting login is blocked",
+            )
+        elif isinstance(problem, SessionEnded):
+            problem.args = (
+                "The API ends the sessions of the login again and again: another process may log "
+                "in with the same login. Give the tap a login of its own",
+            )
+        return problem
 
-    def logout(self) -> None:
-        """End the session; a failure is only worth a debug line, since it ends by itself."""
-        with self._lock:
+    def given_up(self) -> str | None:
+        """The session's token, which is not used any more."""
+        # Not in wait of a thread that is just logging in: its session ends by itself.
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
             token, self._token = self._token, None
-            if token is None:
-                return
-            try:
-                self._call("logout.user", {"access_token": token})
-            except Exception as error:
-                LOGGER.debug("logout.user failed: %s", type(error).__name__)
+        finally:
+            self._lock.release()
+        return token
 
     def _open(self) -> str:
         if self._refused is not None:
@@ -128,7 +138,7 @@ class LoginAuth:
                 self._refused = error
             raise
         token, expire_at = _session(answer.data)
-        self._seen = [*self._seen[-8:], token]
+        keep_secret(token)
         self._token = token
         self._renew_at = self._when(expire_at)
         return token

@@ -6,21 +6,26 @@ HTTP 200, so an answer counts only once its envelope has been read.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
+import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import tenacity
 
 from tap_visitor_sessions.api.auth import Auth, LoginAuth, TokenAuth
-from tap_visitor_sessions.api.envelope import Reply, count, opened
+from tap_visitor_sessions.api.envelope import OddBytes, Reply, count, opened
 from tap_visitor_sessions.api.errors import (
+    ApiError,
     CountMismatch,
     DailyLimitReached,
     LimitExceeded,
@@ -30,9 +35,8 @@ from tap_visitor_sessions.api.errors import (
     Unreachable,
     error_from,
     limits_of,
-    redacted,
 )
-from tap_visitor_sessions.api.limits import Pacer
+from tap_visitor_sessions.api.limits import Pacer, spelled
 from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Transport
 
 logger = logging.getLogger("tap-visitor-sessions.client")
@@ -43,6 +47,8 @@ BACKOFF = (0.5, 10.0)
 """First and longest pause before a retry, in seconds; the pauses grow and are jittered."""
 LONGEST_LIMIT_WAIT = 3600.0
 """Seconds after which a request rejected for the minute's points is given up."""
+LOGOUT_TIMEOUT = 5.0
+"""Seconds at most that a logout may take."""
 LISTING_PAGE = 10_000
 """Rows asked per request of a listing such as get.customer_users."""
 LISTING_TRIES = 8
@@ -88,6 +94,7 @@ class Client:
         self._transport = Transport(api_url, timeout=timeout, user_agent=user_agent)
         self._lock = threading.Lock()
         self._reached = False
+        self._mends_bytes = max_retries == 0
         self._warned: set[str] = set()
         self.pacer = Pacer(on_daily_limit=on_daily_limit, stop=self._stop)
         self._auth: Auth = (
@@ -114,6 +121,10 @@ class Client:
         """Seconds spent waiting for points."""
         return self.pacer.seconds_waited
 
+    def clock_lead(self) -> timedelta:
+        """By how much this machine's clock is ahead of the API's, as far as answers have told."""
+        return self._transport.clock_lead or timedelta(0)
+
     def figures(self) -> dict[str, float]:
         """What it has done so far, for a summary."""
         return {
@@ -128,13 +139,18 @@ class Client:
         Raises:
             TapError: with what went wrong and the fix; never holds a secret.
         """
-        token = self._auth.token()
-        try:
-            return self._call(method, {**(params or {}), "access_token": token})
-        except SessionEnded:
-            if not self._auth.renew(token):
-                raise
-        return self._call(method, {**(params or {}), "access_token": self._auth.token()})
+        for renewals in itertools.count():
+            token = self._auth.token()
+            try:
+                return self._call(method, {**(params or {}), "access_token": token})
+            except ApiError as problem:
+                if not isinstance(problem, SessionEnded) or renewals > self._max_retries:
+                    raise self._auth.explained(problem) from None
+                if not self._auth.renew(token):
+                    raise
+            if renewals:  # one that has had its hour is no reason to wait
+                self._pause(random.uniform(0, min(BACKOFF[0] * 2**renewals, BACKOFF[1])))
+        raise AssertionError
 
     def items(self, method: str, params: Mapping[str, object] | None = None) -> list[Any]:
         """All rows of a listing such as `get.customer_users`, page by page, each `id` once.
@@ -171,8 +187,16 @@ class Client:
         raise CountMismatch(f"{method} promised {total} rows and gave {len(held)}")
 
     def close(self) -> None:
-        """Log out of a login session. The client can be used again: it logs in anew."""
-        self._auth.logout()
+        """Log out of a login session. The client can be used again: it logs in anew.
+
+        A courtesy, since sessions end by themselves: one try, without a word, and no points are
+        waited for.
+        """
+        if (token := self._auth.given_up()) is None:
+            return
+        body = _request("logout.user", {"access_token": token}, uuid.uuid4().hex)
+        with contextlib.suppress(TapError):
+            self._transport.post(body, timeout=LOGOUT_TIMEOUT)
 
     # One call, as often as it takes
 
@@ -180,10 +204,26 @@ class Client:
         began = time.monotonic()
         # Tenacity keeps a result in a reference cycle; megabytes would wait for the collector.
         answers: list[Answer] = []
+        is_odd = False
+
+        def attempt() -> None:
+            nonlocal is_odd
+            try:
+                # What is as odd in a further try is so for good.
+                answers.append(self._attempt(method, params, mends_bytes=is_odd))
+            except OddBytes:
+                is_odd = True
+                raise
+
         while True:
             try:
-                self._retrying(method)(lambda: answers.append(self._attempt(method, params)))
+                self._retrying(method)(attempt)
                 return answers.pop()
+            except TransientError as problem:
+                if "date_from" in params:
+                    span = f"{params['date_from']} to {params['date_till']}"
+                    problem.args = (f"{problem} (asked for the sessions of {span})",)
+                raise
             except LimitExceeded as limit:
                 if limit.is_customers:
                     raise
@@ -225,17 +265,16 @@ class Client:
             if self._stop.wait(seconds):
                 raise TapError("Stopped")
 
-    def _attempt(self, method: str, params: Mapping[str, object]) -> Answer:
+    def _attempt(self, method: str, params: Mapping[str, object], *, mends_bytes: bool) -> Answer:
         """One request and its answer; meters are learnt from both kinds of answer."""
         self.pacer.acquire()
         limits: dict[str, Any] | None = None
         try:
-            reply = self._exchange(method, params)
+            reply = self._exchange(method, params, mends_bytes=mends_bytes)
             self._reached = True
             if reply.error is not None:
                 limits = limits_of(reply.error.get("data"))
                 problem = error_from(reply.error, method)
-                problem.args = (redacted(str(problem), self._auth.secrets()),)
                 if isinstance(problem, LimitExceeded):
                     problem.is_customers = self._is_customers(problem, params, limits)
                     if problem.is_customers:
@@ -273,18 +312,26 @@ class Client:
             self._spent.add(user)
             return len(self._spent) <= MOST_SPENT
 
-    def _exchange(self, method: str, params: Mapping[str, object]) -> Reply:
+    def _exchange(self, method: str, params: Mapping[str, object], *, mends_bytes: bool) -> Reply:
         self.requests_made += 1
         request_id = uuid.uuid4().hex
-        body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-        answer = self._transport.post(msgspec.json.encode(body))
+        answer = self._transport.post(_request(method, params, request_id))
+        if lead := self.clock_lead():
+            self._warn_once(
+                f"This machine's clock is {spelled(lead.total_seconds())} ahead of the API's: "
+                "sessions are read up to the API's time. Set the clock"
+            )
         try:
-            reply = opened(answer, request_id)
+            reply = opened(answer, request_id, mends_bytes=mends_bytes or self._mends_bytes)
         except TransientError:
             self._transport.drop()
             raise
         if reply.repaired:
-            self._warn_once("The API sent half of a character: replaced by U+FFFD")
+            self._mends_bytes |= mends_bytes
+            self._warn_once(
+                "The API sent what is no character (a control character, bytes that are no UTF-8, "
+                "half of a pair): replaced by U+FFFD"
+            )
         return reply
 
     def _note_version(self, metadata: Mapping[str, Any]) -> None:
@@ -301,6 +348,11 @@ class Client:
                 return
             self._warned.add(message)
         logger.warning(message)
+
+
+def _request(method: str, params: Mapping[str, object], request_id: str) -> bytes:
+    body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+    return msgspec.json.encode(body)
 
 
 def _id_of(row: Any) -> str:

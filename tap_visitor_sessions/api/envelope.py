@@ -10,10 +10,20 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api.errors import TransientError, number
-from tap_visitor_sessions.api.repair import TOO_DEEP, without_halves, without_odd_tokens
+from tap_visitor_sessions.api.repair import (
+    TOO_DEEP,
+    without_controls,
+    without_halves,
+    without_odd_bytes,
+    without_odd_tokens,
+)
 
 _PIECE = 1 << 20
 _CUT = TOO_DEEP.encode()
+
+
+class OddBytes(TransientError):
+    """An answer whose bytes are not all UTF-8: garbled on its way, or for good."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Reply:
         data: The raw JSON of `result.data`, a view of the answer's bytes; empty when there is
             none.
         metadata: The result's metadata.
-        repaired: Whether halves of characters had to be replaced.
+        repaired: Whether characters that are none had to be replaced.
     """
 
     error: dict[str, Any] | None
@@ -58,20 +68,28 @@ class _Envelope(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-def opened(body: bytes, request_id: str) -> Reply:
+def opened(body: bytes, request_id: str, *, mends_bytes: bool = False) -> Reply:
     """What the answer to this request holds.
 
+    Args:
+        mends_bytes: Whether bytes that are no UTF-8 are replaced.
+
     Raises:
+        OddBytes: some are no UTF-8.
         TransientError: it is no answer, is damaged, or answers another request.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         raise TransientError("The answer is empty")
-    if not _is_utf8(body):
-        raise TransientError("The answer is not in UTF-8")
-    envelope, repaired = _parsed(body), False
+    repaired = not _is_utf8(body)
+    if repaired and not mends_bytes:
+        raise OddBytes("The answer is not in UTF-8")
+    if repaired:
+        body = without_odd_bytes(body)
+    envelope = _parsed(body)
     if envelope is None:
-        body, envelope, repaired = _mended(body)
+        body, envelope, mended = _mended(body)
+        repaired = repaired or mended
     result = envelope.result or _Result()
     data = memoryview(result.data)
     _check_members(body, data)
@@ -101,8 +119,8 @@ def _parsed(body: bytes) -> _Envelope | None:
 
 
 def _mended(body: bytes) -> tuple[bytes, _Envelope, bool]:
-    """An answer made JSON, its envelope, and whether halves of characters were replaced."""
-    whole = without_halves(body)
+    """An answer made JSON, its envelope, and whether characters that are none were replaced."""
+    whole = without_halves(without_controls(body))
     envelope, repaired = _parsed(whole), whole
     if envelope is None:
         repaired = without_odd_tokens(whole)

@@ -5,19 +5,17 @@ Every message is one line, says what went wrong and how to fix it, and never hol
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+
+from tap_visitor_sessions.api.redaction import shown
 
 _IP = re.compile(
     r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4})(?![\w:])"
 )
 _COMPONENT = re.compile(r"[A-Za-z][\w.]*")
 _SESSION_COMPONENTS = ("call_tracking", "consultant", "lead", "sitephone")
-_MESSAGE_LENGTH = 500
-_SHORTEST_SECRET = 3
 
 
 class TapError(Exception):
@@ -111,6 +109,8 @@ class CustomersFailed(TapError):
 def unforeseen(problem: BaseException) -> str:
     """What is told of an error that nobody has foreseen: its kind and place. Its text may hold
     anything, a secret too."""
+    if isinstance(problem, MemoryError):
+        return "The memory does not suffice: give it more, or set page_size or concurrency to less"
     at = problem.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
@@ -122,7 +122,7 @@ def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
     """Turn a JSON-RPC `error` member into an exception, deciding by mnemonic, never by code."""
     data = error_member.get("data")
     data = data if isinstance(data, dict) else {}
-    mnemonic = _text(data.get("mnemonic")) or None
+    mnemonic = _plain(data.get("mnemonic")) or None
     code = error_member.get("code")
     params = data.get("params")
     message = _text(error_member.get("message")) or "no message"
@@ -132,7 +132,7 @@ def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
         describe(message, data, method),
         mnemonic=mnemonic,
         code=code if isinstance(code, int) else None,
-        field=_text(data.get("field")) or None,
+        field=_plain(data.get("field")) or None,
         value=data.get("value"),
         params=params if isinstance(params, dict) else None,
     )
@@ -140,17 +140,6 @@ def error_from(error_member: Mapping[str, Any], method: str) -> ApiError:
         error.limit_type = _limit_type(error.params)
         error.reset = _reset(error.limit_type, error.params, limits_of(data))
     return error
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return the text without the secrets, should the API repeat them, plain or encoded."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) < _SHORTEST_SECRET:
-            continue
-        encoded = base64.b64encode(secret.encode()).decode()
-        for form in (secret, quote(secret, safe=""), quote_plus(secret), encoded.rstrip("=")):
-            text = text.replace(form, "***")
-    return text
 
 
 def limits_of(holder: object) -> dict[str, Any] | None:
@@ -190,17 +179,19 @@ def _reset(
     return None
 
 
+def _plain(value: object) -> str:
+    """A value as it came; nothing for None and containers."""
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
 def _text(value: object) -> str:
-    """Return a value as one line of bounded length; nothing for None and containers."""
-    if not isinstance(value, (str, int, float)):
-        return ""
-    line = " ".join(str(value).split())
-    return line if len(line) <= _MESSAGE_LENGTH else line[:_MESSAGE_LENGTH] + "…"
+    """The same as it may be shown."""
+    return shown(text) if (text := _plain(value)) else ""
 
 
 def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
-        yield value
+        yield shown(value)
     elif isinstance(value, dict):
         for item in value.values():
             yield from _strings(item)

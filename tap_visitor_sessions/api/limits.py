@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,12 +12,11 @@ from typing import Any
 from tap_visitor_sessions.api.errors import DailyLimitReached, LimitExceeded, TapError, number
 
 LOGGER = logging.getLogger(__name__)
-MINUTE_RESET = 60.0
-"""Seconds to wait when a rejection for the minute's points names no reset."""
-DAY_RESET = 3600.0
-"""Seconds to wait when a rejection for the day's points names no reset."""
+WINDOW = {"minute": 60.0, "day": 24 * 3600.0}
+"""Seconds after which a limit's points come back at the latest."""
+UNNAMED = {"minute": 60.0, "day": 12 * 3600.0}
+"""Seconds to wait where no reset is named: at most two tries a window."""
 _LONGEST = {"minute": 600.0, "day": 25 * 3600.0}
-_SHORTEST = 1.0
 ALONE = 0.1
 """A share of others that is as good as none."""
 SAFETY = 3.0
@@ -32,6 +32,11 @@ class Meter:
     Within a window the lowest `remaining` and the earliest reset seen count, because answers
     arrive out of order and late. Points that go without a request of ours show that others
     share the account.
+
+    After a rejection nothing goes for a second, or for longer where the API says so; after each
+    further one without an answer in between at least twice as long, and until a window has passed
+    since the one before it. So at most two requests are rejected a window, whatever the meters
+    say; those that were under way together count as one.
     """
 
     def __init__(self, kind: str) -> None:
@@ -44,6 +49,10 @@ class Meter:
         """Points that others take for each of ours."""
         self._own = 0
         self._others_before: int | None = None  # when we joined the window
+        self._proven = False  # an answer has come since the beginning, or the last rejection
+        self._rejections = 0  # in a row
+        self._rejected_at = 0.0
+        self._closed_until = float("-inf")
 
     def learn(self, limits: Mapping[str, Any], now: float, in_flight: int = 0) -> None:
         """Take over the meters of an answer that arrived at `now`, while others of ours are
@@ -52,7 +61,7 @@ class Meter:
         limit = number(limits.get(f"{self.kind}_limit"))
         left = number(limits.get(f"{self.kind}_remaining"))
         reset = number(limits.get(f"{self.kind}_reset"))
-        if limit:
+        if limit is not None and limit >= 1:
             self.limit = int(limit)
         if left is None or not self.limit:
             return
@@ -73,10 +82,25 @@ class Meter:
     def exhaust(self, reset: float | None, now: float) -> None:
         """Note that the API rejected a request; it named a reset in seconds, or None."""
         self.roll(now)
+        self._proven = False
         self.remaining = 0
         self._own -= 1  # not charged
-        # At least a second: a reset rounded down to 0 must not become a busy loop.
-        self._expect(now + max(_SHORTEST, self._bounded(reset)))
+        if now < self._closed_until:
+            return  # it was under way already when the one before was rejected
+        self._closed_until = now + min(2.0**self._rejections, _LONGEST[self.kind])
+        if self._rejections:
+            whole = self._rejected_at + WINDOW[self.kind]
+            self._closed_until = max(self._closed_until, whole)
+        self._rejections, self._rejected_at = min(self._rejections + 1, 30), now
+        self._expect(now + self._bounded(reset))
+        assert self.reset_at is not None
+        self._closed_until = self.reset_at
+
+    def answered(self, now: float) -> None:
+        """Note that a request has ended; unless it was rejected, or sent before another was."""
+        if now >= self._closed_until:
+            self._proven = True
+            self._rejections = 0
 
     def roll(self, now: float) -> None:
         """Start a new window once the reset has passed."""
@@ -94,17 +118,23 @@ class Meter:
             if self.reset_at is None:  # the first of its window, which no answer has named yet
                 self._expect(now + self._bounded(None))
 
-    def free(self, in_flight: int) -> bool:
-        """Whether one more request fits beside those in flight, and beside what others take
-        meanwhile: first in a window and towards the end of its points a request goes alone, so
-        that at most one is rejected.
+    def room(self) -> float:
+        """How many requests may be in flight at once: no more than there are points, beside what
+        others take meanwhile. One alone where it is to show how things stand: at the beginning,
+        after a rejection, first in a window and towards the end of its points where others are
+        about; so that at most one is rejected.
         """
+        if self.remaining == 0:
+            return 0
+        if not self._proven:
+            return 1
         if self.remaining is None:
-            return True
-        if in_flight and self.share > ALONE:
-            is_fresh = self._own > 0  # they may have begun the window long before us
-            return is_fresh and self.remaining > (in_flight + 1) * (1 + self.share) * SAFETY
-        return self.remaining > in_flight
+            return math.inf
+        if self.share <= ALONE:
+            return self.remaining
+        if self._own <= 0:  # they may have begun the window long before us
+            return 1
+        return max(1, math.ceil(self.remaining / ((1 + self.share) * SAFETY)) - 1)
 
     def left(self) -> str:
         """What is left, for a reader; nothing when it is not known."""
@@ -118,11 +148,12 @@ class Meter:
 
     def _bounded(self, reset: float | None) -> float:
         if reset is None:
-            return MINUTE_RESET if self.kind == "minute" else DAY_RESET
+            return UNNAMED[self.kind]
         return min(reset, _LONGEST[self.kind])
 
     def _expect(self, reset_at: float) -> None:
-        self.reset_at = reset_at if self.reset_at is None else min(self.reset_at, reset_at)
+        earliest = reset_at if self.reset_at is None else min(self.reset_at, reset_at)
+        self.reset_at = max(earliest, self._closed_until)
 
 
 class Pacer:
@@ -149,8 +180,6 @@ class Pacer:
         self.on_wait: Callable[[float], None] | None = None
         """Called when points are used up, with the seconds to their reset, and again every
         REMINDED_EVERY seconds of the wait."""
-        # One request goes alone until the first answer shows the meters, and after a rejection.
-        self._probing = True
         self._told: tuple[str, float | None] | None = None
         self._told_at = 0.0
 
@@ -183,9 +212,7 @@ class Pacer:
                     meter.charge(now)
                 else:
                     meter.learn(limits, now, self.in_flight)
-            if self._rejected is None or now >= self._rejected:
-                self._rejected = None
-                self._probing = False
+                meter.answered(now)
             self._changed.notify_all()
 
     def left(self) -> str:
@@ -201,10 +228,6 @@ class Pacer:
             day = limit.limit_type == "day" or (limit.limit_type is None and spent)
             meter = self.day if day else self.minute
             meter.exhaust(limit.reset, now)
-            self._rejected = meter.reset_at
-            self._probing = True
-
-    _rejected: float | None = None
 
     def _admit(self) -> bool:
         """Count a request in and return True, or wait a little and return False."""
@@ -214,20 +237,17 @@ class Pacer:
             now = self._clock()
             self.minute.roll(now)
             self.day.roll(now)
-            tight = next((m for m in (self.day, self.minute) if not m.free(self.in_flight)), None)
-            if tight is None and not (self._probing and self.in_flight):
+            tight = min(self.day, self.minute, key=Meter.room)
+            if self.in_flight < tight.room():
                 self.in_flight += 1
                 return True
-            if tight is not None and tight.remaining == 0:
-                self._refuse_day(tight, now)
-                delay = tight.wait(now)
-                self._tell(tight, delay)
-            elif tight is None or self.in_flight:
+            if tight.remaining != 0:
                 # Another request's answer decides; the reset may come first.
                 self._changed.wait(_POLL)
                 return False
-            else:
-                delay = tight.wait(now)
+            self._refuse_day(tight, now)
+            delay = tight.wait(now)
+            self._tell(tight, delay)
         self._sleep(min(delay, REMINDED_EVERY))
         return False
 
@@ -237,7 +257,7 @@ class Pacer:
         points = f" of {tight.limit} points" if tight.limit else ""
         problem = DailyLimitReached(
             f"The account's daily API limit{points} is used up; it resets in "
-            f"{_spell(tight.wait(now))}. Run again after that, or set on_daily_limit to wait."
+            f"{spelled(tight.wait(now))}. Run again after that, or set on_daily_limit to wait."
         )
         problem.reset = tight.wait(now)
         raise problem
@@ -252,13 +272,13 @@ class Pacer:
                 "The API's limit per %s%s is used up: waiting %s for its reset",
                 meter.kind,
                 points,
-                _spell(delay),
+                spelled(delay),
             )
             if self.on_wait is not None:
                 self.on_wait(delay)
 
 
-def _spell(seconds: float) -> str:
+def spelled(seconds: float) -> str:
     """Spell a duration: seconds below two minutes, else hours and minutes."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -6,6 +6,7 @@ timeout of requests alone bounds each read, so a slow drip would never end.
 
 from __future__ import annotations
 
+import gzip
 import io
 import logging
 import os
@@ -13,7 +14,9 @@ import re
 import socket
 import threading
 import time
-from datetime import datetime, timezone
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from typing import Any
@@ -26,9 +29,17 @@ from requests.exceptions import InvalidSchema, InvalidURL, ProxyError, SSLError
 from urllib3.exceptions import ReadTimeoutError
 
 from tap_visitor_sessions.api.errors import TapError, TransientError, Unreachable, number
+from tap_visitor_sessions.api.redaction import shown
 
 CONNECT_TIMEOUT = 10.0
 """Seconds at most to wait for a connection."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""What a clock may be ahead of another without a word."""
+LARGEST_ANSWER = 448 << 20
+"""Bytes of an answer at most, as it comes and unpacked; one of 10 000 sessions has some 25 MB."""
+_PIECE = 1 << 20
+OLDEST = 2011
+"""The year of the first sessions."""
 LONGEST_RETRY_AFTER = 300.0
 """Seconds at most to heed a Retry-After."""
 
@@ -51,16 +62,22 @@ class Transport:
         parts = urlsplit(url)
         self._scheme = parts.scheme
         self._host = parts.netloc.rpartition("@")[2]
+        self.clock_lead: timedelta | None = None
+        """By how much this machine's clock is ahead of the API's, by the first `Date` that came;
+        None before. Up to CLOCKS_DIFFER it counts as none."""
 
-    def post(self, body: bytes) -> bytes:
+    def post(self, body: bytes, timeout: float | None = None) -> bytes:
         """The body of the answer, whole and with HTTP status 200.
+
+        Args:
+            timeout: Seconds for the whole request; None: those of all requests.
 
         Raises:
             TransientError, Unreachable: worth another try, on a fresh connection.
             TapError: no use in another try.
         """
         try:
-            return self._post(body)
+            return self._post(body, timeout or self._timeout)
         except (TransientError, Unreachable):
             self.drop()
             raise
@@ -69,22 +86,63 @@ class Transport:
         """Close this thread's connection: what else arrives on it cannot be trusted."""
         self._session().close()
 
-    def _post(self, body: bytes) -> bytes:
-        connect = min(CONNECT_TIMEOUT, self._timeout)
+    def _post(self, body: bytes, timeout: float) -> bytes:
+        connect = min(CONNECT_TIMEOUT, timeout)
         # Any: requests takes urllib3's timeout, but its types do not say so.
-        limits: Any = urllib3.Timeout(total=self._timeout, connect=connect, read=self._timeout)
+        limits: Any = urllib3.Timeout(total=timeout, connect=connect, read=timeout)
+        asked = datetime.now(timezone.utc)
         try:
             with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:
                 self._check_status(answer)
-                # urllib3 counts the bytes against Content-Length and raises when some lack.
-                return bytes(answer.raw.read(decode_content=True))
-        except (InvalidURL, InvalidSchema, TypeError):  # TypeError: a proxy without a host
+                if self.clock_lead is None:
+                    self.clock_lead = clock_lead(
+                        answer.headers.get("Date"), asked, datetime.now(timezone.utc)
+                    )
+                return self._body(answer)
+        except (InvalidURL, InvalidSchema, TypeError) as problem:  # TypeError: a proxy without host
+            if "SOCKS" in str(problem):
+                names = " and ".join(self._proxy_variable()) or "the proxy settings"
+                raise TapError(
+                    f"{names} names a SOCKS proxy, for which a package is missing: install PySocks "
+                    "beside the tap, or name an HTTP proxy"
+                ) from None
             names = " and ".join(["api_url", *self._proxy_variable()])
             raise TapError(f"No way to {self._host} can be made out: check {names}") from None
         except (requests.ConnectionError, requests.Timeout, ReadTimeoutError) as problem:
             raise self._unreached(problem) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as problem:
             raise TransientError(f"The answer broke off ({_cause(problem)})") from None
+        except OSError as problem:  # of requests, before it connects
+            if "certificate" not in str(problem):
+                raise
+            raise TapError(
+                f"The file with the certificates of authorities that {_bundle()} names is not "
+                "there: correct it, or unset it"
+            ) from None
+
+    def _body(self, answer: requests.Response) -> bytes:
+        """The body, read piece by piece: what is too large is never held."""
+        encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise TapError(
+                f"{self._where()} sent an answer in the Content-Encoding {shown(encoding)}, which "
+                "was not asked for: check api_url and what stands in between"
+            )
+        length = number(answer.headers.get("Content-Length"))
+        if length is not None and length > LARGEST_ANSWER:
+            raise _too_large()
+        # urllib3 counts the bytes against Content-Length and raises when some lack.
+        held = _held(answer.raw.stream(_PIECE, decode_content=False))
+        if "gzip" not in encoding:
+            return held.getvalue()
+        held.seek(max(held.tell() - 4, 0))
+        says = int.from_bytes(held.read(), "little")
+        try:
+            if says > LARGEST_ANSWER:  # counted before any of it is held
+                _measure(_unpacked(held))
+            return _held(_unpacked(held)).getvalue()
+        except (OSError, EOFError, zlib.error) as problem:
+            raise TransientError(f"The answer broke off ({type(problem).__name__})") from None
 
     def _unreached(self, problem: Exception) -> TapError:
         text = str(problem)
@@ -92,7 +150,9 @@ class Transport:
             return Unreachable(self._proxy_refusal(text))
         if isinstance(problem, SSLError):
             return Unreachable(
-                f"No trusted TLS connection to {self._where()}: check api_url and the proxy"
+                f"No trusted TLS connection to {self._where()}: check api_url and the proxy; a "
+                f"certificate of an authority of one's own is trusted where {_bundle()} names a "
+                "file with that authority's (SSL_CERT_FILE is not heeded)"
             )
         if isinstance(problem, requests.ReadTimeout) or "Read timed out" in text:
             return TransientError(
@@ -133,6 +193,11 @@ class Transport:
                 "with a key: check api_url"
             )
         hint = "api_url"
+        if status == 403:
+            hint = (
+                "api_url, whether this machine's address is on the account's allowlist, and "
+                "whether a firewall or proxy in between refuses it"
+            )
         if status == 407:
             names = " and ".join(self._proxy_variable()) or "the proxy settings"
             hint = f"the proxy's user and password in {names}"
@@ -158,23 +223,85 @@ class Transport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = _Session()
+            session.auth = _nothing
             session.headers.update(self._headers)
             for scheme in ("https://", "http://"):
                 session.mount(scheme, _Adapter())
         return session
 
 
+def _held(pieces: Iterable[bytes]) -> io.BytesIO:
+    held = io.BytesIO()
+    for piece in pieces:
+        held.write(piece)
+        if held.tell() > LARGEST_ANSWER:
+            raise _too_large()
+    return held
+
+
+def _measure(pieces: Iterable[bytes]) -> None:
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > LARGEST_ANSWER:
+            raise _too_large()
+
+
+def _unpacked(packed: io.BytesIO) -> Iterator[bytes]:
+    packed.seek(0)
+    with gzip.GzipFile(fileobj=packed) as file:
+        yield from iter(lambda: file.read(_PIECE), b"")
+
+
+def _too_large() -> TapError:
+    return TapError(
+        f"The API sent an answer of more than {LARGEST_ANSWER >> 20} MB: set page_size to less"
+    )
+
+
+def _bundle() -> str:
+    """The environment variable that names the authorities trusted."""
+    # As requests looks for it.
+    if not os.environ.get("REQUESTS_CA_BUNDLE") and os.environ.get("CURL_CA_BUNDLE"):
+        return "CURL_CA_BUNDLE"
+    return "REQUESTS_CA_BUNDLE"
+
+
 def retry_after(value: str | None) -> float | None:
     """Seconds that a Retry-After asks for, as seconds or as a date; None when unreadable."""
     seconds = number(value)
-    if seconds is None and value:
-        try:
-            when = parsedate_to_datetime(value)
-        except (ValueError, TypeError, OverflowError):
+    if seconds is None:
+        when = _date(value)
+        if when is None:
             return None
-        when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
         seconds = (when - datetime.now(timezone.utc)).total_seconds()
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def clock_lead(date: str | None, asked: datetime, came: datetime) -> timedelta | None:
+    """By how much a clock is ahead of the server's; None when the `Date` cannot be read.
+
+    Args:
+        date: The answer's `Date`.
+        asked: When the request went, by the clock in question.
+        came: When the answer came.
+    """
+    theirs = _date(date)
+    if theirs is None or theirs.year < OLDEST:  # a server without a clock
+        return None
+    # An answer is not dated before its request: this much it is ahead at the least.
+    if asked - theirs <= CLOCKS_DIFFER:
+        return timedelta(0)
+    return came - theirs  # and this much at the most
+
+
+def _date(value: str | None) -> datetime | None:
+    """A date of HTTP."""
+    try:
+        when = parsedate_to_datetime(value or "")
+        return when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _cause(problem: BaseException) -> str:
@@ -186,6 +313,11 @@ def _cause(problem: BaseException) -> str:
             break
         problem = deeper
     return type(problem).__name__
+
+
+def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No authentication of HTTP: without one of its own, requests takes that of ~/.netrc."""
+    return request
 
 
 class _Session(requests.Session):

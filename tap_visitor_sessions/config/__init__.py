@@ -3,7 +3,7 @@
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.excluding import excluded_members, without
 from tap_visitor_sessions.config.files import json_of, object_of, text_of
-from tap_visitor_sessions.config.parsing import is_unset, spelled_out, texts_in
+from tap_visitor_sessions.config.parsing import is_unset, spelled_out
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
     ADDED,
@@ -23,7 +23,13 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.storage import storage_problems, storing
+from tap_visitor_sessions.config.storage import (
+    local_folder,
+    local_url,
+    make_folder,
+    storage_problems,
+    storing,
+)
 from tap_visitor_sessions.config.stream import (
     emitted_schema,
     key_of,
@@ -54,6 +60,9 @@ __all__ = [
     "key_columns",
     "key_of",
     "left_out",
+    "local_folder",
+    "local_url",
+    "make_folder",
     "normalized",
     "object_of",
     "privacy_note",
@@ -64,7 +73,6 @@ __all__ = [
     "storing",
     "stream_of",
     "text_of",
-    "texts_in",
     "unknown",
     "without",
 ]

@@ -6,15 +6,20 @@ into the process's environment, and fails with a traceback at a text it did not 
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config.parsing import is_unset
+
+logger = logging.getLogger("tap-visitor-sessions.settings")
 
 
 def texts(
@@ -29,11 +34,11 @@ def texts(
     unknown, so that a warning can be given.
 
     Raises:
-        TapError: the file is there, but cannot be read.
+        TapError: the file is there, but cannot be read, or not a line of it that is ours.
     """
     known = [f"{prefix}{name.upper()}" for name in names]
     found: dict[str, str] = {}
-    for source in (environ, _file(dotenv)):
+    for source in (_decoded(environ, prefix), _file(dotenv, prefix)):
         for variable, text in source.items():
             if not variable.startswith(prefix) or text is None or is_unset(text):
                 continue
@@ -42,11 +47,36 @@ def texts(
     return found
 
 
-def _file(path: Path) -> Mapping[str, str | None]:
+def _decoded(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Our variables as the texts that their bytes are in UTF-8, whatever the locale says: what
+    starts the tap seldom writes in another; where they are none, as the locale reads them."""
+    found = {}
+    for name, text in environ.items():
+        if name.startswith(prefix):
+            with suppress(UnicodeError):
+                text = os.fsencode(text).decode()
+            if not text.isascii() and re.search("[\ud800-\udfff]", text):
+                raise TapError(f"{name} is no text, neither in UTF-8 nor in the locale's encoding")
+            found[name] = text
+    return found
+
+
+def _file(path: Path, prefix: str) -> Mapping[str, str | None]:
+    """The variables as they are written: nothing is filled in for a `${NAME}`."""
     if not path.is_file():
         return {}
+    found: dict[str, str | None] = {}
     try:
-        return dotenv_values(path, encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            for line in parse_stream(file):
+                if line.error and prefix in line.original.string:
+                    where = f"{path.resolve()}, line {line.original.line}"
+                    raise TapError(f"{where} cannot be read: write NAME=value, or NAME='value'")
+                if line.key is not None:
+                    found[line.key] = line.value
     except (OSError, UnicodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
         raise TapError(f"{path.resolve()} cannot be read: {reason}") from None
+    if ours := sum(name.startswith(prefix) for name in found):
+        logger.info("%s is read: it has %d of the variables %s*", path.resolve(), ours, prefix)
+    return found

@@ -8,6 +8,9 @@ from typing import Any
 
 from tap_visitor_sessions.api import TapError
 
+_LONGEST = 4096
+"""Characters of a path."""
+
 
 def text_of(path: str, kind: str) -> str:
     """The text of a file that the command line names.
@@ -15,6 +18,9 @@ def text_of(path: str, kind: str) -> str:
     Raises:
         TapError: it cannot be read.
     """
+    if path.lstrip()[:1] in ("{", "[") or "\n" in path or len(path) > _LONGEST:
+        # It may hold secrets, so nothing of it is shown.
+        raise TapError(f"The option {kind} wants the path of a file, not what stands in one")
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -37,7 +37,7 @@ def _node(node: object, path: str, depth: int) -> Iterator[str]:
     if depth > MAX_DEPTH:
         yield f"{path}: nested deeper than {MAX_DEPTH} levels"
     elif not isinstance(node, dict):
-        yield f"{path}: must be an object, not {_shown(node)}"
+        yield f"{path}: must be an object, not {_kind(node)}"
     elif any(key in node for key in _GROUP_KEYS):
         yield from _keys(node, path, _GROUP_KEYS)
         yield from _group(node, path, depth)
@@ -62,7 +62,7 @@ def _group(node: dict[Any, Any], path: str, depth: int) -> Iterator[str]:
         return
     filters = node["filters"]
     if not isinstance(filters, list):
-        yield f"{path}.filters: must be an array, not {_shown(filters)}"
+        yield f"{path}.filters: must be an array, not {_kind(filters)}"
     elif not filters:
         yield f"{path}.filters: must not be empty"
     else:
@@ -105,18 +105,18 @@ def _value(value: object, operator: str, api_type: str, path: str) -> Iterator[s
     wanted = "a number" if api_type == "number" else "a string"
     if operator == "in":
         if not isinstance(value, list):
-            yield f"{path}: 'in' needs an array, each item {wanted}, not {_shown(value)}"
+            yield f"{path}: 'in' needs an array, each item {wanted}, not {_kind(value)}"
         elif not value:
             yield f"{path}: 'in' needs an array that is not empty"
         else:
             for index, item in enumerate(value):
                 if not _fits(item, api_type):
-                    yield f"{path}[{index}]: must be {wanted}, not {_shown(item)}"
+                    yield f"{path}[{index}]: must be {wanted}, not {_kind(item)}"
     elif value is None:
         if operator not in _SCALAR:
             yield f"{path}: null fits only the operators = and !=, not {operator!r}"
     elif not _fits(value, api_type):
-        yield f"{path}: must be {wanted}, not {_shown(value)}"
+        yield f"{path}: must be {wanted}, not {_kind(value)}"
 
 
 def _fits(value: object, api_type: str) -> bool:
@@ -128,13 +128,19 @@ def _fits(value: object, api_type: str) -> bool:
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _shown(value: object) -> str:
-    """A value as a short text on one line; of all but strings only the kind."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 40 else f"{value[:40]}...")
+def _shown(name: object) -> str:
+    """A name as a short text on one line; of what is none only the kind."""
+    if isinstance(name, str):
+        return repr(name if len(name) <= 40 else f"{name[:40]}...")
+    return _kind(name)
+
+
+def _kind(value: object) -> str:
+    """What a value is: it may be a visitor's."""
     if value is None:
         return "null"
     kinds: dict[type, str] = {
+        str: "a text",
         bool: "a boolean",
         int: "a number",
         float: "a number",

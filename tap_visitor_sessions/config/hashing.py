@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_visitor_sessions.config.names import all_names, members_of, node_of, unknown_name
 from tap_visitor_sessions.config.schema import BOOKMARK, KEY, stream_schema
 
 SETTING, SECRET = "hash_columns", "hash_key"
+SHORTEST_KEY = 16
+"""Characters: fewer can be tried one after the other."""
+_MAKE = "make one with `openssl rand -hex 32`"
 _HASH = {"type": ["string", "null"]}
 
 
@@ -25,8 +28,14 @@ def hashed_schema(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     return result
 
 
-def hash_problems(names: Sequence[str], key: str | None) -> Iterator[str]:
-    """A line for each thing that cannot work, beginning with the setting's name."""
+def hash_problems(
+    names: Sequence[str], key: str | None, examples: Collection[str] = ()
+) -> Iterator[str]:
+    """A line for each thing that cannot work, beginning with the setting's name.
+
+    Args:
+        examples: Keys that everybody knows.
+    """
     schema = stream_schema()
     for name in names:
         if name in (KEY, BOOKMARK):
@@ -41,3 +50,9 @@ def hash_problems(names: Sequence[str], key: str | None) -> Iterator[str]:
     elif key is not None and not names:
         # Or a misspelled name of the setting would leave all in clear text.
         yield f"{SETTING}: is required with {SECRET}"
+    if key is None:
+        return
+    if key.strip() in examples:
+        yield f"{SECRET}: is the example of the documentation, which everybody knows: {_MAKE}"
+    elif len(key.strip()) < SHORTEST_KEY:
+        yield f"{SECRET}: must have {SHORTEST_KEY} characters or more, or it is guessed: {_MAKE}"

@@ -412,7 +412,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["of 32 random bytes, as hex"],
                 title="Key of the hashes",
                 description="Secret of `hash_columns`, and required with it. Another key makes "
-                "other hashes.",
+                "other hashes. At least 16 characters: `openssl rand -hex 32` makes one.",
                 extra_json_schema=_SECRET,
             ),
         ]
@@ -562,7 +562,7 @@ def _fitting(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
     fitting = spelled_out(value, schema)
     if name in ("timezones", "customer_timezones"):
         return {key: zone for key, zone in fitting.items() if not is_unset(zone)}
-    if isinstance(fitting, str) and name not in SENSITIVE:
+    if isinstance(fitting, str) and name != "hash_key":  # whose hashes stand in tables
         fitting = fitting.strip()
     try:
         msgspec.convert(fitting, _TYPES[name])

@@ -10,11 +10,14 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from tap_visitor_sessions.api import ConfigError, TapError, redacted
 from tap_visitor_sessions.config.parsing import texts_in
+
+PRIVATE = 0o700
+"""Mode of a folder that is made, unless the umask is tighter: sessions are personal data."""
 
 EXTRAS = {
     "s3": "s3",
@@ -39,9 +42,47 @@ def storage_problems(batch_config: Mapping[str, Any]) -> list[str]:
     kind = batch_config["encoding"]["format"]
     if kind != "jsonl" and not _has_pyarrow():
         return [f"batch_config: {kind} needs pyarrow: install tap-visitor-sessions[parquet]"]
-    if scheme == "file":
-        return list(_folder_problems(_local(root)))
-    return list(_remote_problems(scheme, storage))
+    folder = local_folder(root)
+    if folder is None:
+        return list(_remote_problems(scheme, storage))
+    return list(_folder_problems((folder / f"{storage.get('prefix') or ''}x").parent))
+
+
+def local_folder(root: str) -> Path | None:
+    """The folder of this machine that a root names, as an absolute path; None: it names none."""
+    if "://" in root and root.partition("://")[0].lower() not in ("file", "local"):
+        return None
+    from fsspec.implementations.local import LocalFileSystem
+
+    scheme, separator, path = root.rpartition("://")
+    return Path(LocalFileSystem._strip_protocol(f"{scheme.lower()}{separator}{path}"))
+
+
+def local_url(path: Path) -> str:
+    """A file's URL as loaders of the Singer SDK open it: they decode no `%20`."""
+    return f"file://{'' if path.as_posix().startswith('/') else '/'}{path.as_posix()}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that lack, each for its owner alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(PRIVATE, exist_ok=True)
+
+
+def prefix_problems(prefix: str) -> Iterator[str]:
+    """Why files with such a prefix would not lie below the root."""
+    name = "batch_config: storage.prefix"
+    steps = prefix.replace("\\", "/").split("/")
+    # PureWindowsPath: a drive, and what begins with either slash, on every machine.
+    if ".." in steps or PureWindowsPath(prefix).anchor:
+        yield f"{name} must lie within storage.root: neither .. nor / before it"
+    elif odd := _odd(prefix):
+        yield f"{name} must not hold {odd}, which loaders read as another file"
 
 
 @contextmanager
@@ -69,19 +110,26 @@ def _has_pyarrow() -> bool:
     return find_spec("pyarrow") is not None
 
 
-def _local(root: str) -> Path:
-    from fsspec.core import strip_protocol
-
-    return Path(strip_protocol(root))
+def _odd(text: str) -> str:
+    """The first character of a path that its URL, unencoded, would lose."""
+    found = next((one for one in text if one in "%#?" or not one.isprintable()), "")
+    return found if found.isprintable() else repr(found)
 
 
 def _folder_problems(folder: Path) -> Iterator[str]:
+    if odd := _odd(str(folder)):
+        yield f"batch_config: the folder's path must not hold {odd}: loaders read another file"
+        return
+    if any(part.startswith("~") for part in folder.parts):
+        yield f"batch_config: the folder {folder} begins with ~, and there is no such home folder"
+        return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as problem:
-        yield f"batch_config: cannot write to the folder {folder}: {problem.strerror}"
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or type(problem).__name__
+        yield f"batch_config: cannot write to the folder {folder}: {reason}"
 
 
 def _remote_problems(scheme: str, storage: Mapping[str, Any]) -> Iterator[str]:

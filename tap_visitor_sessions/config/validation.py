@@ -31,6 +31,7 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
+from tap_visitor_sessions.config.storage import prefix_problems
 
 logger = logging.getLogger("tap-visitor-sessions.settings")
 
@@ -67,7 +68,8 @@ def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:
     yield from _zone_problems(clean)
     yield from _partner_problems(clean)
     yield from _exclude_problems(clean)
-    yield from hash_problems(clean.get(SETTING, ()), clean.get(SECRET))
+    examples = PROPERTIES[SECRET]["examples"]
+    yield from hash_problems(clean.get(SETTING, ()), clean.get(SECRET), examples)
     yield from _output_problems(clean)
     if "filter" in clean:
         yield from filter_problems(clean["filter"])
@@ -165,6 +167,7 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
             else:
                 if isinstance(given, Batch):
                     yield from _encoding_problems(given.encoding)
+                    yield from prefix_problems(given.storage.prefix or "")
     if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
         yield "flattening_max_depth: is required where flattening_enabled is true"
     if clean.get("batch_config") and clean.get("stream_maps"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import dlt
@@ -126,6 +127,7 @@ class _Pass:
         settings = msgspec.structs.replace(settings, on_daily_limit="fail")
         self._kept = StreamState(progress, is_partner=settings.is_partner, account=settings.account)
         connection = Connection(settings, "tap-visitor-sessions-dlt")
+        self._client = connection.client
         self._extraction = Extraction(connection, self._kept)
         maker.say_by(self._extraction.warnings)
         self._columns, self._made = columns, maker.made
@@ -136,6 +138,7 @@ class _Pass:
     def windows(self) -> Generator[Made, None, None]:
         """The tables of all windows; the bookmarks move before each."""
         with (
+            closing(self._client),
             self._extraction.run(),
             self._extraction.parts(self._columns, self._made) as parts,
         ):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 
-from tap_visitor_sessions.api import ApiError, TapError
+from tap_visitor_sessions.api import ApiError, TapError, shown
 from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import TURN, StreamState
 from tap_visitor_sessions.sessions.zones import Timezone
@@ -106,7 +106,7 @@ class CustomerZones:
                 logger.debug("The zone of %s is not known: %s", user.customer, problem)
             else:
                 if isinstance(said, str) and said:
-                    self._said.put((user, said))
+                    self._said.put((user, shown(said)))
 
     def _take_over(self) -> None:
         while not self._said.empty():

@@ -197,6 +197,7 @@ class Extraction:
             incremental=incremental,
             looks_back=looks_back,
             announces_version=announces_version,
+            clock_lead=connection.client.clock_lead,
         )
 
     @cached_property
@@ -240,7 +241,7 @@ class Extraction:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """What surrounds a read: a line on a terminal, at the end a summary and the logout.
+        """What surrounds a read: a line on a terminal, at the end a summary.
 
         Raises:
             CustomersFailed: all has been read but some customers.
@@ -252,9 +253,6 @@ class Extraction:
                     check_identity(self._connection, self._state)
                 self.progress.parts = len(self.users)
                 yield
-        except Exception:
-            client.close()
-            raise
         finally:
             figures = self.figures()
             self.warnings.tell_undeclared()
@@ -264,7 +262,6 @@ class Extraction:
                 lost = ", ".join(f"{path} {count}" for path, count in losses.items())
                 logger.warning("Values that could not be read and are left out: %s", lost)
             logger.info(SUMMARY, figures, extra={"summary": figures})
-        client.close()
         self.failures.end()
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.extraction import Part
 from tap_visitor_sessions.sessions.records import Record
@@ -24,6 +26,10 @@ STATE_SECONDS = 5.0
 """The end of a window is worth a STATE when the last one is so long ago."""
 READER_GONE = 141
 """Exit code when stdout is closed, as by `| head`: a shell's name for SIGPIPE."""
+
+
+class Unwritable(TapError):
+    """What is written leads nowhere."""
 
 
 class Lines:
@@ -65,9 +71,14 @@ class Lines:
             try:
                 stdout.flush()
                 while rest:
-                    rest = rest[os.write(target, rest) :]
+                    try:
+                        rest = rest[os.write(target, rest) :]
+                    except BlockingIOError:  # whoever shares a pipe can set it not to block
+                        select.select([], [target], [])
             except BrokenPipeError:
                 raise SystemExit(READER_GONE) from None
+            except OSError as problem:
+                raise Unwritable(f"stdout cannot be written to: {problem.strerror}") from None
 
     def heed(self) -> None:
         """Do what a signal put off. Call it where the state fits what has been written; in

@@ -20,6 +20,7 @@ from singer_sdk.helpers._batch import BatchFileFormat
 from tap_visitor_sessions.config import storing
 from tap_visitor_sessions.sessions import Part, Record, Tables, Warnings
 from tap_visitor_sessions.singer.catalog import Selection, transform_of
+from tap_visitor_sessions.singer.storage import storage_of
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
@@ -184,8 +185,9 @@ class Files:
         options: FlatteningOptions | None,
         warnings: Warnings,
     ) -> None:
-        self._storage = batch_config.storage
-        self._stem = f"{self._storage.prefix or ''}{stem}-{uuid4()}"
+        self._target = batch_config.storage
+        self._storage = storage_of(self._target)
+        self._stem = f"{self._target.prefix or ''}{stem}-{uuid4()}"
         self._count = 0
         encoding = batch_config.encoding
         self._format = FORMATS[encoding.format](selection, options, encoding.compression, warnings)
@@ -197,11 +199,11 @@ class Files:
     def write(self, rows: Sequence[Rows]) -> list[str]:
         """Write a file; its URL as a manifest."""
         self._count += 1
-        name, storage = f"{self._stem}-{self._count}.{self._format.ending}", self._storage
-        with storing(storage.root, storage.params):
-            with storage.open(name, "wb") as file:
+        name, target = f"{self._stem}-{self._count}.{self._format.ending}", self._target
+        with storing(target.root, target.params):
+            with self._storage.open(name) as file:
                 self._format.write(file, [some.content for some in rows])
-            return [storage.get_url(name)]
+            return [self._storage.url(name)]
 
 
 def write_files(

@@ -25,10 +25,17 @@ logger = logging.getLogger(TapVisitorSessions.name)
 class _Command(SingerCommand):
     """The SDK's, without its hook for errors: `__main__` has the last word."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; of what is none nothing is shown, it may be a configuration's."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            if "extra argument" not in problem.message:
+                raise
+            raise TapError("Arguments too many: each option takes the path of one file") from None
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; deprecations of libraries are no business of the user's."""
-        logging.captureWarnings(capture=True)
-        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+        """Run the command."""
         return click.Command.invoke(self, ctx)
 
 
@@ -120,10 +127,7 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        try:
-            listing = tap.connection.account.listing()
-        finally:
-            tap.disconnect()
+        listing = tap.connection.account.listing()
         click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
         ctx.exit()
 
@@ -140,12 +144,9 @@ class Command(TapVisitorSessions):
             ctx.exit(1)
         click.echo(Check("settings", True, "valid"))
         all_ok = True
-        try:
-            for check in checks(tap.connection):
-                click.echo(check)
-                all_ok = all_ok and bool(check.ok)
-        finally:
-            tap.disconnect()
+        for check in checks(tap.connection):
+            click.echo(check)
+            all_ok = all_ok and bool(check.ok)
         ctx.exit(0 if all_ok else 1)
 
     @classmethod
@@ -155,11 +156,8 @@ class Command(TapVisitorSessions):
             super().cb_test(ctx, param, value)
             return
         tap = cls._configured(ctx)
-        try:
-            tap.run_connection_test()
-            tap._tell_account()
-        finally:
-            tap.disconnect()
+        tap.run_connection_test()
+        tap._tell_account()
         ctx.exit()
 
     def _tell_account(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 
 from tap_visitor_sessions.api import TapError, unforeseen
@@ -24,3 +26,10 @@ def one_line(problem: Exception) -> str:
         text = f"{unforeseen(problem)}; {_MORE}"
     line = " ".join(text.split())
     return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}…"
+
+
+def where(problem: BaseException) -> str:
+    """The calls that led to an error, without its text and those of its causes: they may hold
+    anything, a value of a session too."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return " > ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 from functools import cached_property
 from types import FrameType
@@ -80,7 +81,9 @@ class TapVisitorSessions(Tap):
     @cached_property
     def connection(self) -> Connection:
         """The client, and what the API tells of the account; made at first use."""
-        return Connection(self.settings, f"{self.name}/{self.plugin_version}")
+        made = Connection(self.settings, f"{self.name}/{self.plugin_version}")
+        atexit.register(made.client.close)  # once STATE and the error line are out
+        return made
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state; from here on a signal ends the run with a last STATE.
@@ -94,10 +97,6 @@ class TapVisitorSessions(Tap):
             self.logger.warning("%s", warning)
         super().load_state(state)
         super()._setup_signal_handlers()
-
-    def disconnect(self) -> None:
-        """Log out of a login session, if there is one."""
-        self.connection.client.close()
 
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:

@@ -147,6 +147,39 @@ def test_a_listing_is_read_page_by_page(
     assert len(client_of(sandbox).items("get.customer_users")) == 29
 
 
+def test_bytes_that_stay_odd_are_mended_and_then_without_a_further_try(
+    make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = Faults(mangle=lambda page: page.replace(b'"channel":"', b'"channel":"\xff'))
+    sandbox = make_sandbox(sessions=20, faults=odd)
+    client = client_of(sandbox)
+    for reports in (2, 3):
+        assert client.call(METHOD, {**SPAN, "fields": ["channel"]}).total_items == 20
+        assert len(sandbox.reports) == reports
+    assert caplog.text.count("U+FFFD") == 1
+    assert client.retries == 1
+
+
+def test_bytes_that_were_odd_on_their_way_cost_no_letter(make_sandbox: MakeSandbox) -> None:
+    tries: list[bytes] = []
+
+    def once(page: bytes) -> bytes:
+        tries.append(page)
+        first = len(tries) in (1, 3)
+        return page.replace(b'"channel":"', b'"channel":"\xff') if first else page
+
+    client = client_of(make_sandbox(sessions=20, faults=Faults(mangle=once)))
+    for _ in range(2):
+        answer = client.call(METHOD, {**SPAN, "fields": ["channel"]})
+        assert "\ufffd".encode() not in bytes(answer.data)
+
+
+def test_what_cannot_be_mended_names_the_span(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=20, faults=Faults(mangle=lambda page: page + b"\x01"))
+    with pytest.raises(TransientError, match="2024-05-01 00:00:00 to 2024-06-01 00:00:00"):
+        client_of(sandbox, max_retries=1).call(METHOD, SPAN)
+
+
 @pytest.mark.parametrize("count", [1, 7, 10_000])
 def test_a_listing_that_says_no_total_and_ignores_offset_ends(
     count: int, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch

@@ -151,6 +151,39 @@ def test_halves_of_characters_are_replaced_and_told() -> None:
     assert json.loads(bytes(reply.data)) == [{"id": 1, "channel": "a\ufffdb"}]
 
 
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        (b"a\tb", "a\ufffdb"),
+        (b"a\x00b\x1f", "a\ufffdb\ufffd"),
+        (b"a\r\nb", "a\ufffd\ufffdb"),
+        (b"\\\n", "\ufffd"),
+        (b"\\\\\n", "\\\ufffd"),
+        (b'\\"\x01\\"', '"\ufffd"'),
+        (b"a\xffb", "a\ufffdb"),
+        (b"\xed\xa0\xbd.", "\ufffd\ufffd\ufffd."),
+        (b"\xe2\x82", "\ufffd"),
+        (b"\xff\x01", "\ufffd\ufffd"),
+    ],
+)
+def test_what_is_no_character_costs_itself(raw: bytes, left: str, ascii_only: bool) -> None:
+    row = {"id": 1, "channel": "X", "other": "e" if ascii_only else "é"}
+    body = json.dumps(answer([row]), indent=1, ensure_ascii=False).encode().replace(b"X", raw)
+    reply = opened(body, "7", mends_bytes=True)
+    assert reply.repaired
+    assert json.loads(bytes(reply.data)) == [{**row, "channel": left}]
+
+
+def test_bytes_outside_of_texts_are_not_mended() -> None:
+    body = as_bytes(answer())
+    for at in (1, len(body) - 1):
+        with pytest.raises(TransientError):
+            opened(body[:at] + b"\xff" + body[at:], "7", mends_bytes=True)
+        with pytest.raises(TransientError):
+            opened(body[:at] + b"\x01" + body[at:], "7", mends_bytes=True)
+
+
 def test_odd_numbers_become_texts_and_are_no_loss() -> None:
     text = json.dumps(answer([{"id": 1, "duration": 5}])).replace("5", "NaN")
     reply = opened(text.encode(), "7")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_visitor_sessions.api.errors import LimitExceeded, TapError
+from tap_visitor_sessions.api.errors import LimitExceeded, TapError, error_from
 from tap_visitor_sessions.api.limits import Pacer
 
 
@@ -114,6 +117,66 @@ def test_processes_that_share_the_points_are_seldom_rejected(
     is_wide = limit >= 2 * processes * concurrency
     for (at, number), count in rejected.items():
         assert count <= (1 if at and is_wide else concurrency), (at, number, count)
+
+
+LIES = st.one_of(
+    st.none(),
+    st.integers(0, 3),
+    st.floats(0, 2),
+    st.integers(0, 100_000),
+    st.sampled_from(["0", "", -1, True, [], float("nan"), float("inf"), "59.5"]),
+)
+
+
+@given(
+    kind=st.sampled_from(["minute", "day"]),
+    limit=st.integers(1, 6),
+    phase=st.floats(0, 1),
+    named=st.booleans(),
+    lies=st.lists(st.tuples(LIES, LIES, LIES, LIES), min_size=1, max_size=12),
+    costs=st.lists(st.floats(0, 0.5), min_size=1, max_size=5),
+)
+def test_whatever_the_meters_say_few_requests_are_rejected(
+    kind: str,
+    limit: int,
+    phase: float,
+    named: bool,
+    lies: list[tuple[Any, ...]],
+    costs: list[float],
+) -> None:
+    """At most two a window of the limit, and never two within a second."""
+    length = {"minute": 60.0, "day": 86_400.0}[kind]
+    clock = Clock()
+    pacer = Pacer(on_daily_limit="wait", clock=clock, sleep=clock.sleep)
+    used: Counter[int] = Counter()
+    rejected: list[float] = []
+    for turn in range(40):
+        pacer.acquire()
+        window = int((clock.now + phase * length) // length)
+        remaining, reset, params_reset, said_limit = lies[turn % len(lies)]
+        meters = {
+            f"{kind}_limit": limit if said_limit is None else said_limit,
+            f"{kind}_remaining": remaining,
+            f"{kind}_reset": reset,
+        }
+        if used[window] < limit:
+            used[window] += 1
+        else:
+            rejected.append(clock.now)
+            data = {
+                "mnemonic": "limit_exceeded",
+                "params": {"limit_type": kind if named or kind == "day" else None},
+                "metadata": {"limits": meters},
+            }
+            data["params"]["reset"] = params_reset
+            problem = error_from({"data": data}, "x")
+            assert isinstance(problem, LimitExceeded)
+            pacer.exceeded(problem)
+        clock.now += costs[turn % len(costs)]
+        pacer.release(meters)
+    windows = Counter(int((at + phase * length) // length) for at in rejected)
+    assert all(count <= 2 for count in windows.values()), rejected
+    assert all(b - a > 0.999 for a, b in pairwise(rejected)), rejected
 
 
 def test_waits_end_when_the_run_is_to_end() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tap_visitor_sessions.api.errors import DailyLimitReached, LimitExceeded, TapError
-from tap_visitor_sessions.api.limits import Meter, Pacer, _spell
+from tap_visitor_sessions.api.limits import Meter, Pacer, spelled
 
 
 def minute(remaining: Any, reset: Any = 60, limit: Any = 100) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def meter(*answers: dict[str, Any], kind: str = "minute", now: float = 0.0) -> M
     made = Meter(kind)
     for one in answers:
         made.learn(one, now)
+        made.answered(now)
     return made
 
 
@@ -46,7 +47,7 @@ def test_nothing_is_known_before_the_first_answer() -> None:
         None,
     )
     assert fresh.share == 1.0
-    assert (fresh.free(0), fresh.free(99), fresh.left(), fresh.wait(5.0)) == (True, True, "", 0.0)
+    assert (fresh.room(), fresh.left(), fresh.wait(5.0)) == (1, "", 0.0)
 
 
 def test_an_answer_tells_what_is_left_and_when_it_comes_back() -> None:
@@ -85,7 +86,7 @@ def test_an_answer_without_meters_tells_nothing() -> None:
         ("minute", None, 60),
         ("minute", 600, 600),
         ("minute", 601, 600),
-        ("day", None, 3600),
+        ("day", None, 43_200),
         ("day", 90_000, 90_000),
         ("day", 90_001, 90_000),
         ("day", 0, 0),
@@ -119,6 +120,43 @@ def test_a_rejection_is_no_busy_loop(reset: float | None, want: float) -> None:
     known = Meter("minute")
     known.exhaust(reset, 7.0)
     assert (known.remaining, known.reset_at) == (0, 7.0 + want)
+
+
+def test_the_meters_of_a_rejection_do_not_undo_it() -> None:
+    """A reset in whole seconds, rounded down, is 0 in the last one."""
+    known = Meter("minute")
+    known.exhaust(0, 7.0)
+    known.learn(minute(0, 0), 7.0)
+    known.answered(7.0)
+    known.roll(7.9)
+    assert (known.remaining, known.reset_at, known.room()) == (0, 8.0, 0)
+
+
+@pytest.mark.parametrize("reset", [0, None])
+def test_after_each_rejection_in_a_row_the_wait_is_longer(reset: float | None) -> None:
+    known, now, waits = Meter("minute"), 0.0, []
+    for _ in range(9):
+        known.exhaust(reset, now)
+        known.learn(minute(50, 0), now)
+        known.answered(now)
+        waits.append(known.wait(now))
+        now += waits[-1]
+    want = [1, 59, 4, 56, 16, 44, 64, 128, 256] if reset == 0 else [60] * 6 + [64, 128, 256]
+    assert waits == want
+    known.learn(minute(99), now)
+    known.answered(now)
+    known.exhaust(0, now)
+    assert known.wait(now) == 1
+
+
+def test_requests_rejected_together_count_once() -> None:
+    known = Meter("minute")
+    for _ in range(4):
+        known.exhaust(10, 7.0)
+    assert known.reset_at == 17.0
+    known.roll(17.0)
+    known.exhaust(30, 17.0)
+    assert known.reset_at == 67.0  # a window after the first
 
 
 def test_a_rejection_at_the_reset_itself_begins_a_new_wait() -> None:
@@ -209,17 +247,16 @@ def test_near_the_end_of_the_points_a_request_goes_alone(
 ) -> None:
     known = meter(minute(remaining))
     known.share = share
-    assert known.free(in_flight) is free
+    assert (in_flight < known.room()) is free
 
 
 def test_in_a_new_window_the_first_goes_alone_where_others_are_about() -> None:
     known = meter(minute(99))
-    assert known.free(1)
+    assert known.room() == 16
     known.roll(60.0)
-    assert known.free(0)
-    assert not known.free(1)
+    assert known.room() == 1
     known.learn(minute(99), 60.0)
-    assert known.free(1)
+    assert known.room() == 21
 
 
 # A pacer
@@ -333,12 +370,13 @@ def test_after_a_rejection_requests_go_alone_until_one_has_passed() -> None:
     stage.pacer.release(minute(0, 30))
     stage.now += 29
     stage.pacer.release(minute(0, 1))  # the late answer of another: still before the reset
-    assert stage.pacer._probing
     stage.now += 1
     assert stage.pacer._admit()
     assert not stage.pacer._admit()
     stage.pacer.release(minute(99))
-    assert not stage.pacer._probing
+    stage.pacer.minute.share = 0.0
+    assert stage.pacer._admit()
+    assert stage.pacer._admit()
 
 
 def test_the_day_s_points_end_a_run_or_are_waited_for() -> None:
@@ -426,7 +464,7 @@ def test_others_are_told_of_an_answer() -> None:
     ],
 )
 def test_a_duration_is_spelled_for_people(seconds: float, text: str) -> None:
-    assert _spell(seconds) == text
+    assert spelled(seconds) == text
 
 
 def test_threads_that_wait_together_wait_once() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -17,7 +20,8 @@ from hypothesis import strategies as st
 from setting_values import PREFIX, value_of
 from support import config_of, run_tap
 
-from tap_visitor_sessions.api.errors import ConfigError
+from tap_visitor_sessions.api.errors import ConfigError, TapError
+from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.dates import Moment, parse_duration
 from tap_visitor_sessions.config.parsing import kind_of, plain
 from tap_visitor_sessions.config.settings import (
@@ -358,6 +362,49 @@ def test_the_environment_goes_before_dotenv_and_a_misspelled_variable_is_named(
     assert known == {"page_size": 50, "concurrency": 6, "max_retries": 7}
     assert unknown(tap.config) == ["strat_date: unknown: did you mean start_date?"]
     assert f"{PREFIX}MAX_RETRIES" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("ab${HOME}cd", "ab${HOME}cd"),
+        ("'ab${HOME}cd'", "ab${HOME}cd"),
+        ('"ab${HOME}cd"', "ab${HOME}cd"),
+        ("ab$cd", "ab$cd"),
+        ("${NOT_SET:-x}", "${NOT_SET:-x}"),
+        ("'ab cd#ef'", "ab cd#ef"),
+        ("'unclosed", None),
+    ],
+)
+def test_dotenv_means_what_is_written(
+    line: str,
+    wanted: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"a line of no form\n{PREFIX}PASSWORD={line}\n")
+    with caplog.at_level("INFO", "tap-visitor-sessions.settings"):
+        if wanted is None:
+            with pytest.raises(TapError, match=r"\.env, line 2 cannot be read"):
+                environment.texts(PREFIX, PROPERTIES, {})
+            return
+        assert environment.texts(PREFIX, PROPERTIES, {}) == {"password": wanted}
+    [said] = caplog.messages
+    assert str(tmp_path / ".env") in said
+    assert wanted not in said
+
+
+def test_that_a_dotenv_is_read_is_said_in_a_run(tmp_path: Path) -> None:
+    lines = [f"{PREFIX}{name.upper()}={value}" for name, value in BASE.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, ""]))
+    command = [sys.executable, "-m", "tap_visitor_sessions", "--config=ENV", "--discover"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = rf"INFO .*\| {re.escape(str(tmp_path / '.env'))} is read: it has 2 of the variables"
+    assert re.search(said, done.stderr)
 
 
 def test_several_problems_are_one_line_and_discovery_minds_none(

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import MakeSandbox
+from hypothesis import given
+from hypothesis import strategies as st
+from in_process import messages
+from singer_sdk.helpers._batch import StorageTarget
 from support import ROOT, Run, config_of, run_tap
+from upath import UPath
 
-from tap_visitor_sessions.config.storage import EXTRAS, storage_problems
+from tap_visitor_sessions.config.storage import (
+    EXTRAS,
+    local_url,
+    make_folder,
+    prefix_problems,
+    storage_problems,
+)
+from tap_visitor_sessions.singer.storage import Folder
 
 KEY, SECRET = "AKIAKEYOFATEST", "s3cr3t/of+a=test"
 
@@ -24,6 +39,9 @@ def batch(root: str, encoding: dict[str, Any] | None = None, **more: Any) -> dic
         "storage": {"root": root, **params},
         **more,
     }
+
+
+CLIMBING = ("../x", "a/../../x", "..", "/tmp/x", "a/..", "..\\x", "\\x", "C:x", "C:\\x")
 
 
 def refused(run: Run, *words: str) -> None:
@@ -55,6 +73,13 @@ def refused(run: Run, *words: str) -> None:
         (batch("x", batchsize=5), ["batchsize"]),
         (batch("nope://x/y"), ["nope://"]),
         (batch("/dev/null/x"), ["/dev/null/x"]),
+        *[(batch("x", params={"prefix": prefix}), ["prefix", "within"]) for prefix in CLIMBING],
+        *[
+            (batch("x", params={"prefix": prefix}), ["prefix", "hold"])
+            for prefix in ("a%20b/", "a#", "?", "a\nb")
+        ],
+        *[(batch(root), ["folder", "hold"]) for root in ("a%20b", "file:///x/#y", "x\ty")],
+        (batch("~nobody-of-that-name/x"), ["home"]),
         ("jsonl", ["an object"]),
     ],
     ids=str,
@@ -97,6 +122,98 @@ def test_a_folder_is_made_and_a_batch_size_may_be_a_text(
     run = run_tap(config, directory=tmp_path)
     assert run.code == 0, run.stderr
     assert len(list(folder.iterdir())) == 2
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("root", "prefix"),
+    [
+        ("{here}/files", "2026/11/"),
+        ("file://{here}/files", "a b/сес-"),
+        ("{here}/of sessions", None),
+        ("{here}/сессии", ""),
+        ("file://{here}/of сес", ""),
+        ("FILE://{here}/files", ""),
+        ("~/batches", "x-"),
+        ("relative/batches", ""),
+        ("./relative", "./2026/"),
+    ],
+)
+def test_a_loader_opens_what_the_manifest_names_and_nobody_else_can(
+    root: str,
+    prefix: str | None,
+    kind: str,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, home = tmp_path / "here", tmp_path / "home"
+    here.mkdir(0o700)
+    home.mkdir(0o700)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    given = batch(root.format(here=here), {"format": kind}, params={"prefix": prefix})
+    config = config_of(make_sandbox(sessions=30), batch_config={**given, "batch_size": 20})
+    with umask(0o022):
+        found = messages(config)
+    urls = [url for message in found if message["type"] == "BATCH" for url in message["manifest"]]
+    for url in urls:  # as the SDK's sinks do
+        head, tail = StorageTarget.split_url(url)
+        with StorageTarget.from_url(head).open(tail) as file:
+            assert file.read(1)
+    paths = [path for top in (here, home) for path in top.rglob("*")]
+    modes = {path: path.stat().st_mode & 0o777 for path in paths}
+    assert {path.name for path in paths if path.is_file()} == {Path(url).name for url in urls}
+    assert len(urls) == 2
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert all(any(path.iterdir()) for path in paths if path.is_dir())
+
+
+def test_a_tighter_umask_holds_and_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with umask(0o277):
+        make_folder(tmp_path / "tight")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "tight").stat().st_mode & 0o777 == 0o500
+
+
+def test_a_file_that_is_not_written_to_its_end_is_none(tmp_path: Path) -> None:
+    def cut_short() -> None:
+        with Folder(tmp_path).open("a/x") as file:
+            file.write(b"half")
+            raise ValueError("cut")
+
+    with pytest.raises(ValueError, match="cut"):
+        cut_short()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+STEPS = ["..", ".", "", "a", "/", "\\", "C:", "~", "x y", "сес", "...", "a..", "\0"]
+
+
+@given(
+    st.lists(st.sampled_from(STEPS) | st.text(max_size=4), max_size=6).map("/".join)
+    | st.text(max_size=9)
+)
+def test_whatever_prefix_is_taken_the_file_lies_below_the_root(prefix: str) -> None:
+    if list(prefix_problems(prefix)):
+        return
+    root = Path("/root/of")
+    remote = UPath("memory://root/of") / f"{prefix}file"
+    for path in (str(root / f"{prefix}file"), remote.path):
+        assert os.path.normpath(path).startswith("/root/of/")
+    url = local_url(root / f"{prefix}file")
+    assert urlsplit(url).path == str(root / f"{prefix}file")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ SUBPACKAGES = {
         ["output"],
     ],
     "singer": [
-        ["errors", "output"],
+        ["errors", "logs", "output", "storage"],
         ["state", "sync", "catalog"],
         ["maps", "batches", "sdk"],
         ["stream"],

@@ -17,9 +17,9 @@ from jsonschema import Draft202012Validator
 from support import config_of, run_tap
 
 from sandbox import Faults, Sandbox, make_sessions
-from tap_visitor_sessions.config.settings import Settings
+from tap_visitor_sessions.config.settings import PROPERTIES, Settings
 
-KEY = "of 32 random bytes, as hex"
+KEY = "7d0c5be1f04a42b39c6e8a1d"
 NAMES = ["visitor_ip_address", "person_id", "hits.hit_url", "referrer"]
 IP, PERSON, REFERRER = "203.0.113.77", 987_654_321_012, "annas"
 URL = "https://clear.example/?u=anna"
@@ -118,6 +118,9 @@ def test_maps_see_the_hash_and_the_schema_says_text(
         ({"hash_columns": ["hits"]}, "holds members: name those, such as hits.hit_time"),
         ({"hash_columns": ["id"]}, "id is the stream's own key"),
         ({"hash_columns": ["date_time"]}, "date_time is the stream's own key or bookmark"),
+        ({"hash_key": "k" * 15}, "hash_key: must have 16 characters or more"),
+        ({"hash_key": " k \n" + " " * 30}, "hash_key: must have 16 characters or more"),
+        ({"hash_key": PROPERTIES["hash_key"]["examples"][0]}, "hash_key: is the example of"),
         ({"hash_columns": ["referrer"], "hash_key": ""}, "hash_key: is required with"),
         ({"hash_columns": None, "hash_colums": NAMES}, "hash_columns: is required with hash_key"),
         ({"hash_columns": [["referrer"]]}, "hash_columns: must be"),

@@ -34,12 +34,14 @@ CASES: dict[str, tuple[str, str, Any, str | None]] = {
         "referrer",
         r'"a\ud83db"',
         "a\ufffdb",
-        "half of a character",
+        "half of a pair",
     ),
     "a whole surrogate pair, escaped": ("referrer", r'"a\ud83d\ude97"', "a\U0001f697", None),
     "NUL in a text": ("referrer", r'"a\u0000b"', "a\ufffdb", "referrer: NUL"),
     "an escaped text that looks like NUL": ("referrer", r'"a\\u0000b"', r"a\u0000b", None),
     "control characters": ("referrer", r'"\u0001\t\n\u007f"', "\x01\t\n\x7f", None),
+    "a raw control character": ("referrer", '"a\x01b"', "a\ufffdb", "U+FFFD"),
+    "a raw tab and a line end": ("referrer", '"a\tb\n"', "a\ufffdb\ufffd", "U+FFFD"),
     "a URL of 1 MB": ("referrer", json.dumps(URL), URL, None),
     "an integer past 2^63": ("duration", str(2**63 + 1), 2**63 + 1, None),
     "an integer past 2^64": ("duration", str(2**70), 2**70, None),
@@ -129,6 +131,20 @@ def test_hostile_content_survives_and_a_loss_is_said_once(
     lost = {row["id"] for row in rows} - got.keys()
     check_injected(sandbox)
     tally("Content", name, injected=COUNT, lost=len(lost))
+
+
+@AND_DLT
+def test_bytes_that_are_no_utf_8_cost_their_letter(
+    host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    odd = Faults(mangle=lambda data: data.replace(b'"odd"', b'"a\xffb\xe2\x82"'))
+    rows = [{**row, "referrer": "odd"} for row in make_sessions(3)]
+    sandbox = make_sandbox(rows=rows, faults=odd)
+    run = host.run(config_of(sandbox), directory=tmp_path).check()
+    assert [record["referrer"] for record in run.records] == ["a\ufffdb\ufffd"] * 3
+    assert run.stderr.count("replaced by U+FFFD") == 1
+    check_injected(sandbox)
+    tally("Content", "bytes that are no UTF-8 in a text", injected=3)
 
 
 @AND_DLT

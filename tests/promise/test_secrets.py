@@ -19,7 +19,8 @@ from sandbox import Faults, Limits, Sandbox
 from sandbox.wire import Proxy
 from tap_visitor_sessions.api import client as client_module
 from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.api.errors import TapError, redacted
+from tap_visitor_sessions.api.errors import TapError
+from tap_visitor_sessions.api.redaction import redacted
 
 TOKEN = "tök3n/with+odd=chars&more"
 LOGIN = "anna.müller+api@example.com"

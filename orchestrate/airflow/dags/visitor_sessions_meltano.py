@@ -20,15 +20,40 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from visitor_sessions_plan import Piece
 from visitor_sessions_run import TAP, own_folder
 
 SETTING = "TAP_VISITOR_SESSIONS_"
+SHORTEST = 8
+"""Shorter texts of an object are names of formats and the like, which a log needs."""
 RUN = Path(__file__).with_name("visitor_sessions_run.py")
 SECRET = re.compile(
-    r"(TAP|TARGET|MELTANO)_\w*(TOKEN|LOGIN|PASSWORD|SECRET|KEY|SQLALCHEMY_URL|DATABASE_URI)\w*"
+    r"(TAP|TARGET|MELTANO|AWS|AZURE|GOOGLE|SNOWFLAKE|PG)\w*(TOKEN|LOGIN|PASSWORD|PASSPHRASE|SECRET|KEY"
+    r"|CREDENTIAL|URL|URI|DSN|CONNECTION_STRING|BATCH_CONFIG|STREAM_MAP)\w*|(HTTPS?|ALL)_PROXY",
+    re.IGNORECASE,
 )
+"""Names of variables that hold a secret, alone or among other things."""
+PLAIN = "TAP_VISITOR_SESSIONS_API_URL"
+
+
+def _parts(value: str) -> list[str]:
+    """What of a value is a secret by itself: the password of a URL, texts of an object of JSON."""
+    with suppress(ValueError):
+        url = urlsplit(value)
+        if url.password:
+            return [url.password, unquote(url.password)]
+    with suppress(ValueError):
+        return [text for text in _texts(json.loads(value)) if len(text) >= SHORTEST]
+    return []
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in items for text in _texts(item)]
 
 
 class MeltanoError(RuntimeError):
@@ -54,7 +79,11 @@ class Meltano:
     @property
     def secrets(self) -> list[str]:
         """Values of the environment that no log may show."""
-        return [value for name, value in self.env.items() if SECRET.fullmatch(name) and value]
+        found: list[str] = []
+        for name, value in self.env.items():
+            if SECRET.fullmatch(name) and name != PLAIN and value:
+                found += [value, *_parts(value)]
+        return found
 
     @property
     def state_prefix(self) -> str:

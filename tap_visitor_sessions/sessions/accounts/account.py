@@ -20,6 +20,7 @@ from tap_visitor_sessions.api import (
     TapError,
     TransientError,
     count,
+    shown,
 )
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.zones import Timezone
@@ -36,6 +37,7 @@ class Customer:
     """A partner's customer and how it is read.
 
     Attributes:
+        name: As it may be shown.
         status: As `get.customers` says it: `active`, `waiting`, `debt_lock` and others.
         user_id: The user on whose behalf it is read; None when there is none.
         users: All its users, by rising id.
@@ -121,7 +123,7 @@ class Account:
 
     @cached_property
     def profile(self) -> dict[str, Any]:
-        """A customer's account: `app_id`, `name`, `timezone`.
+        """A customer's account: `app_id`, `name`, `timezone`, as they came.
 
         Source: `get.account`.
         """
@@ -171,7 +173,7 @@ class Account:
             pendulum.timezone(str(name))
         except Exception:
             raise TapError(
-                f"The API names the account's time zone {name!r}, which is not known: "
+                f"The API names the account's time zone {shown(name)!r}, which is not known: "
                 "set `timezone`"
             ) from None
         logger.info("The account's time zone is %s", name)
@@ -197,7 +199,7 @@ class Account:
         if self.timezone().zone.differs_from(named, min(start, settings.now), until) is None:
             return None
         return (
-            f"timezone is {settings.timezone}, and the API names {name} as the account's: "
+            f"timezone is {settings.timezone}, and the API names {shown(name)} as the account's: "
             "all times would be off. Correct timezone, or leave it out"
         )
 
@@ -217,7 +219,8 @@ class Account:
             profile = self._profile_if_allowed if self._settings.timezone else self.profile
             if profile is None:
                 return "not told: the key may not call get.account"
-            return f"{profile.get('name')} (app_id {profile.get('app_id')})"
+            name, app_id = (shown(profile.get(member)) for member in ("name", "app_id"))
+            return f"{name} (app_id {app_id})"
         listing = self.listing()
         read = sum(row["read"] for row in listing)
         return f"a partner of {len(listing)} customers, {read} of them read"
@@ -367,7 +370,7 @@ def is_closed(status: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, (str, int)) and value != "" else None
+    return shown(value) if isinstance(value, (str, int)) and value != "" else None
 
 
 def _whole(row: object, member: str, method: str) -> int:

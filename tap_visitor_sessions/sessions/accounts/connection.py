@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tap_visitor_sessions.api import Client
+from tap_visitor_sessions.api import Client, keep_secret
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.accounts.account import Account
 
@@ -17,6 +17,7 @@ class Connection:
     """
 
     def __init__(self, settings: Settings, user_agent: str) -> None:
+        keep_secret(settings.hash_key)
         self.settings = settings
         self.stop = threading.Event()
         self.client = Client(

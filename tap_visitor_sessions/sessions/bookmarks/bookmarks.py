@@ -244,7 +244,7 @@ class Reading:
         emitted_is_read: bool = False,
     ) -> None:
         self.bookmarks = bookmarks
-        self._zone, self._now = zone, now
+        self._zone, self.now = zone, now
         self._emitted_is_read = emitted_is_read
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
@@ -277,7 +277,7 @@ class Reading:
         self._reached(self._zone.to_utc(wall))
 
     def _reached(self, instant: datetime) -> None:
-        latest, bookmark = self._now, self.bookmarks.bookmark
+        latest, bookmark = self.now, self.bookmarks.bookmark
         if self._emitted_is_read and bookmark is not None:
             latest = max(latest, bookmark + SECOND)
         self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, latest)))

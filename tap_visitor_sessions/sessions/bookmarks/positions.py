@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, reduce
@@ -44,6 +44,7 @@ class Positions:
         looks_back: Whether it re-reads the look-back before that.
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
+        clock_lead: By how much this machine's clock is ahead of the API's, as far as is known.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Positions:
         incremental: bool,
         announces_version: bool,
         looks_back: bool = True,
+        clock_lead: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._settings = settings
+        self._clock_lead = clock_lead
         self._state = state
         self._former_runs = state.former
         self._incremental = incremental
@@ -133,6 +136,11 @@ class Positions:
 
     # This run
 
+    @property
+    def _now(self) -> datetime:
+        """The API's time at which the run began: later sessions are still to come."""
+        return self._settings.now - self._clock_lead()
+
     def opened(self, user: User | None, timezone: Timezone) -> Reading:
         """What is to be read of an account, and its bookmarks from here on.
 
@@ -140,7 +148,7 @@ class Positions:
             ConfigError: by the account's clock `end_date` is earlier than `start_date`.
         """
         settings, zone = self._settings, timezone.zone
-        start, end = settings.start.value, settings.end.value if settings.end else settings.now
+        start, end = settings.start.value, settings.end.value if settings.end else self._now
         first = zone.first_wall(start) if start.tzinfo else start
         last = zone.last_wall(end) if end.tzinfo else end
         if settings.end and first > last:
@@ -148,7 +156,7 @@ class Positions:
                 "end_date", f"earlier than start_date{_of(user)}, by the clock of {timezone.name}"
             )
         # In the second pass of an hour the last second is the hour's end, which is still to come.
-        now = min(settings.now, end + SECOND) if end.tzinfo else settings.now
+        now = min(self._now, end + SECOND) if end.tzinfo else self._now
         bookmarks = self._former(user, timezone, zone.to_utc(first))
         reading = Reading(
             bookmarks,
@@ -173,15 +181,15 @@ class Positions:
     def _known_until(self, former: Bookmarks) -> datetime:
         """Up to where bookmarks can be built on."""
         if self._looks_back or former.bookmark is None:
-            return self._settings.now
+            return self._now
         # What has been emitted must not come again, whatever our clock says.
-        return max(self._settings.now, former.bookmark + SECOND)
+        return max(self._now, former.bookmark + SECOND)
 
     def _tell_of_span(self, reading: Reading, whose: str) -> None:
         """Warn where the span wanted and the one read before do not go together."""
         settings, bookmarks = self._settings, reading.bookmarks
         start, end = reading.span
-        if start > settings.now:
+        if start > self._now:
             self._warn_once("start_date", "lies in the future: there are no sessions to read yet")
         elif self._incremental and settings.end and bookmarks.until and end < bookmarks.until:
             self._warn_once(
@@ -239,13 +247,19 @@ class Positions:
         self, user: User | None, date_time: datetime, *, whole_second: bool = False
     ) -> None:
         """All sessions up to this one have been written, and perhaps all of its second."""
-        self._readings[user].emitted(date_time, whole_second=whole_second)
+        self._reading(user).emitted(date_time, whole_second=whole_second)
         self._keep(user)
 
     def finished(self, user: User | None, wall: datetime) -> None:
         """All sessions filed before a wall-clock second have been written."""
-        self._readings[user].finished(wall)
+        self._reading(user).finished(wall)
         self._keep(user)
+
+    def _reading(self, user: User | None) -> Reading:
+        """That of an account; its first answer may have told more of the API's time."""
+        reading = self._readings[user]
+        reading.now = min(reading.now, self._now)
+        return reading
 
     def take_turn(self, user: User | None) -> None:
         """A partner's customer has had its turn in this run: it has cost points, or has ended."""
@@ -288,7 +302,7 @@ class Positions:
                 bookmark = None
             only = replace(reading.bookmarks, bookmark=bookmark, read=(), loaded_under=())
             only = only.with_read([reading.span])
-            reading.bookmarks = only.taken_over(start, self._settings.now)
+            reading.bookmarks = only.taken_over(start, self._now)
             self._keep(user)
         if self._settings.is_partner:
             self._state.keep_only({user.user_id for user in self._readings if user})

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.api import TOO_DEEP, Unreadable, without_odd_tokens
+from tap_visitor_sessions.api import TOO_DEEP, Unreadable, shown, without_odd_tokens
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
@@ -101,7 +101,7 @@ class Warnings:
 
     def undeclared(self, path: str) -> None:
         """A member came that is not declared. The first is told at once, all of them at the end."""
-        path = path[:LONGEST_NAME]
+        path = shown(path)[:LONGEST_NAME]
         if path in self._undeclared:
             return
         with self._lock:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from tap_visitor_sessions.api import ApiError, CountMismatch, SecondTooFull, TapError
+from tap_visitor_sessions.api import ApiError, CountMismatch, SecondTooFull, TapError, Unreadable
 from tap_visitor_sessions.config import BOOKMARK, KEY
 from tap_visitor_sessions.sessions.records import ORDER, Decoder, Raw, Record
 from tap_visitor_sessions.sessions.windows.fields import Fields
@@ -207,6 +207,9 @@ class WindowReader(Generic[T]):
                 if problem.mnemonic != TOO_LONG or not self.cap.too_long(window):
                     raise
                 return TooLong()
+            except Unreadable as problem:
+                problem.args = (f"{problem} (asked for the sessions of {window})",)
+                raise
         raise CountMismatch(
             f"The API's sessions of {window} did not add up in {TRIES} tries ({reason}). "
             "The data may be changing faster than it can be read: run again later"

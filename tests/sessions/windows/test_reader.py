@@ -132,7 +132,7 @@ def test_requests_stay_near_the_least_possible(
         at = (datetime.strptime(row["date_time"], FORMAT) - START).days
         per_quarter[min(at // 89, quarters - 1)] += 1
     least = sum(max(math.ceil(rows / page), 1) for rows in per_quarter)
-    assert len(api.requests) <= 1.5 * least, (len(api.requests), least)
+    assert len(api.requests) <= 1.5 * least + 2, (len(api.requests), least)  # the promise
 
 
 @pytest.mark.slow

@@ -187,6 +187,65 @@ def test_an_exception_shows_no_value_that_is_to_be_hidden(
         assert hidden not in line
 
 
+PARTS = [
+    ("x", "int(referrer)"),
+    ("x", "int(referrer[3:])"),
+    ("x", "int(referrer.upper())"),
+    ("x", "int(referrer.split('=')[-1])"),
+    ("x", "float(referrer + 'x')"),
+    ("x", "record[referrer]"),
+    ("x", "md5(str(int(referrer * 2)))"),
+    ("x", "datetime.datetime.fromisoformat(referrer)"),
+    ("referrer", "int(self)"),
+    ("__filter__", "int(referrer[:30]) > 1"),
+]
+
+
+@given(
+    st.sampled_from(PARTS),
+    st.booleans(),
+    st.one_of(
+        st.from_regex(r"[a-z]{7,12}@[a-z]{6,9}\.test=[a-z]{8,90}", fullmatch=True),
+        st.text(st.characters(categories=["L", "P", "S"], codec="utf-8"), min_size=12).map(
+            lambda text: f"{text}={text}"
+        ),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_no_six_characters_of_a_value_are_shown(
+    one: tuple[str, str], taken_out: bool, value: str
+) -> None:
+    column, expression = one
+    mapping = {column: expression}
+    if taken_out:
+        mapping.setdefault("referrer", "__NULL__")
+    config = {"access_token": "x", "start_date": "2024-05-01"}
+    tap = TapVisitorSessions(config={**config, "stream_maps": {"visitor_sessions": mapping}})
+    [made] = tap.mapper.stream_maps["visitor_sessions"]
+    with pytest.raises(TapError) as caught:
+        made.transform({"id": 1, "referrer": value})
+    said = str(caught.value)
+    assert f"visitor_sessions.{column}: " in said
+    assert re.search(r"\w+(Error|Exception|Exist)\b", said)
+    shown = said.replace(expression, "").lower()
+    for text in {value, value.upper()}:
+        parts = {text[at : at + 6].lower() for at in range(len(text) - 5)}
+        assert not [part for part in parts if part in shown]
+
+
+def test_what_a_filter_gives_is_no_value_in_the_log_of_any_level(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=5)
+    config = config_of(sandbox, **mapped("__filter__", "visitor_ip_address"))
+    env = {"TAP_VISITOR_SESSIONS_LOGLEVEL": "DEBUG"}
+    run = run_tap(config, directory=tmp_path, env=env)
+    assert run.code == 0, run.stderr
+    assert len(run.records) == 5
+    for row in sandbox.rows():
+        assert row["visitor_ip_address"] not in run.stderr
+
+
 @given(st.text(max_size=30))
 @settings(max_examples=examples(200), deadline=None)
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
