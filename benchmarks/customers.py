@@ -1,4 +1,5 @@
-"""An agency: wall time for many small customers, 1 and 8 requests in flight."""
+"""An agency: wall time for many small customers, 1 and 8 requests in flight; and what they cost a
+large customer that is read before them."""
 
 from __future__ import annotations
 
@@ -11,12 +12,24 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.harness import Run, interleaved, pipeline, show_in_flight, tap
+from benchmarks.harness import (
+    Goal,
+    Run,
+    interleaved,
+    middle,
+    pipeline,
+    ratio,
+    show_in_flight,
+    tap,
+)
 from sandbox import Faults, Sandbox
 from sandbox.data import make_sessions
 
 IN_FLIGHT = (1, 8)
 ZONE = "Etc/UTC"
+LARGE, LARGE_PAGE = 20_000, 100
+"""Sessions of the large customer, and rows asked per request of it: hundreds of windows."""
+ALONE, BEFORE_OTHERS = "a large customer alone", "a large customer before small ones"
 START, END = datetime(2024, 5, 1), datetime(2024, 5, 31)
 
 
@@ -42,17 +55,65 @@ def main(options: argparse.Namespace) -> None:
             for count in IN_FLIGHT
         }
         rounds = interleaved(options.rounds, runs)
+    larges = large_rounds(options, rows)
+    slower = ratio(larges, BEFORE_OTHERS, ALONE)
+    more = [
+        [
+            name,
+            middle(larges, name),
+            ratio(larges, ALONE, name),
+            int(middle(larges, name, "requests")),
+            round(middle(larges, name, "peak_mb")),
+        ]
+        for name in (ALONE, BEFORE_OTHERS)
+    ]
     settings = {
         "customers": options.customers,
         "sessions each": options.sessions,
         "rounds": options.rounds,
         "seconds per request": options.latency,
     }
-    show_in_flight("customers", names, settings, rounds)
+    goal = Goal("seconds of a large customer before small ones, times alone", slower, most=1.15)
+    show_in_flight("customers", names, settings, rounds, more, [goal])
+
+
+def large_rounds(
+    options: argparse.Namespace, rows: dict[int, list[dict[str, Any]]]
+) -> list[dict[str, Run]]:
+    """The seconds until a large customer's last request is answered, 8 in flight: alone, and where
+    small ones come after it."""
+    large = make_sessions(LARGE, seed=1, start=START, end=END, first_id=1)
+    users = {1: large, **rows}
+    sandbox = Sandbox(
+        sessions=0,
+        partner={user // 10: [user] for user in users},  # the large one: customer 0
+        rows_by_user=users,
+        faults=Faults(latency=options.latency),
+    )
+    wanted = {(user, row["id"]): row["date_time"] for user in users for row in users[user]}
+    alone = {key: time for key, time in wanted.items() if key[0] == 1}
+
+    def until_read(folder: Path, wanted: dict[tuple[int, int], str], **more: Any) -> Run:
+        run = measured(sandbox, folder, 8, wanted, page_size=LARGE_PAGE, **more)
+        its = [call.at for call in sandbox.reports if call.params["user_id"] == 1]
+        run.seconds, run.requests = its[-1] - its[0], len(its)
+        return run
+
+    with tempfile.TemporaryDirectory() as folder, sandbox.running():
+        where = Path(folder)
+        contenders = {
+            ALONE: partial(until_read, where, alone, user_ids=[1]),
+            BEFORE_OTHERS: partial(until_read, where, wanted),
+        }
+        return interleaved(options.rounds, contenders)
 
 
 def measured(
-    sandbox: Sandbox, folder: Path, concurrency: int, wanted: dict[tuple[int, int], str]
+    sandbox: Sandbox,
+    folder: Path,
+    concurrency: int,
+    wanted: dict[tuple[int, int], str],
+    **more: Any,
 ) -> Run:
     """A run of all customers.
 
@@ -67,6 +128,7 @@ def measured(
         "start_date": START.isoformat(),
         "end_date": END.isoformat(),
         "concurrency": concurrency,
+        **more,
     }
     kept = folder / "messages"
     sandbox.calls.clear()

@@ -264,6 +264,8 @@ def show_in_flight(
     names: Mapping[int, str],
     settings: dict[str, Any],
     rounds: Sequence[Mapping[str, Run]],
+    more_rows: Sequence[Sequence[Any]] = (),
+    more_goals: Sequence[Goal] = (),
 ) -> None:
     """A figure of wall time by requests in flight: contenders by their number, 1 and 8 among
     them."""
@@ -280,7 +282,7 @@ def show_in_flight(
     ]
     goals = [Goal("speed with 8 in flight against 1", ratio(rounds, one, eight), least=5)]
     head = ["concurrency", "s", "x faster", "requests", "peak MB"]
-    Figure(figure, head, rows, goals, settings, rounds).show()
+    Figure(figure, head, [*rows, *more_rows], [*goals, *more_goals], settings, rounds).show()
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:

@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -467,6 +467,32 @@ def test_one_whose_fault_it_is_has_had_its_turn(make_sandbox: MakeSandbox, skips
         host.read()
     assert host.bookmarks[10][-1].turn
     assert set(host.taken) == ({20, 30} if skips == "skip" else set())
+
+
+@pytest.mark.parametrize("how", ["ip_not_whitelisted", "forbidden", "method_component_disabled"])
+def test_a_customer_refused_for_its_own_fault_is_read_whole_once_it_is_mended(
+    how: str, make_sandbox: MakeSandbox
+) -> None:
+    rows = rows_of([10, 20, 30])
+    sandbox = make_sandbox(**agency(rows), refusals={2: how})
+    former, held = FormerState(), dict.fromkeys(rows, 0)
+    for mended in (False, False, True):
+        if mended:
+            sandbox.refusals.clear()
+        sandbox.calls.clear()
+        host = partner(sandbox, lookback_window="PT0S")
+        host.former = former
+        with (
+            nullcontext() if mended else pytest.raises(TapError, match=r"customer 2 .* as user 20")
+        ):
+            host.read()
+        assert {call.params["user_id"] for call in sandbox.reports} >= {20}
+        for user in rows:
+            held[user] += len(host.ids(user)) if user in host.taken else 0
+        # Those that have been read are not read again, and not lost: each session comes once.
+        assert held == {user: len(rows[user]) * (mended or user != 20) for user in rows}
+        known = [UserState(u, u // 10, kept[-1]) for u, kept in host.bookmarks.items() if u]
+        former = FormerState(known=known)
 
 
 # Columns that are refused -----------------------------------------------------------------------
