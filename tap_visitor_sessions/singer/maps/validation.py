@@ -17,7 +17,13 @@ from math import isfinite
 from typing import Any
 
 from singer_sdk.helpers._flattening import FlatteningOptions
-from singer_sdk.mapper import CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
+from singer_sdk.mapper import (
+    CustomStreamMap,
+    PluginMapper,
+    RemoveRecordTransform,
+    SameRecordTransform,
+    StreamMap,
+)
 
 from tap_visitor_sessions.api import ConfigError, TapError
 
@@ -71,6 +77,28 @@ def change(maps: Sequence[StreamMap], stream: str) -> bool:
         or type(maps[0]) is not SameRecordTransform
         or (maps[0].stream_alias != stream)
     )
+
+
+def check_targets(config: Mapping[str, Any], mapper: PluginMapper) -> None:
+    """Check that no two maps of a stream give records of one name.
+
+    Raises:
+        ConfigError: each session would come twice; names the maps.
+    """
+    for stream, maps in mapper.stream_maps.items():
+        names = [one.stream_alias for one in maps if not isinstance(one, RemoveRecordTransform)]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            of = [
+                entry
+                for entry, columns in (config.get("stream_maps") or {}).items()
+                if isinstance(columns, Mapping) and "__source__" in columns
+                if name in (entry, stream)
+            ]
+            reason = (
+                f"with __source__ beside the map of {stream} itself, each session would come twice "
+                f"in {name}, once without this map: take __source__ out, or choose another name"
+            )
+            raise _problem(", ".join(of), None, reason)
 
 
 def flattening(maps: Sequence[StreamMap]) -> FlatteningOptions | None:
