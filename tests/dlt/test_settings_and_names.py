@@ -69,6 +69,29 @@ def test_a_misspelt_setting_is_named_and_dlts_own_sections_are_not(
     assert "did you mean timezone?" in line
 
 
+@pytest.mark.parametrize("name", ["EXCLUDE_COLUMN", "HASH_COLUMN", "STREAM_MAP", "HASH_KEYS"])
+def test_a_misspelt_setting_that_keeps_values_from_leaving_is_an_error(
+    name: str, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECTION + name, "visitor_id")
+    with pytest.raises(SettingsError, match=f"{name.lower()} of .*: unknown: did you mean"):
+        source_of(make_sandbox(sessions=1))
+
+
+@pytest.mark.parametrize("name", ["STREAM_MAPS", "STREAM_MAPS__VISITOR_SESSIONS__GCLID"])
+def test_stream_maps_are_named_as_passed_over(
+    name: str,
+    make_sandbox: MakeSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(SECTION + name, "{}")
+    source_of(make_sandbox(sessions=1))
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "stream_maps: of the Singer tap alone" in line
+    assert "exclude_columns or hash_columns" in line
+
+
 def test_files_of_settings(make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture) -> None:
     sandbox = make_sandbox(sessions=1)
     config = config_of(sandbox)
