@@ -53,7 +53,9 @@ def wanted(schema: Schema) -> str:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = kind_of(schema)
     if kind == "array":
-        return "a list of whole numbers such as [11, 21] or 11,21"
+        if kind_of(schema.get("items", {})) == "integer":
+            return "a list of whole numbers such as [11, 21] or 11,21"
+        return 'a list of names such as ["channel", "hits"] or, in the environment, channel,hits'
     words = {
         "integer": "a whole number",
         "number": "a number",

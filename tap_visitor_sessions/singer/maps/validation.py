@@ -138,6 +138,9 @@ def name_failures(mapper: PluginMapper) -> None:
 
 def _naming(one: CustomStreamMap) -> Callable[..., Any]:
     evaluate = one._eval
+    # The SDK keeps the type that a column had, unless the expression begins with a type's name.
+    columns = one.transformed_schema["properties"]
+    others = {name: kind for name, column in columns.items() if (kind := _no_text(column))}
 
     def named(
         expr: str, expr_parsed: ast.Expr, record: dict[str, Any], property_name: str | None
@@ -163,9 +166,23 @@ def _naming(one: CustomStreamMap) -> Callable[..., Any]:
                 column,
                 f"{_short(expr)} gives {type(result).__name__}, which no record can hold",
             )
+        if isinstance(result, str) and property_name in others:
+            raise _problem(
+                one.stream_alias,
+                column,
+                f"{_short(expr)} gives a text, but SCHEMA says {others[property_name]}: write "
+                f"`str({_short(expr)[1:-1]})`, and SCHEMA says text",
+            )
         return result
 
     return named
+
+
+def _no_text(column: Mapping[str, Any]) -> str | None:
+    """The type that a column's schema tells, where a text is none of it."""
+    types = column.get("type") or "string"
+    types = [types] if isinstance(types, str) else types
+    return None if "string" in types else min(types, key=lambda kind: kind == "null", default=None)
 
 
 def _fits(result: object) -> bool:
