@@ -24,6 +24,7 @@ from tap_visitor_sessions.api.errors import ConfigError, TapError
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.dates import Moment, parse_duration
 from tap_visitor_sessions.config.parsing import kind_of, plain
+from tap_visitor_sessions.config.schema import ADDED
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
     SCHEMA,
@@ -347,6 +348,24 @@ def test_an_unknown_setting_is_warned_about_with_the_nearest(tmp_path: Path) -> 
     assert run.code == 0
     [line] = [line for line in run.stderr.splitlines() if "WARNING" in line]
     assert "concurency: unknown: did you mean concurrency?" in line
+
+
+@pytest.mark.parametrize("name", ["exclude_columns", "hash_columns"])
+@pytest.mark.parametrize(
+    "value", [5, {"a": 1}, [5], "[channel", [["a"]], [""], [None], ["channel", " "], '[""]', ","]
+)
+def test_what_is_no_list_of_names_is_told_with_how_one_is_spelled(name: str, value: Any) -> None:
+    [line] = problems({**BASE, "hash_key": "k" * 20, name: value})
+    assert line.startswith(f'{name}: must be a list of names such as ["channel", "hits"]')
+    assert "in the environment channel,hits" in line
+    assert normalized({**BASE, name: "channel, hits,"})[0][name] == ["channel", "hits"]
+
+
+@pytest.mark.parametrize("column", sorted({*ADDED, "id", "date_time"}))
+def test_a_column_of_the_streams_own_is_not_hashed_and_is_said_to_be_there(column: str) -> None:
+    [line] = problems({**BASE, "hash_key": "k" * 20, "hash_columns": [column]})
+    assert f"hash_columns: {column} is the stream's own" in line
+    assert "stays as it is" in line
 
 
 @pytest.mark.parametrize(

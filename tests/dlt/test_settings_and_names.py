@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt_pipelines import NAME, MakePipeline, by_id, source_of, table, wanted
 from support import ZONE, config_of
 
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import SettingsError
 from tap_visitor_sessions.dlt import visitor_sessions
 from tap_visitor_sessions.dlt.hints import child_table
@@ -90,6 +91,23 @@ def test_stream_maps_are_named_as_passed_over(
     [line] = [record.getMessage() for record in caplog.records]
     assert "stream_maps: of the Singer tap alone" in line
     assert "exclude_columns or hash_columns" in line
+
+
+def test_columns_selected_as_a_text_are_those_of_the_list(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=1)
+    columns = {
+        frozenset(source_of(sandbox, select=select).visitor_sessions.columns)
+        for select in (
+            "channel,hits",
+            " channel, hits,",
+            '["channel", "hits"]',
+            ["channel", "hits"],
+        )
+    }
+    assert columns == {frozenset({"id", "date_time", "channel", "hits"})}
+    for select, word in ((["channel,hits"], "channel,hits"), ([""], "list of columns")):
+        with pytest.raises(ConfigError, match=f"select: .*{word}"):
+            source_of(sandbox, select=select)
 
 
 def test_files_of_settings(make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture) -> None:
