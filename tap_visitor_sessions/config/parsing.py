@@ -54,9 +54,7 @@ def wanted(schema: Schema) -> str:
     kind = kind_of(schema)
     if kind == "array":
         if _holds_names(schema):
-            return (
-                'a list of names such as ["channel", "hits"] or, in the environment, channel,hits'
-            )
+            return 'a list of names such as ["channel", "hits"] or in the environment channel,hits'
         return "a list of whole numbers such as [11, 21] or 11,21"
     words = {
         "integer": "a whole number",
