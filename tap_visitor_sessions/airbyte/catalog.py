@@ -16,6 +16,7 @@ from tap_visitor_sessions.config import (
     emitted_schema,
     key_of,
     left_out,
+    without,
 )
 from tap_visitor_sessions.sessions import Columns
 
@@ -151,5 +152,21 @@ def _columns(schema: object, settings: Settings) -> Columns:
         types = given.get("type") if isinstance(given, Mapping) else None
         if types and "string" not in types:
             raise ConfiguredCatalogError(f"{name} is hashed, so a text, and not {types}")
+    dropped = [
+        f"{name}.{member}"
+        for name, given in wanted.items()
+        if name in known and (members := _members(given))
+        for member in _members(known[name])
+        if member not in members
+    ]
+    kept = without({"properties": known}, dropped)["properties"]
     always = {*key_of(settings), BOOKMARK}
-    return Columns([name for name in known if name in wanted or name in always])
+    names = [name for name in kept if name in wanted or name in always]
+    return Columns(names, without=dropped)
+
+
+def _members(column: object) -> Mapping[str, Any]:
+    """The members of a column's schema; none where it tells none."""
+    inner = column.get("items", column) if isinstance(column, Mapping) else None
+    members = inner.get("properties") if isinstance(inner, Mapping) else None
+    return members if isinstance(members, Mapping) else {}

@@ -21,7 +21,7 @@ from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api import TapError
-from tap_visitor_sessions.config import Settings, emitted_schema, privacy_note
+from tap_visitor_sessions.config import Settings, emitted_schema, privacy_note, without
 from tap_visitor_sessions.sessions import (
     Connection,
     Extraction,
@@ -86,7 +86,7 @@ class Source:
         settings = settings_of(config)
         chosen = configured(catalog, settings)
         if chosen is not None:
-            schema = emitted_schema(settings)["properties"]
+            schema = without(emitted_schema(settings), chosen.columns.without)["properties"]
             emitted = {"properties": {name: schema[name] for name in chosen.columns.names}}
             logger.info(privacy_note(emitted, settings.hash_columns))
             _Read(self._output, settings, AirbyteState(state, settings, chosen)).all(chosen)

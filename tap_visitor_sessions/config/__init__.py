@@ -15,6 +15,7 @@ from tap_visitor_sessions.config.schema import (
     record_schema,
 )
 from tap_visitor_sessions.config.settings import (
+    GUARDS,
     SCHEMA,
     SENSITIVE,
     SINGERS,
@@ -37,13 +38,14 @@ from tap_visitor_sessions.config.stream import (
     privacy_note,
     stream_of,
 )
-from tap_visitor_sessions.config.validation import core_settings, problems
+from tap_visitor_sessions.config.validation import core_settings, foreign, problems
 
 __all__ = [
     "ACCOUNT",
     "ADDED",
     "BOOKMARK",
     "CUSTOMER",
+    "GUARDS",
     "KEY",
     "SCHEMA",
     "SENSITIVE",
@@ -55,6 +57,7 @@ __all__ = [
     "emitted_schema",
     "environment",
     "excluded_members",
+    "foreign",
     "is_unset",
     "json_of",
     "key_columns",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_visitor_sessions.config.names import all_names, members_of, node_of, unknown_name
-from tap_visitor_sessions.config.schema import BOOKMARK, KEY, stream_schema
+from tap_visitor_sessions.config.schema import ADDED, BOOKMARK, KEY, stream_schema
 
 SETTING, SECRET = "hash_columns", "hash_key"
 SHORTEST_KEY = 16
@@ -40,6 +40,8 @@ def hash_problems(
     for name in names:
         if name in (KEY, BOOKMARK):
             yield f"{SETTING}: {name} is the stream's own key or bookmark, and stays as it is"
+        elif name in ADDED:
+            yield f"{SETTING}: {name} is the stream's own, and stays as it is"
         elif (node := node_of(schema, name)) is None:
             yield f"{SETTING}: {unknown_name(name, all_names(schema))}"
         elif members := members_of(node):

@@ -53,6 +53,8 @@ def wanted(schema: Schema) -> str:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = kind_of(schema)
     if kind == "array":
+        if _holds_names(schema):
+            return 'a list of names such as ["channel", "hits"] or in the environment channel,hits'
         return "a list of whole numbers such as [11, 21] or 11,21"
     words = {
         "integer": "a whole number",
@@ -131,15 +133,23 @@ def _boolean(value: Any, _: Schema) -> bool:
 
 
 def _array(value: Any, schema: Schema) -> list[Any]:
+    is_split = isinstance(value, str) and value.strip()[0] != "["
     if isinstance(value, str):
-        text = value.strip()
-        value = msgspec.json.decode(text) if text[0] == "[" else text.split(",")
+        value = value.split(",") if is_split else msgspec.json.decode(value.strip())
     elif isinstance(value, int | float | Decimal):
         value = [value]
     if not isinstance(value, list | tuple):
         raise Misspelled
     items = [item.strip() if isinstance(item, str) else item for item in value]
-    return [spelled_out(item, schema["items"]) for item in items if not is_unset(item)]
+    given = [item for item in items if not is_unset(item)]
+    # Between commas nothing may stand; a name of a list that is empty was to be one.
+    if len(given) < (min(len(items), 1) if is_split else len(items)) and _holds_names(schema):
+        raise Misspelled
+    return [spelled_out(item, schema["items"]) for item in given]
+
+
+def _holds_names(schema: Schema) -> bool:
+    return kind_of(schema["items"]) == "string"
 
 
 def _object(value: Any, schema: Schema) -> dict[str, Any]:

@@ -515,6 +515,8 @@ SINGERS = frozenset(
     }
 )
 """Settings of the Singer host alone."""
+GUARDS = ("exclude_columns", "hash_columns", "hash_key", "stream_maps")
+"""Settings that keep values from leaving: misspelt, all would go out in clear."""
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
@@ -556,6 +558,12 @@ def unknown(names: Iterable[str]) -> list[str]:
                 + (f": did you mean {close[0]}?" if close else "")
             )
     return found
+
+
+def misspelt_guards(config: Mapping[str, Any]) -> list[str]:
+    """Those of the lines of `unknown` that must have meant one of `GUARDS`."""
+    given = [name for name, value in config.items() if not is_unset(value)]
+    return [line for line in unknown(given) if line.endswith(tuple(f" {one}?" for one in GUARDS))]
 
 
 def _fitting(name: str, value: Any, schema: Mapping[str, Any]) -> Any:

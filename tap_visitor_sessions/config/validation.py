@@ -28,6 +28,7 @@ from tap_visitor_sessions.config.settings import (
     FakerConfig,
     Settings,
     SettingsError,
+    misspelt_guards,
     normalized,
     unknown,
 )
@@ -43,11 +44,12 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     """What cannot work in a configuration: a line per problem, each beginning with the setting's
     name, and none with the value of a secret."""
     clean, found = normalized(config)
+    found = misspelt_guards(config) + found
     return [" ".join(line.split()) for line in found or _contradictions(clean)]
 
 
 def core_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings of a host other than Singer; Singer's own are passed over.
+    """The settings of a host other than Singer; Singer's own are passed over, with a warning.
 
     Raises:
         SettingsError: one cannot work.
@@ -57,7 +59,18 @@ def core_settings(config: Mapping[str, Any]) -> Settings:
         raise SettingsError(found)
     for line in unknown(own):
         logger.warning("Setting %s", line)
+    for name in config:
+        if name in SINGERS and config[name]:
+            logger.warning("Setting %s", foreign(name))
     return Settings.from_config(own)
+
+
+def foreign(name: str) -> str:
+    """What to say of one of Singer's own settings in another host."""
+    line = f"{name}: of the Singer tap alone, and passed over here"
+    if name != "stream_maps":
+        return line
+    return f"{line}: what it hashes or takes out goes out in clear. Use {EXCLUDE} or {SETTING}"
 
 
 def _contradictions(clean: Mapping[str, Any]) -> Iterator[str]:

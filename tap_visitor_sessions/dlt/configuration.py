@@ -30,7 +30,15 @@ from dlt.common.configuration.specs.config_section_context import ConfigSectionC
 from dlt.common.typing import AnyType, ConfigValueSentinel, TSecretStrValue
 
 from tap_visitor_sessions.api import ConfigError
-from tap_visitor_sessions.config import SCHEMA, is_unset, spelled_out
+from tap_visitor_sessions.config import (
+    GUARDS,
+    SCHEMA,
+    SINGERS,
+    SettingsError,
+    foreign,
+    is_unset,
+    spelled_out,
+)
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
 
@@ -99,7 +107,7 @@ class Places:
         return {
             name
             for name, is_section in found.items()
-            if name not in known and (not is_section or _nearest(name, known, SURELY))
+            if name not in known and (not is_section or _nearest(name, [*known, *SINGERS], SURELY))
         }
 
     def missing(self, names: Sequence[str]) -> ConfigFieldMissingException:
@@ -140,6 +148,7 @@ def looked_up(source: F) -> F:
 
     Raises:
         ConfigFieldMissingException: what is required is neither given nor there.
+        SettingsError: a name there is nearly that of a setting which keeps values from leaving.
     """
     signature = inspect.signature(source)
     names = list(signature.parameters)
@@ -152,7 +161,14 @@ def looked_up(source: F) -> F:
         wanted = [name for name in names if name not in given and not _replaced(name, given)]
         values = dict.fromkeys(names) | {name: places.find(name) for name in wanted} | given
         for name in sorted(places.unknown(names)):
-            near = _nearest(name, names)
+            if name in SINGERS:
+                logger.warning("Setting %s", foreign(name))
+                continue
+            near = _nearest(name, [*names, *SINGERS])
+            if near in GUARDS:
+                where = "[sources.visitor_sessions]"
+                line = f"{' '.join(name.split())} of {where}: unknown: did you mean {near}?"
+                raise SettingsError([line])
             logger.warning(
                 "Setting %s of [sources.visitor_sessions]: unknown%s",
                 " ".join(name.split()),

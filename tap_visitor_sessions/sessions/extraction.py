@@ -61,10 +61,12 @@ class Columns:
         names: Its columns, in their order.
         texts: Numbers that are wanted as texts, by the names from the column on: whatever comes
             there is kept as it is spelled.
+        without: Members that are not wanted, such as `hits.hit_url`.
     """
 
     names: Sequence[str]
     texts: Sequence[Sequence[str]] = ()
+    without: Sequence[str] = ()
 
     @property
     def asked(self) -> list[str]:
@@ -277,7 +279,7 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
-        excluded = excluded_members(self._settings.exclude_columns)
+        excluded = excluded_members([*self._settings.exclude_columns, *columns.without])
         decoder = Decoder(schema, Zone(UTC), extra, self.warnings, excluded)
         prepared = prepare
         if self._settings.hash_key is not None:
@@ -349,7 +351,7 @@ class Extraction:
                 node = node.get("items", node)["properties"][member]
             node.get("items", node)["type"] = ["string", "null"]
         chosen = {"properties": {name: whole["properties"][name] for name in columns.names}}
-        return without(chosen, self._settings.exclude_columns)
+        return without(chosen, [*self._settings.exclude_columns, *columns.without])
 
     def figures(self) -> dict[str, Any]:
         """What it has done so far, and how far it came."""

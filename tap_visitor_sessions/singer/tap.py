@@ -60,7 +60,8 @@ class TapVisitorSessions(Tap):
         assert isinstance(stream, VisitorSessions)
         maps.check_config(self.config)
         about = (self.config, stream.name, stream.declared)
-        if found := maps.unknown_names(*about):
+        found = maps.unknown_names(*about) or maps.dropped_maps(self.config, stream.name)
+        if found:
             raise ConfigError("stream_maps", "; ".join(found))
         for slip in maps.likely_slips(*about):
             self.logger.warning("stream_maps: %s", slip)
@@ -70,6 +71,7 @@ class TapVisitorSessions(Tap):
             # A copy: maps change the schema that they are given.
             schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
             self.mapper.register_raw_stream_schema(stream.name, schema, key)
+        maps.check_targets(self.config, self.mapper)
         maps.check_expressions(self.config, self.mapper, list(stream.schema["properties"]))
         maps.name_failures(self.mapper)
 
@@ -113,6 +115,8 @@ class TapVisitorSessions(Tap):
         found = problems(self._config)
         self._config, _ = normalized(self._config)
         for line in unknown(self._config):
+            if raise_errors and line in found:
+                continue
             self.logger.warning("Setting %s", line)
         if not raise_errors:
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
@@ -20,8 +21,13 @@ from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from oracle import as_emitted
 from support import ROOT, ZONE, catalog_of, check_injected, config_of, run_tap
 
-from sandbox import Faults, Limits
-from tap_visitor_sessions.airbyte.catalog import Configured, ConfiguredCatalogError, configured
+from sandbox import Faults, Limits, make_sessions
+from tap_visitor_sessions.airbyte.catalog import (
+    Configured,
+    ConfiguredCatalogError,
+    configured,
+    discovered,
+)
 from tap_visitor_sessions.airbyte.failures import failure_type
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
@@ -237,6 +243,25 @@ def test_only_what_the_catalog_wants_is_asked_and_said(
     assert {*sandbox.reports[0].params["fields"]} == {"id", "date_time", "channel", "hits"}
     nothing = read(config_of(sandbox), tmp_path, catalog={"streams": []})
     assert (nothing.code, nothing.messages) == (0, [])
+
+
+def test_a_member_that_the_catalog_lacks_leaves_in_no_message(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = make_sessions(20, seed=9)
+    for row in rows:
+        row["hits"] = [{"hit_time": "t", "hit_duration": "d", "hit_url": "annas-page"}]
+        row["segments"] = [{"segment_name": "annas-segment", "segment_id": 3}]
+    config = config_of(make_sandbox(rows=rows), hash_columns=["hits.hit_url"], hash_key="k" * 32)
+    schema = copy.deepcopy(discovered(Settings.from_config(config))["streams"][0]["json_schema"])
+    for column, member in (("hits", "hit_url"), ("segments", "segment_name")):
+        del schema["properties"][column]["items"]["properties"][member]
+    done = read(config, tmp_path, catalog=catalog_of(schema)).check()
+    assert len(done.records) == 20
+    for record in done.records:
+        assert record["hits"] == [{"hit_time": "t", "hit_duration": "d"}]
+        assert record["segments"] == [{"segment_id": 3}]
+    assert "annas-" not in json.dumps(done.messages)
 
 
 SETTINGS = Settings.from_config({"access_token": "x", "start_date": "2024-01-01"})

@@ -24,15 +24,17 @@ from tap_visitor_sessions.api.errors import ConfigError, TapError
 from tap_visitor_sessions.config import environment
 from tap_visitor_sessions.config.dates import Moment, parse_duration
 from tap_visitor_sessions.config.parsing import kind_of, plain
+from tap_visitor_sessions.config.schema import ADDED
 from tap_visitor_sessions.config.settings import (
     PROPERTIES,
     SCHEMA,
     SENSITIVE,
     Settings,
+    SettingsError,
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.validation import problems
+from tap_visitor_sessions.config.validation import core_settings, problems
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 T = TypeVar("T")
@@ -346,6 +348,72 @@ def test_an_unknown_setting_is_warned_about_with_the_nearest(tmp_path: Path) -> 
     assert run.code == 0
     [line] = [line for line in run.stderr.splitlines() if "WARNING" in line]
     assert "concurency: unknown: did you mean concurrency?" in line
+
+
+@pytest.mark.parametrize("name", ["exclude_columns", "hash_columns"])
+@pytest.mark.parametrize(
+    "value", [5, {"a": 1}, [5], "[channel", [["a"]], [""], [None], ["channel", " "], '[""]', ","]
+)
+def test_what_is_no_list_of_names_is_told_with_how_one_is_spelled(name: str, value: Any) -> None:
+    [line] = problems({**BASE, "hash_key": "k" * 20, name: value})
+    assert line.startswith(f'{name}: must be a list of names such as ["channel", "hits"]')
+    assert "in the environment channel,hits" in line
+    assert normalized({**BASE, name: "channel, hits,"})[0][name] == ["channel", "hits"]
+
+
+@pytest.mark.parametrize("column", sorted({*ADDED, "id", "date_time"}))
+def test_a_column_of_the_streams_own_is_not_hashed_and_is_said_to_be_there(column: str) -> None:
+    [line] = problems({**BASE, "hash_key": "k" * 20, "hash_columns": [column]})
+    assert f"hash_columns: {column} is the stream's own" in line
+    assert "stays as it is" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("exclude_column", "exclude_columns"),
+        ("Exclude-Columns", "exclude_columns"),
+        ("excluded_columns", "exclude_columns"),
+        ("hash_column", "hash_columns"),
+        ("hashkey", "hash_key"),
+        ("stream_map", "stream_maps"),
+    ],
+)
+def test_a_misspelt_setting_that_keeps_values_from_leaving_is_an_error(
+    name: str, meant: str
+) -> None:
+    line = f"{name}: unknown: did you mean {meant}?"
+    assert problems({**BASE, name: ["visitor_id"]}) == [line]
+    with pytest.raises(SettingsError, match=meant):
+        core_settings({**BASE, name: ["visitor_id"]})
+    assert problems({**BASE, name: None}) == []
+    assert problems({**BASE, "concurency": 3}) == []
+
+
+def test_the_tap_ends_by_one_line_for_it_and_discovers_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}EXCLUDE_COLUMN", "visitor_id")
+    text = "exclude_column: unknown: did you mean exclude_columns?"
+    run = run_tap(BASE, "--config=ENV", directory=tmp_path)
+    assert run.code == 1
+    assert [text in line for line in run.stderr.splitlines()].count(True) == 1
+    run = run_tap(BASE, "--config=ENV", "--discover", directory=tmp_path)
+    assert run.code == 0
+    assert [text in line for line in run.stderr.splitlines()].count(True) == 1
+
+
+def test_settings_of_singer_are_named_where_another_host_passes_them_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    core_settings({**BASE, "stream_maps": {"*": {"gclid": None}}, "flattening_enabled": True})
+    maps, flattening = [record.getMessage() for record in caplog.records]
+    assert "stream_maps: of the Singer tap alone" in maps
+    assert "exclude_columns or hash_columns" in maps
+    assert "flattening_enabled: of the Singer tap alone" in flattening
+    caplog.clear()
+    core_settings({**BASE, "stream_maps": None})
+    assert not caplog.records
 
 
 def test_the_environment_goes_before_dotenv_and_a_misspelled_variable_is_named(

@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt_pipelines import NAME, MakePipeline, by_id, source_of, table, wanted
 from support import ZONE, config_of
 
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import SettingsError
 from tap_visitor_sessions.dlt import visitor_sessions
 from tap_visitor_sessions.dlt.hints import child_table
@@ -67,6 +68,46 @@ def test_a_misspelt_setting_is_named_and_dlts_own_sections_are_not(
     [line] = [record.getMessage() for record in caplog.records]
     assert "time_zone" in line
     assert "did you mean timezone?" in line
+
+
+@pytest.mark.parametrize("name", ["EXCLUDE_COLUMN", "HASH_COLUMN", "STREAM_MAP", "HASH_KEYS"])
+def test_a_misspelt_setting_that_keeps_values_from_leaving_is_an_error(
+    name: str, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECTION + name, "visitor_id")
+    with pytest.raises(SettingsError, match=f"{name.lower()} of .*: unknown: did you mean"):
+        source_of(make_sandbox(sessions=1))
+
+
+@pytest.mark.parametrize("name", ["STREAM_MAPS", "STREAM_MAPS__VISITOR_SESSIONS__GCLID"])
+def test_stream_maps_are_named_as_passed_over(
+    name: str,
+    make_sandbox: MakeSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(SECTION + name, "{}")
+    source_of(make_sandbox(sessions=1))
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "stream_maps: of the Singer tap alone" in line
+    assert "exclude_columns or hash_columns" in line
+
+
+def test_columns_selected_as_a_text_are_those_of_the_list(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=1)
+    columns = {
+        frozenset(source_of(sandbox, select=select).visitor_sessions.columns)
+        for select in (
+            "channel,hits",
+            " channel, hits,",
+            '["channel", "hits"]',
+            ["channel", "hits"],
+        )
+    }
+    assert columns == {frozenset({"id", "date_time", "channel", "hits"})}
+    for select, word in ((["channel,hits"], "channel,hits"), ([""], "list of columns")):
+        with pytest.raises(ConfigError, match=f"select: .*{word}"):
+            source_of(sandbox, select=select)
 
 
 def test_files_of_settings(make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -51,6 +51,8 @@ class Hasher:
         steps = []
         for name, declared in schema.get("properties", {}).items():
             inner = [path[1:] for path in paths if path[0] == name]
+            members = declared.get("items", declared).get("properties", {})
+            inner = [path for path in inner if not path or path[0] in members]
             if inner:
                 steps.append(self._step(name, inner, declared))
         return steps

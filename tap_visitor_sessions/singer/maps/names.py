@@ -41,6 +41,20 @@ def unknown_names(config: Mapping[str, Any], stream: str, schema: Mapping[str, A
     return found
 
 
+def dropped_maps(config: Mapping[str, Any], stream: str) -> list[str]:
+    """Maps of the stream of which the SDK would use the last alone."""
+    own = [
+        name
+        for name, of, columns in _maps(config)
+        if "__source__" not in columns and fnmatch(stream, of)
+    ]
+    if len(own) < 2:
+        return []
+    return [
+        f"{', '.join(own)}: each maps {stream}, and only the last would count: make one of them"
+    ]
+
+
 def likely_slips(config: Mapping[str, Any], stream: str, schema: Mapping[str, Any]) -> list[str]:
     """New columns that are called almost as one that is there and goes out as it is."""
     known, found = list(schema["properties"]), []

@@ -17,7 +17,13 @@ from math import isfinite
 from typing import Any
 
 from singer_sdk.helpers._flattening import FlatteningOptions
-from singer_sdk.mapper import CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
+from singer_sdk.mapper import (
+    CustomStreamMap,
+    PluginMapper,
+    RemoveRecordTransform,
+    SameRecordTransform,
+    StreamMap,
+)
 
 from tap_visitor_sessions.api import ConfigError, TapError
 
@@ -73,6 +79,28 @@ def change(maps: Sequence[StreamMap], stream: str) -> bool:
     )
 
 
+def check_targets(config: Mapping[str, Any], mapper: PluginMapper) -> None:
+    """Check that no two maps of a stream give records of one name.
+
+    Raises:
+        ConfigError: each session would come twice; names the maps.
+    """
+    for stream, maps in mapper.stream_maps.items():
+        names = [one.stream_alias for one in maps if not isinstance(one, RemoveRecordTransform)]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            of = [
+                entry
+                for entry, columns in (config.get("stream_maps") or {}).items()
+                if isinstance(columns, Mapping) and "__source__" in columns
+                if name in (entry, stream)
+            ]
+            reason = (
+                f"with __source__ beside the map of {stream} itself, each session would come twice "
+                f"in {name}, once without this map: take __source__ out, or choose another name"
+            )
+            raise _problem(", ".join(of), None, reason)
+
+
 def flattening(maps: Sequence[StreamMap]) -> FlatteningOptions | None:
     """How records are flattened; None where they are not."""
     return maps[0].flattening_options if maps[0].flattening_enabled else None
@@ -110,6 +138,9 @@ def name_failures(mapper: PluginMapper) -> None:
 
 def _naming(one: CustomStreamMap) -> Callable[..., Any]:
     evaluate = one._eval
+    # The SDK keeps the type that a column had, unless the expression begins with a type's name.
+    columns = one.transformed_schema["properties"]
+    others = {name: kind for name, column in columns.items() if (kind := _no_text(column))}
 
     def named(
         expr: str, expr_parsed: ast.Expr, record: dict[str, Any], property_name: str | None
@@ -135,9 +166,23 @@ def _naming(one: CustomStreamMap) -> Callable[..., Any]:
                 column,
                 f"{_short(expr)} gives {type(result).__name__}, which no record can hold",
             )
+        if isinstance(result, str) and property_name in others:
+            raise _problem(
+                one.stream_alias,
+                column,
+                f"{_short(expr)} gives a text, but SCHEMA says {others[property_name]}: write "
+                f"`str({_short(expr)[1:-1]})`, and SCHEMA says text",
+            )
         return result
 
     return named
+
+
+def _no_text(column: Mapping[str, Any]) -> str | None:
+    """The type that a column's schema tells, where a text is none of it."""
+    types = column.get("type") or "string"
+    types = [types] if isinstance(types, str) else types
+    return None if "string" in types else min(types, key=lambda kind: kind == "null", default=None)
 
 
 def _fits(result: object) -> bool:

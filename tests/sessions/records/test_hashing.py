@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 import json
@@ -105,3 +106,9 @@ def test_the_schema_says_text_for_what_is_hashed_alone() -> None:
         assert "format" not in leaf
         assert "HMAC-SHA-256" in node["description"]
     assert hashed_schema(SCHEMA, ["no_such", "hits.no_such"]) == SCHEMA
+
+
+def test_a_member_that_the_schema_lacks_is_passed_over_and_not_its_column_hashed() -> None:
+    schema = copy.deepcopy(SCHEMA)
+    del schema["properties"]["hits"]["items"]["properties"]["hit_url"]
+    assert Hasher(["hits.hit_url"], KEY, schema)._steps == []

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support import run_tap
 
 from tap_visitor_sessions.config.schema import stream_schema
-from tap_visitor_sessions.singer.maps import likely_slips, unknown_names
+from tap_visitor_sessions.singer.maps import dropped_maps, likely_slips, unknown_names
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 STREAM, SCHEMA = "visitor_sessions", stream_schema()
 COLUMNS = list(SCHEMA["properties"])
@@ -120,3 +121,52 @@ def test_a_column_that_the_catalog_leaves_out_may_be_removed(tmp_path: Path) -> 
     config = {**CONFIG, "stream_maps": {STREAM: {"gclid": None}}}
     run = run_tap(config, catalog=catalog, directory=tmp_path)
     assert run.code == 0, run.stderr
+
+
+@given(
+    names=st.lists(
+        st.sampled_from([STREAM, "*", "visitor_*", "visitor_session?", "[v]*"]), unique=True
+    ),
+    removes=st.booleans(),
+)
+def test_no_map_of_the_stream_is_dropped_for_another(names: list[str], removes: bool) -> None:
+    found = dropped_maps({"stream_maps": {name: None if removes else {} for name in names}}, STREAM)
+    assert bool(found) is (len(names) > 1)
+    assert all(name in line for line in found for name in names)
+    copies = {name: {"__source__": STREAM} for name in names}
+    assert dropped_maps({"stream_maps": copies}, STREAM) == []
+
+
+@pytest.mark.parametrize(
+    ("stream_maps", "named"),
+    [
+        (
+            {"*": {"visitor_ip_address": None}, STREAM: {"x": "str(id)"}},
+            "*, visitor_sessions: each maps visitor_sessions",
+        ),
+        ({STREAM: {"gclid": None}, "visitor_*": None}, "visitor_sessions, visitor_*: each maps"),
+        ({STREAM: {"__source__": STREAM, "gclid": None}}, "visitor_sessions: with __source__"),
+        ({STREAM: {"__source__": "visitor_*", "gclid": None}}, "visitor_sessions: with __source__"),
+        ({"*": {"__source__": "*", "gclid": None}}, "*: with __source__"),
+        ({"*": {"__alias__": "a"}, "a": {"__source__": STREAM}}, "a: with __source__"),
+    ],
+)
+def test_maps_that_would_drop_or_double_end_the_run_before_any_request(
+    tmp_path: Path, stream_maps: Any, named: str
+) -> None:
+    run = run_tap({**CONFIG, "stream_maps": stream_maps}, directory=tmp_path)
+    assert (run.code, run.stdout) == (1, "")
+    assert "Traceback" not in run.stderr
+    assert run.stderr.count(f"stream_maps: {named}") == 1
+
+
+@pytest.mark.parametrize(
+    "stream_maps",
+    [
+        {"hashed": {"__source__": STREAM, "gclid": None}, STREAM: None},
+        {"a": {"__source__": STREAM}, "b": {"__source__": STREAM}},
+        {STREAM: {"__source__": STREAM, "gclid": None}, "__else__": None},
+    ],
+)
+def test_copies_of_other_names_are_taken(stream_maps: Any) -> None:
+    TapVisitorSessions(config={**CONFIG, "stream_maps": stream_maps})

@@ -146,6 +146,27 @@ def test_what_fails_on_a_record_is_one_line_that_names_map_and_column(
         assert word in lines[-1]
 
 
+@pytest.mark.parametrize("column", ["visitor_id", "hits"])
+def test_a_text_for_a_column_of_another_type_is_refused_with_what_works(
+    column: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(sessions=5)
+    config = config_of(sandbox, **mapped(column, "md5(str(visitor_id))"))
+    run = run_tap(config, directory=tmp_path)
+    line = error_line(run)
+    assert not run.records
+    assert f"stream_maps: visitor_sessions.{column}: " in line
+    assert "write `str(md5(str(visitor_id)))`" in line
+    assert not any(str(row["visitor_id"]) in line for row in sandbox.rows())
+    run = run_tap(
+        config_of(sandbox, **mapped(column, "str(md5(str(visitor_id)))")), directory=tmp_path
+    )
+    assert run.code == 0, run.stderr
+    [schema] = [message for message in run.messages if message["type"] == "SCHEMA"]
+    assert "string" in schema["schema"]["properties"][column]["type"]
+    assert all(len(record[column]) == 32 for record in run.records)
+
+
 def test_maps_that_work(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     sandbox = make_sandbox(sessions=40)
     maps = {
