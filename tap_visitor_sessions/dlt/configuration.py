@@ -38,6 +38,7 @@ from tap_visitor_sessions.config import (
     foreign,
     is_unset,
     spelled_out,
+    unknown,
 )
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
@@ -148,13 +149,16 @@ def looked_up(source: F) -> F:
 
     Raises:
         ConfigFieldMissingException: what is required is neither given nor there.
-        SettingsError: a name there is nearly that of a setting which keeps values from leaving.
+        SettingsError: an argument is unknown, or a name there is nearly that of a setting which
+            keeps values from leaving.
     """
     signature = inspect.signature(source)
     names = list(signature.parameters)
 
     @functools.wraps(source)
     def filled(*args: Any, **kwargs: Any) -> Any:
+        if wrong := unknown(name for name in kwargs if name not in names):
+            raise SettingsError(wrong)
         bound = signature.bind_partial(*args, **kwargs).arguments
         given = {k: v for k, v in bound.items() if not isinstance(v, ConfigValueSentinel)}
         places = Places()
