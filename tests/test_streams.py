@@ -129,6 +129,17 @@ def test_no_warning_of_a_library_reaches_stderr_from_the_first_import_on(tmp_pat
         assert stderr_of("-m", *command) == ""
 
 
+def test_a_name_that_is_printed_is_escaped_where_the_encoding_lacks_its_letters() -> None:
+    code = (
+        "from tap_visitor_sessions.startup import use_standard_streams as use; use();"
+        "print('ok   account  Ромашка')"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1:strict"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("ok   account  \\u0420"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("variable", "content", "code"),
     [
