@@ -195,13 +195,19 @@ class VisitorSessions(SdkStream):
         to the bookmark, so the next run goes on there; ACTIVATE_VERSION when it is complete."""
         self.begin_version()
         self.logger.info(privacy_note(self.schema, self.config.get("hash_columns") or ()))
-        with self._reading.run():
-            try:
-                yield
-            except Exception:
-                self.state_waits()
-                self._write_state_message()
-                raise
+        try:
+            with self._reading.run():
+                try:
+                    yield
+                except Exception:
+                    self.state_waits()
+                    self._write_state_message()
+                    raise
+        except Exception:
+            writer = self._tap.message_writer
+            if isinstance(writer, Output):
+                writer.heed()  # a signal that was put off is why it ended
+            raise
         if self.announces_version and (unread := self._reading.unread()):
             self.logger.warning(
                 "ACTIVATE_VERSION is not announced, or the loader would drop the rows of %s. Have "
