@@ -83,13 +83,15 @@ def _refusal(progress: Mapping[str, Any], wanted: Configured) -> str | None:
         if course != _RUNNING:
             return "of an incremental read, and this is a full refresh"
         if wanted.generation_id not in (None, its):
-            return f"of a full refresh of generation {its}, and this is {wanted.generation_id}"
+            which = "without a generation" if its is None else f"of generation {its}"
+            return f"of a full refresh {which}, and this is {wanted.generation_id}"
         return None
     if course == _RUNNING:
         return "of a full refresh that was not completed, and this is an incremental read"
     least = wanted.minimum_generation_id
-    if isinstance(its, int) and least is not None and its < least:
-        return f"of generation {its}, whose rows the destination drops (it keeps {least} on)"
+    if least and not (isinstance(its, int) and its >= least):
+        which = "no generation" if its is None else f"generation {its}"
+        return f"of {which}, whose rows the destination drops (it keeps {least} on)"
     return None
 
 

@@ -58,3 +58,6 @@ def hash_problems(
         yield f"{SECRET}: is the example of the documentation, which everybody knows: {_MAKE}"
     elif len(key.strip()) < SHORTEST_KEY:
         yield f"{SECRET}: must have {SHORTEST_KEY} characters or more, or it is guessed: {_MAKE}"
+    elif key != key.strip():
+        # Not taken away: it would be another key than that of the hashes in a table of before.
+        yield f"{SECRET}: begins or ends with white space, such as a line end: take it away"

@@ -120,6 +120,7 @@ def test_maps_see_the_hash_and_the_schema_says_text(
         ({"hash_columns": ["date_time"]}, "date_time is the stream's own key or bookmark"),
         ({"hash_key": "k" * 15}, "hash_key: must have 16 characters or more"),
         ({"hash_key": " k \n" + " " * 30}, "hash_key: must have 16 characters or more"),
+        ({"hash_key": "k" * 20 + "\n"}, "hash_key: begins or ends with white space"),
         ({"hash_key": PROPERTIES["hash_key"]["examples"][0]}, "hash_key: is the example of"),
         ({"hash_columns": ["referrer"], "hash_key": ""}, "hash_key: is required with"),
         ({"hash_columns": None, "hash_colums": NAMES}, "unknown: did you mean hash_columns?"),
