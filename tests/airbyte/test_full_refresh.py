@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -143,6 +144,13 @@ def test_an_incremental_read_goes_on_from_a_complete_one_and_not_from_a_half(
     dropped["streams"][0] |= {"generation_id": 5, "minimum_generation_id": 5}
     assert len(read_here(config, dropped, places[-1][1]).records) == 40
     assert "whose rows the destination drops" in caplog.text
+    caplog.clear()
+    nameless = copy.deepcopy(
+        places[-1][1]
+    )  # as the tap writes it, or a platform without generations
+    del progress_of(nameless)["generation_id"], progress_of(nameless)["full_refresh"]
+    assert len(read_here(config, dropped, nameless).records) == 40
+    assert "of no generation, whose rows the destination drops" in caplog.text
 
 
 def test_a_full_refresh_from_the_taps_state_reads_all(
