@@ -33,10 +33,10 @@ MINORS = range(10, 15)
 PART = [
     "tests/api/test_client.py",
     *(f"tests/config/test_{name}.py" for name in ("filters", "schema")),
-    *(
-        f"tests/sessions/test_{name}.py"
-        for name in ("windows", "zones", "records", "columns", "bookmarks", "reader")
-    ),
+    "tests/sessions/test_zones.py",
+    *(f"tests/sessions/records/test_{name}.py" for name in ("decoder", "tables")),
+    *(f"tests/sessions/windows/test_{name}.py" for name in ("windows", "reader")),
+    "tests/sessions/bookmarks/test_bookmarks.py",
     *(f"tests/singer/test_{name}.py" for name in ("state", "sdk_standard", "lanes", "tap")),
     # These take minutes and meet nothing of Python or of a dependency that the others do not.
     "--deselect=tests/singer/test_lanes.py::"

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packages import PART
 from support import ROOT
 
 VERSION = re.compile(r"(\d+\.\d+\.\d+)(\.dev\d+)?(\+[a-z0-9.]+)?")
@@ -204,3 +205,10 @@ def test_the_bug_form_asks_for_the_doctor() -> None:
     fields = {field.get("id"): field for field in yaml.safe_load(text)["body"]}
     assert "--doctor" in fields["doctor"]["attributes"]["description"]
     assert fields["doctor"]["validations"] == {"required": True}
+
+
+def test_what_runs_on_each_python_is_there() -> None:
+    for one in PART:
+        path, _, name = one.removeprefix("--deselect=").partition("::")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert not name or f"def {name}(" in text, one
