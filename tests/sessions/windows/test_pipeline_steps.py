@@ -266,7 +266,8 @@ def test_so_many_windows_are_asked_for_ahead(concurrency: int, out: int) -> None
 def test_those_of_the_next_parts_fill_up_what_the_first_leaves() -> None:
     readers = {name: Reader({}) for name in "abcd"}
     with running(readers, stretches(0, 1), concurrency=4) as pipeline:
-        next(pipeline.read("a"))
+        taken = pipeline.read("a")  # dropped, it would be given up
+        next(taken)
         wanted = [2, 2, 2, 0]
         counts = [len(readers[name].settled(n)) for name, n in zip("abcd", wanted, strict=True)]
         assert counts == wanted
@@ -310,8 +311,16 @@ def test_while_those_behind_pause_the_head_goes_on() -> None:
 
 def test_nothing_is_asked_for_behind_one_that_is_lost() -> None:
     reader = Reader({1: TapError("lost")})
+    reader.held = {0: threading.Event()}
+
+    def go_on() -> None:
+        reader.settled(3)
+        time.sleep(0.5)  # by now it is lost
+        reader.held[0].set()
+
     with running({"a": reader}, stretches(*range(9)), concurrency=2) as pipeline:
         taken = pipeline.read("a")
+        threading.Thread(target=go_on).start()
         next(taken)
         before = reader.settled(3)
         assert before == [(0, 1), (1, 2), (2, 3)]
