@@ -38,6 +38,8 @@ def raise_on_incomplete(info: LoadInfo | None) -> None:
             "again, by refresh or without the pipeline's state"
         )
     loaded = [metrics.get(load) for load in (info.loads_ids if info is not None else ())]
+    if not loaded:
+        loaded = [*metrics.values()]  # there was nothing to load
     if not loaded or None in loaded:
         raise Incomplete("The run has loaded what was pending and read nothing: run it again")
     if reasons := [*_reasons(loaded)]:

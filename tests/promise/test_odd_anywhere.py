@@ -126,11 +126,16 @@ def test_anything_anywhere_costs_no_session(
 def run(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tap = TapVisitorSessions(config=config)
 
-    def call(_method: str, params: dict[str, Any]) -> FakeAnswer:
+    def call(method: str, params: dict[str, Any]) -> FakeAnswer:
+        if method == "get.account":
+            return answer_of([])
         found = [r for r in rows if params["date_from"] <= r["date_time"] <= params["date_till"]]
         return answer_of(found)
 
-    tap.connection.client.call = call  # type: ignore[method-assign, assignment]
+    def asked(method: str, params: dict[str, Any] | None = None) -> FakeAnswer:
+        return call(method, params or {})
+
+    tap.connection.client.call = asked  # type: ignore[method-assign, assignment]
     out = io.StringIO()
     with patch.object(sys, "stdout", out):
         tap.sync_all()

@@ -130,7 +130,7 @@ def test_where_get_account_is_refused_the_cure_names_timezone(
 
 
 @pytest.mark.parametrize("argument", [None, "--test", "--doctor"])
-def test_with_timezone_nobody_asks_for_it(
+def test_with_timezone_its_refusal_is_no_fault(
     argument: str | None, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = refusing(make_sandbox)
@@ -138,7 +138,7 @@ def test_with_timezone_nobody_asks_for_it(
     run = run_tap(config, *([argument] if argument else []), directory=tmp_path)
     assert run.code == 0, run.stderr + run.stdout
     methods = {call.method for call in sandbox.calls}
-    assert methods == {"get.visitor_sessions_report"}
+    assert methods == {"get.account", "get.visitor_sessions_report"}
 
 
 @pytest.mark.parametrize(

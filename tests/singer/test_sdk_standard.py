@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
+import atexit
+
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import Sandbox
@@ -11,12 +12,8 @@ from tap_visitor_sessions.singer.tap import TapVisitorSessions
 _SANDBOX = Sandbox(sessions=200)
 _RUNNING = _SANDBOX.running()
 _RUNNING.__enter__()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox_ends() -> object:
-    yield
-    _RUNNING.__exit__(None, None, None)
+# Not with the module: its tests may be run in several goes.
+atexit.register(_RUNNING.__exit__, None, None, None)
 
 
 TestStandard = get_tap_test_class(

@@ -185,6 +185,8 @@ def test_the_sdk_path_gives_the_same_sessions(
         plain = run_tap(config_of(sandbox), directory=tmp_path).check()
         undone = [{k: v for k, v in r.items() if k != "site"} for r in run.records]
         assert undone == plain.records
+        for state in (run.state, plain.state):  # the hash of a key has a salt
+            assert state["bookmarks"]["visitor_sessions"].pop("credential")
         assert run.state == plain.state
     else:
         assert "integrated_campaign_data__keyword" in record
