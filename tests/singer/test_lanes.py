@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import logging
@@ -71,6 +72,13 @@ def without_states(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [message for message in found if message["type"] != "STATE"]
 
 
+def last_state(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state that a run ends with, without the hash of the key, which has a salt."""
+    state: dict[str, Any] = copy.deepcopy(found[-1]["value"]["bookmarks"]["visitor_sessions"])
+    del state["credential"]
+    return state
+
+
 @settings(
     max_examples=examples(30),
     deadline=None,
@@ -124,7 +132,7 @@ def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
         for message in (*typed, *plainly):
             message.pop("version", None)
     assert without_states(typed) == without_states(plainly)
-    assert typed[-1] == plainly[-1]
+    assert last_state(typed) == last_state(plainly)
     assert sum(m["type"] == "RECORD" for m in typed) == len(rows)
     if flat:  # loaders that write by position need all columns in each record
         [schema] = [m["schema"]["properties"] for m in typed if m["type"] == "SCHEMA"]
@@ -151,7 +159,7 @@ def test_both_lanes_and_the_files_are_equal_over_random_data_and_selections(
     records = [m["record"] for m in typed if m["type"] == "RECORD"]
     assert [record for file in files for record in file] == records
     assert all(len(file) == batch_size for file in files[:-1])
-    assert batches[-1] == typed[-1]
+    assert last_state(batches) == last_state(typed)
 
 
 @pytest.mark.parametrize("compression", [None, "zstd", "snappy", "gzip", "none"])
