@@ -68,6 +68,8 @@ def test_batch_files_make_the_table_that_records_make(
 
     first = batch_tap(sandbox, tmp_path, encoding)
     assert len(first.of("BATCH")) == 3
+    for state in (first.state, records.state):  # the hash of a key has a salt
+        assert state["bookmarks"]["visitor_sessions"].pop("credential")
     assert first.state == records.state
     loader = make_loader(name, plugin=plugin, folder="files")  # begins anew
     loader.load(first)

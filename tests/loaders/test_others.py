@@ -110,6 +110,16 @@ def wanted(sandbox: Sandbox) -> dict[int, Row]:
     return {row["id"]: without_nul(as_emitted(row, ZONE)) for row in sandbox.rows()}
 
 
+def as_pipelinewise(row: Row) -> Row:
+    """As this loader keeps texts: an empty one is null, a control character is written out."""
+
+    def kept(text: str) -> str | None:
+        written = json.dumps(text, ensure_ascii=False)[1:-1]
+        return written.replace('\\"', '"').replace("\\\\", "\\") or None
+
+    return {name: kept(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
 def test_pipelinewise_target_postgres_makes_the_same_table_in_whatever_zone(
     postgres: str, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
@@ -131,10 +141,10 @@ def test_pipelinewise_target_postgres_makes_the_same_table_in_whatever_zone(
     sandbox = make_sandbox(rows=sessions(), timezone=ZONE)
     first = tap(sandbox, tmp_path)
     loaded("pipelinewise-target-postgres", config, first, tmp_path)
-    assert table() == wanted(sandbox)
+    assert table() == {id_: as_pipelinewise(row) for id_, row in wanted(sandbox).items()}
     change(sandbox)
     loaded("pipelinewise-target-postgres", config, tap(sandbox, tmp_path, first.state), tmp_path)
-    assert table() == wanted(sandbox)
+    assert table() == {id_: as_pipelinewise(row) for id_, row in wanted(sandbox).items()}
 
 
 def s3_parquet(store: Store) -> Row:
@@ -199,4 +209,4 @@ def test_the_page_names_each_with_its_version() -> None:
     _, _, section = page.partition("## Any other loader\n")
     for pip_url, _ in OTHERS.values():
         name, _, version = pip_url.partition("==")
-        assert f"| `{name}` {version} |" in section, name
+        assert f"| `{name}` {version}" in section, name
