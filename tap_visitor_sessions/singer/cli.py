@@ -6,13 +6,14 @@ TapError: one line, which `__main__` prints.
 
 from __future__ import annotations
 
+import codecs
+import json
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api import ConfigError, TapError
@@ -142,7 +143,8 @@ class Command(TapVisitorSessions):
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
         listing = tap.connection.account.listing()
-        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
+        is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+        print(json.dumps(listing, indent=2, ensure_ascii=not is_utf8))
         ctx.exit()
 
     @classmethod
@@ -154,16 +156,17 @@ class Command(TapVisitorSessions):
         try:
             tap = cls._configured(ctx)
         except TapError as problem:
-            click.echo(Check("settings", False, str(problem)))
+            print(Check("settings", False, str(problem)))
             ctx.exit(1)
-        click.echo(Check("settings", True, "valid"))
+        # Not by click, which writes UTF-8 where the locale's encoding is ASCII.
+        print(Check("settings", True, "valid"))
         all_ok = True
         path = ctx.meta.get(REPORT)
         found = checks(tap.connection)
         if path is not None:
             found = reported(tap.connection, Path(path), tap.plugin_version)
         for check in found:
-            click.echo(check)
+            print(check, flush=True)
             all_ok = all_ok and bool(check.ok)
         ctx.exit(0 if all_ok else 1)
 
