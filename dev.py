@@ -3,7 +3,8 @@
 
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
-python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it and a report;
+                           --psql opens psql on its database, further arguments go to psql
 python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
                            arguments, which go to pytest, only lint, types and those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
@@ -93,10 +94,10 @@ def setup(group: str) -> None:
     stamp.write_text(wanted)
 
 
-def demo() -> None:
+def demo(*arguments: str) -> None:
     """The main job, end to end."""
     setup("demo")
-    run(str(PYTHON), "-m", "sandbox.demo")
+    run(str(PYTHON), "-W", "ignore", "-m", "sandbox.demo", *arguments)
 
 
 def check(*arguments: str) -> None:
@@ -165,7 +166,7 @@ def locks() -> None:
 def faults() -> None:
     """The table of faults."""
     setup("dev")
-    run(str(PYTHON), str(Path("docs", "faults.py")))
+    run(str(PYTHON), "-m", "docs.faults")
 
 
 def mutants(*modules: str) -> None:
@@ -184,7 +185,7 @@ def docs() -> None:
 def sync(*arguments: str) -> None:
     """What is derived from the tap's own --about, and from figures."""
     setup("dev")
-    run(str(PYTHON), str(Path("docs", "sync.py")), *arguments)
+    run(str(PYTHON), "-m", "docs.sync", *arguments)
 
 
 def audit() -> None:
@@ -266,8 +267,8 @@ def main() -> None:
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
         sys.exit("Python 3.10 or later is needed")
     match sys.argv[1:]:
-        case ["demo"]:
-            demo()
+        case ["demo"] | ["demo", "--psql", *_]:
+            demo(*sys.argv[2:])
         case ["bench", _, *_]:
             bench(*sys.argv[2:])
         case ["loaders", *arguments]:

@@ -1,7 +1,7 @@
 """Writes docs/faults.md: every fault that the tests inject, how often, and what was lost.
 
-python docs/faults.py          runs the tests that inject faults, and writes the table
-python docs/faults.py FILE     writes it from what pytest's --faults-json left in FILE
+python -m docs.faults          runs the tests that inject faults, and writes the table
+python -m docs.faults FILE     writes it from what pytest's --faults-json left in FILE
 """
 
 from __future__ import annotations
