@@ -30,7 +30,9 @@ python3 dev.py package     build sdist and wheel, check them, install the wheel 
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
-python3 dev.py docs        the docs site, into docs/_build/html
+python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked at in
+                           a headless Chromium
+python3 dev.py pictures    docs/images/report.png, of the report of the last demo, in Chromium
 python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
                            and benchmarks/results; with --check it only says what differs
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
@@ -58,7 +60,8 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
-    *("faults", "airflow", "pyairbyte", "pythons", "next", "docs", "report --check"),
+    *("faults", "airflow", "pyairbyte", "pythons", "next"),
+    *("docs", "docs --check", "report --check"),
     "image",
 )
 """What `all` runs, which is all but benchmarks."""
@@ -175,8 +178,14 @@ def mutants(*modules: str) -> None:
     run(str(PYTHON), str(Path("tests", "mutants.py")), *modules)
 
 
-def docs() -> None:
+def docs(*arguments: str) -> None:
     """The docs site; a warning is an error."""
+    if arguments == ("--check",):
+        setup("dev")
+        setup("report")  # has Selenium
+        os.environ["BROWSER_CHECK"] = "required"
+        run(str(PYTHON), "-m", "pytest", "-v", "tests/project/test_docs_browser.py")
+        return
     setup("docs")
     pages, site = str(Path("docs")), str(Path("docs", "_build", "html"))
     run(str(PYTHON), "-m", "sphinx", "-q", "-W", "--keep-going", pages, site)
@@ -210,7 +219,7 @@ def report(*arguments: str) -> None:
     """A first look at the loaded sessions."""
     setup("report")
     if arguments == ("--check",):
-        os.environ["REPORT_BROWSER"] = "required"
+        os.environ["BROWSER_CHECK"] = "required"
         run(str(PYTHON), "-m", "pytest", "-v", "tests/report/test_report_browser.py")
     else:
         command = [str(PYTHON), "-m", "report"]
@@ -285,8 +294,11 @@ def main() -> None:
             faults()
         case ["mutants", *modules]:
             mutants(*modules)
-        case ["docs"]:
-            docs()
+        case ["docs"] | ["docs", "--check"]:
+            docs(*sys.argv[2:])
+        case ["pictures"]:
+            setup("demo")
+            run(str(PYTHON), "-m", "docs.pictures")
         case ["audit"]:
             audit()
         case ["plan", *arguments]:

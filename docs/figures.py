@@ -139,8 +139,8 @@ def customers() -> str:
     kept = result("customers")["settings"]
     return (
         f"{kept['customers']} customers of {kept['sessions each']} sessions, "
-        f"{kept['seconds per request']} s of latency per request: {one['s']:.0f} s one request at a "
-        f"time, {eight['s']:.0f} s with 8 in flight\n({times(eight['x faster'])}), "
+        f"{kept['seconds per request']} s of latency per request: {one['s']:.0f} s one request at "
+        f"a time, {eight['s']:.0f} s with 8 in flight\n({times(eight['x faster'])}), "
         f"{eight['peak MB']} MB of memory (`python3 dev.py bench customers`)."
     )
 
@@ -180,14 +180,13 @@ def _bound(goal: dict[str, Any]) -> str:
 def summary() -> str:
     """README's three lines on speed."""
     into = {(row["into"], row["who"]): row for row in rows("table")}
-    shipped, by_default = (
-        into["PostgreSQL", name] for name in ("the pair as shipped", "the pair with default settings")
-    )
+    shipped = spaced(into["PostgreSQL", "the pair as shipped"]["records/s"])
+    by_default = into["PostgreSQL", "the pair with default settings"]
     peaks = {(row["host"], row["sessions"]): row["peak MB"] for row in rows("memory")}
     eight = rows("latency")[-1]
     sdk = next(row for row in rows("throughput") if row["contender"] == "SDK, plain")
     return (
-        f"- Into PostgreSQL, tap and loader as `meltano.yml` ships them: {spaced(shipped['records/s'])} "
+        f"- Into PostgreSQL, tap and loader as `meltano.yml` ships them: {shipped} "
         f"records/s, {times(by_default['shipped is x'])} the loader's default\n  settings.\n"
         f"- The tap alone: {times(sdk['tap is x'])} the same stream written plainly on the SDK.\n"
         f"- With a second of latency per request, 8 in flight: {times(eight['x faster'])} one at a "

@@ -1,5 +1,5 @@
-"""Keeps meltano.yml, the entry for Meltano Hub and docs/settings.md equal to the tap's own `--about`,
-docs/columns.md to the stream's schema, and every figure on a page to benchmarks/results.
+"""Keeps meltano.yml, the entry for Meltano Hub and docs/settings.md equal to the tap's own
+`--about`, docs/columns.md to the stream's schema, and every figure on a page to benchmarks/results.
 
 `python3 dev.py sync` rewrites them all; with --check it fails when they differ.
 """

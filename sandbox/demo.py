@@ -23,7 +23,9 @@ from report.page import page
 from sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
-SESSIONS, DAYS, ZONE = 20_000, 14, "Europe/Moscow"
+SESSIONS, DAYS, ZONE = 20_000, 28, "Europe/Moscow"
+SHOWN = 14
+"""Days of the printed table, the last ones."""
 DAY = f"(date_time AT TIME ZONE 'UTC' AT TIME ZONE '{ZONE}')::date"
 """A day of the account: `date_time` is in UTC, in a column without a zone."""
 TABLE = "demo.visitor_sessions"
@@ -90,24 +92,24 @@ def main() -> None:
                     raise SystemExit(f"{SESSIONS} sessions were expected in the table")
             show(database)
     output = FOLDER / "report.html"
-    output.write_text(page(collect(uri, TABLE, ZONE)), encoding="utf-8")
+    output.write_text(page(collect(uri, TABLE, ZONE, "the demo")), encoding="utf-8")
     say(f"Report of the table, open it in a browser: {output.relative_to(ROOT)}")
     say(f"Done in {time.monotonic() - began:.0f} s. Query the table: python3 dev.py demo --psql")
 
 
 def show(database: psycopg.Connection) -> None:
-    """Sessions by day and channel, the busiest channels as columns."""
+    """Sessions of the last days by channel, the busiest channels as columns."""
     channels = [
         str(row[0])
         for row in database.execute(
             f"SELECT channel FROM {TABLE} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 6"
         )
     ]
-    say(f"Sessions by day and channel; days are those of {ZONE}, the account's time zone")
+    say(f"Sessions of the last {SHOWN} days by channel; days of {ZONE}, the account's zone")
     print("day       " + "".join(f"{name:>12}" for name in [*channels, "all"]))
     columns = ", ".join("count(*) FILTER (WHERE channel = %s)" for _ in channels)
     query = f"SELECT {DAY}, {columns}, count(*) FROM {TABLE} GROUP BY 1 ORDER BY 1"
-    for day, *counts in database.execute(query, channels):
+    for day, *counts in database.execute(query, channels).fetchall()[-SHOWN:]:
         print(f"{day}" + "".join(f"{count:>12}" for count in counts))
 
 
