@@ -73,8 +73,11 @@ def test_the_page_is_whole_readable_and_quiet(
     assert len(right) == len(left) == 1
     assert all(len({round(box["width"]) for box in row}) == 1 for row in rows.values())
     # Labels are large enough to read, stay within their cards and meet no other.
-    assert run("""Math.min(...[...document.querySelectorAll('main *')]
-        .filter(e => e.innerText).map(e => parseFloat(getComputedStyle(e).fontSize)))""") >= 11
+    assert (
+        run("""Math.min(...[...document.querySelectorAll('main *')]
+        .filter(e => e.innerText).map(e => parseFloat(getComputedStyle(e).fontSize)))""")
+        >= 11
+    )
     for row in boxes(browser, ".columns"):
         assert row["left"] >= 0
         assert row["right"] <= width
