@@ -11,6 +11,7 @@ from tap_visitor_sessions.sessions.bookmarks import (
     type_name,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
+from tap_visitor_sessions.sessions.identity import listing
 from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
@@ -54,6 +55,7 @@ __all__ = [
     "drained",
     "exit_soon",
     "kind_of",
+    "listing",
     "type_name",
     "write_all",
 ]

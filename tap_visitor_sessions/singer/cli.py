@@ -16,6 +16,7 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api import ConfigError, TapError
 from tap_visitor_sessions.config import object_of, text_of
+from tap_visitor_sessions.sessions import listing
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -127,8 +128,8 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        listing = tap.connection.account.listing()
-        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
+        rows = listing(tap.connection)
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
         ctx.exit()
 
     @classmethod
