@@ -18,6 +18,7 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api import ConfigError, TapError
 from tap_visitor_sessions.config import object_of, text_of
+from tap_visitor_sessions.sessions import listing
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -142,9 +143,9 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        listing = tap.connection.account.listing()
+        rows = listing(tap.connection)
         is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-        print(json.dumps(listing, indent=2, ensure_ascii=not is_utf8))
+        print(json.dumps(rows, indent=2, ensure_ascii=not is_utf8))
         ctx.exit()
 
     @classmethod
