@@ -36,7 +36,8 @@ python3 dev.py pictures    docs/images/report.png, of the report of the last dem
 python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
                            and benchmarks/results; with --check it only says what differs
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
-                           20 customers, into PostgreSQL; further arguments go to pytest
+                           12 customers, into PostgreSQL; with `lowest` first in the oldest Airflow
+                           that they take; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
                            Airbyte's own tests of a source
 python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
@@ -60,7 +61,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
-    *("faults", "airflow", "pyairbyte", "pythons", "next"),
+    *("faults", "airflow", "airflow lowest", "pyairbyte", "pythons", "next"),
     *("docs", "docs --check", "report --check"),
     "image",
 )
@@ -230,21 +231,24 @@ def airflow(*arguments: str) -> None:
     """The test of the DAGs. Airflow has an environment of its own, .venv-airflow: it and
     Meltano want different versions of SQLAlchemy."""
     setup("dev")
-    folder, environment = ROOT / "orchestrate" / "airflow", ROOT / ".venv-airflow"
+    folder, lowest = ROOT / "orchestrate" / "airflow", arguments[:1] == ("lowest",)
+    more = "-lowest" if lowest else ""
+    environment = ROOT / f".venv-airflow{more}"
     python = environment / "bin" / "python"
-    lists = [folder / "requirements.txt", folder / "constraints.txt"]
+    lists = [folder / f"{name}{more}.txt" for name in ("requirements", "constraints")]
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in lists)).hexdigest()
     stamp = environment / "made-for"
     if not stamp.exists() or stamp.read_text() != wanted:
-        print("==> Making .venv-airflow (a minute)", flush=True)
+        print(f"==> Making {environment.name} (a minute)", flush=True)
         venv.create(environment, with_pip=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run(*pip, "--requirement", str(lists[0]), "--constraint", str(lists[1]))
         stamp.write_text(wanted)
+    os.environ["AIRFLOW_ENVIRONMENT"] = str(environment)
     dag = str(folder / "dags" / "visitor_sessions.py")
     bases = "--no-explicit-package-bases"
     run(str(PYTHON), "-m", "mypy", bases, "--python-executable", str(python), dag)
-    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
+    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments[lowest:])
 
 
 def pyairbyte(*arguments: str) -> None:
