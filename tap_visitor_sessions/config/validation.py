@@ -159,8 +159,6 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones"):
             if clean.get(name):
                 yield f"{name}: only for account_type partner"
-    elif "timezone" not in clean:
-        yield "timezone: a partner account must set it, the API does not tell a partner"
 
 
 def _exclude_problems(clean: Mapping[str, Any]) -> Iterator[str]:

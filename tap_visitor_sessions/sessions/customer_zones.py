@@ -1,7 +1,9 @@
-"""What the API says of the zones of a partner's customers, held against what the settings say.
+"""The zones of a partner's customers: by the settings, else by the API, which is also held against
+what the settings say.
 
-Source: `getobj.account`, which needs the component "Data API for configuration". The settings
-decide; a customer is asked for once it has been read, beside the run, and again after thirty days.
+Source: `getobj.account`, which needs the component "Data API for configuration". Where the settings
+say one, they decide, and a customer is asked for once it has been read, beside the run; else when
+its turn has come. What the API says is kept in the state, and asked for again after thirty days.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 
@@ -44,11 +46,35 @@ class CustomerZones:
         self.join: Callable[[], AbstractContextManager[None]] = nullcontext
         """A place among the requests in flight."""
 
-    def compare(self, user: User, is_read: Timezone) -> None:
-        """Warn where the API has said another zone than the one under which a customer is read."""
-        self._zones[user.customer_id] = is_read
+    def is_known(self, user: User | None, former: Sequence[int] = ()) -> bool:
+        """Whether a customer's zone is known without a request."""
+        if user is None or self._account.set_zone(user, former):
+            return True
+        return bool(self._state.told_zone(user.customer_id)[0])
+
+    def of(self, user: User, former: Sequence[int]) -> Timezone:
+        """The zone under which a customer is read.
+
+        Raises:
+            TapError: neither the settings nor the API say it.
+        """
         told, _ = self._state.told_zone(user.customer_id)
-        if told and told != is_read.name:
+        with nullcontext() if self.is_known(user, former) else self.join():
+            try:
+                is_read = self._account.timezone(user, former, told)
+            except ApiError as problem:
+                self._is_over |= problem.mnemonic == "method_component_disabled"
+                raise
+        if is_read.by == "api" and not told:
+            self._state.note_zone(user, is_read.name, self._now.strftime(TURN))
+        self._zones[user.customer_id] = is_read
+        self._compare(user, is_read)
+        return is_read
+
+    def _compare(self, user: User, is_read: Timezone) -> None:
+        """Warn where the API has said another zone than the one under which a customer is read."""
+        told, _ = self._state.told_zone(user.customer_id)
+        if told and told != is_read.name and is_read.by == "setting":
             self._differ += 1
             if self._differ <= FEW:
                 logger.warning(
@@ -60,7 +86,7 @@ class CustomerZones:
     def read(self, user: User | None) -> None:
         """A customer has been read: ask for its zone, if it is time."""
         self._take_over()
-        if user is None or self._is_over:
+        if user is None or self._is_over or user.customer_id not in self._zones:
             return
         self._read += 1
         _, asked_at = self._state.told_zone(user.customer_id)
@@ -114,4 +140,4 @@ class CustomerZones:
             was, _ = self._state.told_zone(user.customer_id)
             self._state.note_zone(user, name, self._now.strftime(TURN))
             if name != was:
-                self.compare(user, self._zones[user.customer_id])
+                self._compare(user, self._zones[user.customer_id])

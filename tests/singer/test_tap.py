@@ -320,7 +320,6 @@ def test_errors_tell_the_cure_within_a_minute_and_no_secret(
         ({"concurrency": 0}, "concurrency"),
         ({"on_daily_limit": "hope"}, "on_daily_limit"),
         ({"filter": {"field": "nope", "operator": "=", "value": 1}}, "filter.field"),
-        ({"account_type": "partner"}, "timezone"),
         ({"user_ids": [1]}, "user_ids"),
     ],
     ids=str,

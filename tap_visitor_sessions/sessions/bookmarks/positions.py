@@ -268,12 +268,18 @@ class Positions:
 
     def take_turn(self, user: User | None) -> None:
         """A partner's customer has had its turn in this run: it has cost points, or has ended."""
-        if user is not None and user in self._readings and user not in self._had_turn:
-            self._had_turn.add(user)
-            self._turn = next_turn(self._turn)
+        if user is None or user in self._had_turn:
+            return
+        self._had_turn.add(user)
+        self._turn = next_turn(self._turn)
+        if user in self._readings:
             reading = self._readings[user]
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
             self._keep(user)
+        else:  # it could not be opened: what former runs say stays
+            known = self._by_user.get(user.user_id)
+            former = known.bookmarks if known else Bookmarks()
+            self._state.keep(user, replace(former, turn=self._turn))
 
     def refused(self, user: User | None, columns: tuple[tuple[str, datetime], ...]) -> None:
         """The account's API refuses these columns, each since when it last did, and no others."""

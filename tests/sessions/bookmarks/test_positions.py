@@ -327,15 +327,21 @@ def test_turns_follow_each_other_and_those_of_former_runs(order: Sequence[int]) 
     assert all(turn > latest for turn in turns)
 
 
-def test_who_is_not_read_has_no_turn() -> None:
-    kept = partner()
-    kept.positions.take_turn(user(1))
-    kept.positions.take_turn(None)
-    assert kept.all == []
+def test_a_customers_account_has_no_turn() -> None:
     kept = Run()
     kept.opened()
     kept.positions.take_turn(None)
     assert kept.last.turn == ""
+
+
+def test_one_that_could_not_be_opened_has_its_turn_and_keeps_its_bookmarks() -> None:
+    kept = partner(FURTHEST)
+    kept.positions.take_turn(user(1, 10))
+    assert (kept.last.bookmark, kept.last.read) == (day(20), (span(1, 21),))
+    assert kept.last.turn
+    kept.positions.take_turn(user(7))
+    assert kept.last == Bookmarks(turn=kept.last.turn)
+    assert kept.last.turn
 
 
 def test_a_turn_leaves_the_other_marks() -> None:
