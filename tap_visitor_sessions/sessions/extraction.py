@@ -221,11 +221,10 @@ class Extraction:
         if user is None or not isinstance(problem, ApiError) or problem.mnemonic != "forbidden":
             return None
         self._refused.add(user.user_id)
-        wanted = self._settings.user_ids
-        for user_id in user.customer.users:
-            if user_id not in self._refused and (wanted is None or user_id in wanted):
-                logger.warning("Not as %s, but as user %d: %s", user, user_id, problem)
-                return User(user_id, user.customer)
+        for other in user.others(self._settings.user_ids):
+            if other.user_id not in self._refused:
+                logger.warning("Not as %s, but as user %d: %s", user, other.user_id, problem)
+                return other
         return None
 
     def unread(self) -> dict[str, str]:
