@@ -39,7 +39,7 @@ class CustomerZones:
         self._state = state
         self._zones: dict[int, Timezone] = {}  # as they are read
         self._due: queue.SimpleQueue[User | None] = queue.SimpleQueue()
-        self._said: queue.SimpleQueue[tuple[User, str]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[User, str]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_over = self._is_closed = False
         self._read = self._again = self._differ = 0
@@ -101,7 +101,7 @@ class CustomerZones:
         self._due.put(user)
 
     def end(self) -> None:
-        """Take over what is still to come, within bounds, and say what there was no room for."""
+        """Take over what is still to come, within bounds, and warn of what was not named."""
         if self._thread is not None and not self._is_closed:
             self._is_closed = True
             self._due.put(None)
@@ -133,11 +133,11 @@ class CustomerZones:
                 logger.debug("The zone of %s is not known: %s", user.customer, problem)
             else:
                 if isinstance(said, str) and said:
-                    self._said.put((user, shown(said)))
+                    self._answers.put((user, shown(said)))
 
     def _take_over(self) -> None:
-        while not self._said.empty():
-            user, name = self._said.get()
+        while not self._answers.empty():
+            user, name = self._answers.get()
             was, _ = self._state.told_zone(user.customer_id)
             self._state.note_zone(user, name, self._now.strftime(TURN))
             if name != was:

@@ -259,7 +259,7 @@ class Extraction:
                 yield
         finally:
             figures = self.figures()
-            self.warnings.tell_undeclared()
+            self.warnings.report_undeclared()
             self.zones.end()
             self.positions.end()
             if losses := self.warnings.losses:
