@@ -22,13 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--database", required=True, metavar="URL", help="postgresql://user:password@host/name")
     add("--table", help="schema.table; default: the only table named visitor_sessions")
+    add("--account", help="only the sessions of this one, as the tap's setting has named it")
     add("--timezone", default="UTC", help="IANA name of the zone whose days are shown")
     add("--output", type=Path, default=Path("report.html"))
     options, more = parser.parse_known_args(arguments)
     if more:  # not by argparse, which would repeat them: one may be a URL
         parser.error(f"{len(more)} arguments that are no options: see --help")
     try:
-        figures = collect(options.database, options.table, options.timezone)
+        figures = collect(options.database, options.table, options.timezone, options.account)
     except ReportError as problem:
         sys.exit(f"report: {problem}")
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,8 @@ class Figures:
     """All that a report shows.
 
     Attributes:
+        account: The only one whose sessions are counted; None: all of the table.
+        accounts: How many there are; None where the table does not tell them apart.
         first, last: Times of the first and last session in `timezone`; None: no sessions.
         unit: `day` or `month`: what `periods` counts; those without sessions are left out.
         talks: None where the communications were not loaded.
@@ -81,8 +83,10 @@ class Figures:
     table: str
     timezone: str
     made_at: datetime
+    account: str | None = None
     sessions: int = 0
     visitors: int | None = None
+    accounts: int | None = None
     customers: int | None = None
     talked: int | None = None
     first: datetime | None = None
@@ -94,16 +98,17 @@ class Figures:
     missing: Sequence[str] = field(default_factory=list)
 
 
-def collect(database: str, table: str | None, timezone: str) -> Figures:
+def collect(database: str, table: str | None, timezone: str, account: str | None = None) -> Figures:
     """Read the figures, in one read-only snapshot.
 
     Args:
         database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
         table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
         timezone: IANA name: whose days are shown.
+        account: Only the sessions of this one, as the setting `account` has named it.
 
     Raises:
-        ReportError: no such database, table or zone.
+        ReportError: no such database, table, zone or account.
     """
     scheme, colon, rest = database.partition("://")
     if scheme.partition("+")[0] not in ("postgresql", "postgres"):
@@ -117,7 +122,7 @@ def collect(database: str, table: str | None, timezone: str) -> Figures:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.execute("SET TIME ZONE 'UTC'")
-            return _Reader(connection, table, timezone).figures()
+            return _Reader(connection, table, timezone, account).figures()
     except psycopg.Error as problem:  # its text can hold a value of the table
         raise ReportError(f"the table cannot be read: {_kind(problem)}") from None
 
@@ -139,7 +144,11 @@ class _Reader:
     """The queries."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], table: str | None, timezone: str
+        self,
+        connection: psycopg.Connection[Any],
+        table: str | None,
+        timezone: str,
+        account: str | None,
     ) -> None:
         self._connection = connection
         known = "SELECT 1 FROM pg_timezone_names WHERE name = %s"
@@ -147,8 +156,9 @@ class _Reader:
             raise ReportError(f"--timezone: PostgreSQL knows no zone {timezone!r}")
         self._timezone = timezone
         self._schema, self._name = self._found(table)
-        self._table = Identifier(self._schema, self._name)
         self._columns = self._found_columns()
+        self._account = account
+        self._table = self._chosen()
         if "date_time" not in self._columns:
             raise ReportError(f"--table: {self._schema}.{self._name} has no column date_time")
         # A time without a zone is read in the connection's, which is UTC.
@@ -162,6 +172,25 @@ class _Reader:
                 for kind in TALKS
             ]
             self._talked = SQL("count(*) FILTER (WHERE {})").format(SQL(" OR ").join(kinds))
+
+    def _chosen(self) -> Composable:
+        """The table, or of it the rows of the account that is wanted."""
+        table = Identifier(self._schema, self._name)
+        if self._account is None:
+            return table
+        if "account" not in self._columns:
+            raise ReportError("--account: the table has no column account (the tap's setting)")
+        chosen = SQL("(SELECT * FROM {} WHERE account = {}) AS chosen").format(
+            table, Literal(self._account)
+        )
+        if not self._rows(SQL("SELECT 1 FROM {} LIMIT 1").format(chosen)):
+            raise ReportError(f"--account: the table has no session of account {self._account!r}")
+        return chosen
+
+    @property
+    def _owners(self) -> list[Composable]:
+        """What tells the accounts apart whose ids may meet."""
+        return [Identifier(name) for name in OWNERS if name in self._columns]
 
     def _found(self, table: str | None) -> tuple[str, str]:
         schema, _, name = (table or "visitor_sessions").rpartition(".")
@@ -201,25 +230,30 @@ class _Reader:
 
     def figures(self) -> Figures:
         """All of them."""
-        optional = {name: self._count_distinct(name) for name in ("visitor_id", "customer_id")}
+        counted = ("visitor_id", "customer_id", "account")
+        optional = {name: self._count_distinct(name) for name in counted}
         [totals] = self._select(
-            "count(*), {talked}, min({wall}), max({wall}), {visitor_id}, {customer_id}",
+            "count(*), {talked}, min({wall}), max({wall}), {visitor_id}, {customer_id}, {account}",
             parts=optional,
         )
-        sessions, talked, first, last, visitors, customers = totals
+        sessions, talked, first, last, visitors, customers, accounts = totals
         is_long = bool(sessions) and (last - first).days > MOST_DAYS
         unit = "month" if is_long else "day"
         [made_at] = self._rows(SQL("SELECT now() AT TIME ZONE {}").format(self._timezone))[0]
         splits = [
             self._split(title, column, *more)
             for title, column, *more in SPLITS
-            if column in self._columns and sessions
+            if column in self._columns
+            and sessions
+            and not (column == "account" and self._account is not None)
         ]
-        wanted = {column for _, column, *_ in SPLITS} - {"customer_id"} | {"communications"}
+        wanted = {column for _, column, *_ in SPLITS} - set(OWNERS) | {"communications"}
         return Figures(
             table=f"{self._schema}.{self._name}",
             timezone=self._timezone,
             made_at=made_at,
+            account=self._account,
+            accounts=accounts,
             sessions=sessions,
             visitors=visitors,
             customers=customers,
@@ -236,7 +270,12 @@ class _Reader:
     def _count_distinct(self, column: str) -> Composable:
         if column not in self._columns:
             return SQL("NULL::bigint")
-        return SQL("count(DISTINCT {})").format(Identifier(column))
+        whose = [owner for owner in self._owners if owner != Identifier(column)]
+        if column == "account":
+            whose = []
+        return SQL("count(DISTINCT ({})) FILTER (WHERE {} IS NOT NULL)").format(
+            SQL(", ").join([*whose, Identifier(column)]), Identifier(column)
+        )
 
     def _periods(self, unit: str) -> list[tuple[date, int, int | None]]:
         rows = self._select(
@@ -248,7 +287,9 @@ class _Reader:
 
     def _split(self, title: str, column: str, needs: str = "", note: str = "") -> Split:
         # An empty text says no more than none.
-        value = SQL("nullif({}::text, '')").format(Identifier(column))
+        value: Composable = SQL("nullif({}::text, '')").format(Identifier(column))
+        if column == "customer_id" and "account" in self._columns and self._account is None:
+            value = SQL("concat_ws(' / ', nullif(account, ''), {})").format(value)
         where = ""
         if needs in self._columns:
             where = "WHERE nullif({needs}::text, '') IS NOT NULL AND {value} IS NOT NULL"
@@ -273,13 +314,16 @@ class _Reader:
 
     def _talks(self) -> list[Talk]:
         rows = self._select(
-            "talk ->> 'communication_type', count(*), count(DISTINCT id)",
+            "talk ->> 'communication_type', count(*), count(DISTINCT ({key}))",
             """
             CROSS JOIN LATERAL jsonb_array_elements(
                 CASE jsonb_typeof({json}) WHEN 'array' THEN {json} ELSE '[]' END
             ) AS talk GROUP BY 1 ORDER BY 3 DESC, 1
             """,
-            {"json": self._json},
+            {
+                "json": self._json,
+                "key": SQL(", ").join([*self._owners, Identifier("id")]),
+            },
         )
         return [Talk(*row) for row in rows]
 
@@ -298,6 +342,8 @@ _REASONS: Mapping[str, str] = {
     "certificate": "TLS: see sslrootcert",
 }
 """What libpq says of a connection -> what we say."""
+OWNERS = ("account", "customer_id")
+"""Columns without which an id says nothing, where they are there."""
 SPLITS: Sequence[tuple[str, ...]] = (
     # title, column, only sessions that have this column too, a note
     ("Channels", "channel"),
@@ -309,5 +355,6 @@ SPLITS: Sequence[tuple[str, ...]] = (
         "engine",
         "Only sessions that came by an advertising engine.",
     ),
+    ("Accounts", "account"),
     ("Customers", "customer_id"),
 )

@@ -55,13 +55,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def page(figures: Figures) -> str:
     """The whole file."""
-    title = "Visitor sessions"
+    title = "Visitor sessions" + (f" of {figures.account}" if figures.account else "")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<header><h1>{title}</h1>\n"
+        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><h1>{_text(title)}</h1>\n"
         f'<p class="soft">Table {_text(figures.table)}, read at {figures.made_at:%Y-%m-%d %H:%M}. '
         f"Days and times are those of {_text(figures.timezone)}.</p></header>\n"
         + "\n".join(_body(figures))
@@ -97,6 +97,8 @@ def _totals(figures: Figures) -> Iterator[str]:
     if figures.visitors is not None:
         each = figures.sessions / max(figures.visitors, 1)
         cells.append((number(figures.visitors), "visitors", f"{each:.1f} sessions each"))
+    if figures.accounts is not None and figures.account is None:
+        cells.append((number(figures.accounts), "accounts", "in one table"))
     if figures.customers is not None:
         cells.append((number(figures.customers), "customers", "of the partner"))
     if figures.talked is not None:
