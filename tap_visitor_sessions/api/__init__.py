@@ -4,8 +4,10 @@ Knows no stream and no host.
 """
 
 from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.api.envelope import count
+from tap_visitor_sessions.api.envelope import Reply, count
 from tap_visitor_sessions.api.errors import (
+    MNEMONICS,
+    AllowanceSpent,
     ApiError,
     ConfigError,
     CountMismatch,
@@ -22,16 +24,21 @@ from tap_visitor_sessions.api.errors import (
 )
 from tap_visitor_sessions.api.redaction import keep_secret, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
+from tap_visitor_sessions.api.transport import Arrival
 
 __all__ = [
+    "MNEMONICS",
     "TOO_DEEP",
+    "AllowanceSpent",
     "ApiError",
+    "Arrival",
     "Client",
     "ConfigError",
     "CountMismatch",
     "CustomersFailed",
     "DailyLimitReached",
     "LimitExceeded",
+    "Reply",
     "SecondTooFull",
     "TapError",
     "TransientError",

@@ -86,6 +86,10 @@ class Unreachable(TapError):
     """No connection could be made."""
 
 
+class AllowanceSpent(TapError):
+    """As many points as may be spent have been, or none are left for the day."""
+
+
 class CountMismatch(TapError):
     """The rows received do not add up to the number the API promised."""
 
@@ -357,3 +361,5 @@ _TEXTS: dict[str, Callable[[str, Mapping[str, Any], str], str]] = {
     "filter_prohibited": _filter,
     "sort_prohibited": _sort,
 }
+MNEMONICS = frozenset(_TEXTS)
+"""Those of the vendor's page on errors."""

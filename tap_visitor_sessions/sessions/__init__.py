@@ -1,6 +1,6 @@
 """Sessions complete and in order, from settings, columns and bookmarks. Knows no host."""
 
-from tap_visitor_sessions.sessions.accounts import Connection, User
+from tap_visitor_sessions.sessions.accounts import PATIENCE, Connection, User, is_customers
 from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
@@ -31,6 +31,7 @@ __all__ = [
     "FIX",
     "MEMBERS",
     "METHOD",
+    "PATIENCE",
     "SECOND",
     "Chunk",
     "Columns",
@@ -54,6 +55,7 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
+    "is_customers",
     "kind_of",
     "listing",
     "type_name",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from functools import cached_property
@@ -66,6 +66,12 @@ class User:
     def customer_id(self) -> int:
         """Its customer's."""
         return self.customer.customer_id
+
+    def others(self, wanted: Collection[int] | None) -> Iterator[User]:
+        """The other users of its customer, by rising id, as far as `user_ids` names them."""
+        for user_id in self.customer.users:
+            if user_id != self.user_id and (wanted is None or user_id in wanted):
+                yield User(user_id, self.customer)
 
     def __str__(self) -> str:
         return f"{self.customer} as user {self.user_id}"
