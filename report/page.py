@@ -148,6 +148,8 @@ def _totals(figures: Figures) -> Iterator[str]:
     if figures.visitors is not None:
         each = figures.sessions / max(figures.visitors, 1)
         cells.append((number(figures.visitors), "visitors", f"{each:.1f} sessions each"))
+    if figures.accounts is not None and figures.accounts > 1:
+        cells.append((number(figures.accounts), "accounts", "in one table"))
     if figures.customers is not None:
         cells.append((number(figures.customers), "customers", "of the partner"))
     if now is not None and before is not None:
