@@ -19,6 +19,7 @@ from tap_visitor_sessions.api.errors import (
     TransientError,
     Unreachable,
     Unreadable,
+    passes,
     unforeseen,
 )
 from tap_visitor_sessions.api.redaction import keep_secret, redacted, shown
@@ -45,6 +46,7 @@ __all__ = [
     "Unreadable",
     "count",
     "keep_secret",
+    "passes",
     "redacted",
     "shown",
     "unforeseen",

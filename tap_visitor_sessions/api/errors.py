@@ -110,6 +110,17 @@ class CustomersFailed(TapError):
         self.causes = tuple(causes)
 
 
+def passes(problem: BaseException) -> bool:
+    """Whether another try within the hour can do what this one could not; of customers that
+    failed, whether it can for one of them. What nobody has foreseen may pass."""
+    if isinstance(problem, CustomersFailed):
+        return not problem.causes or any(map(passes, problem.causes))
+    if isinstance(problem, LimitExceeded):
+        return problem.limit_type != "day"
+    passing = (TransientError, Unreachable, CountMismatch, Unreadable)
+    return isinstance(problem, passing) or not isinstance(problem, TapError)
+
+
 def unforeseen(problem: BaseException) -> str:
     """What is told of an error that nobody has foreseen: its kind and place. Its text may hold
     anything, a secret too."""

@@ -11,6 +11,7 @@ from tap_visitor_sessions.sessions.bookmarks import (
     type_name,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
+from tap_visitor_sessions.sessions.identity import listing
 from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
@@ -56,6 +57,7 @@ __all__ = [
     "exit_soon",
     "is_customers",
     "kind_of",
+    "listing",
     "type_name",
     "write_all",
 ]

@@ -18,6 +18,7 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api import ConfigError, TapError
 from tap_visitor_sessions.config import object_of, text_of
+from tap_visitor_sessions.sessions import listing
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -142,9 +143,9 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        listing = tap.connection.account.listing()
+        rows = listing(tap.connection)
         is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-        print(json.dumps(listing, indent=2, ensure_ascii=not is_utf8))
+        print(json.dumps(rows, indent=2, ensure_ascii=not is_utf8))
         ctx.exit()
 
     @classmethod
@@ -188,14 +189,18 @@ class Command(TapVisitorSessions):
 
     def _tell_account(self) -> None:
         # Not by the users read: to choose them again would say again who is skipped.
-        rows = self.connection.account.listing() if self.settings.is_partner else []
-        zones = (row["timezone"] for row in rows if row["read"])
+        if self.settings.is_partner:
+            rows = self.connection.account.listing()
+            zones = [row["timezone"] for row in rows if row["read"]] or [self.settings.timezone]
+            zone = zones[0] or "of each customer, as the API says"
+        else:
+            zone = self.connection.account.timezone().name
         if contradiction := self.connection.account.contradiction():
             self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.timezone().name,
+            zone,
             self.connection.client.pacer.left() or "no limit is named",
         )
 
