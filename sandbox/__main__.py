@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sandbox import Faults, Limits, Sandbox
 from sandbox.data import make_sessions
+from sandbox.journeys import LEAST_DAYS, Journeys, make_journeys
+
+JOURNEY_DAYS = 100
+"""Length of the data of journeys, unless told."""
 
 
 def main() -> None:
@@ -17,7 +22,23 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--days", type=int, default=14, help="length of the data, up to now")
+    parser.add_argument(
+        "--days",
+        type=int,
+        help=f"length of the data, up to now; 14, or {JOURNEY_DAYS} of journeys",
+    )
+    parser.add_argument(
+        "--journeys",
+        action="store_true",
+        help="sessions of persons that come again until they call, in all the ways that an "
+        "attribution can get wrong, in the place of --sessions",
+    )
+    parser.add_argument(
+        "--wanderers", type=int, default=1000, help="persons at random beside the journeys"
+    )
+    parser.add_argument(
+        "--truth-file", type=Path, help="the true credits of the journeys are written here"
+    )
     parser.add_argument(
         "--customers", type=int, help="a partner account of so many, each with --sessions"
     )
@@ -32,9 +53,23 @@ def main() -> None:
     parser.add_argument("--ready-file", type=Path, help="the URL is written here when serving")
     options = parser.parse_args()
     end = datetime.now().replace(microsecond=0) - timedelta(minutes=5)
-    start = end - timedelta(days=options.days)
+    days = options.days or (JOURNEY_DAYS if options.journeys else 14)
+    start = end - timedelta(days=days)
+    if options.journeys and days < LEAST_DAYS:
+        parser.error(f"--days: journeys take at least {LEAST_DAYS}")
+    if options.truth_file and not options.journeys:
+        parser.error("--truth-file: only --journeys have true credits")
+
+    def journeys_of(number: int) -> Journeys:
+        """Of each customer, with the same ids."""
+        seed, zone = options.seed + number, options.timezone
+        return make_journeys(options.wanderers, seed=seed, start=start, end=end, zone=zone)
+
     partner = {number: [number * 10] for number in range(1, (options.customers or 0) + 1)}
+    if options.truth_file:
+        options.truth_file.write_text(json.dumps(as_lines(journeys_of(0)), indent=0))
     sandbox = Sandbox(
+        rows=journeys_of(0).rows if options.journeys and not partner else None,
         sessions=0 if partner else options.sessions,
         seed=options.seed,
         start=start,
@@ -42,7 +77,9 @@ def main() -> None:
         timezone=options.timezone,
         partner=partner or None,
         rows_by_user={
-            user: make_sessions(
+            user: journeys_of(user).rows
+            if options.journeys
+            else make_sessions(
                 options.sessions,
                 seed=options.seed + user,
                 start=start,
@@ -69,6 +106,16 @@ def main() -> None:
                 time.sleep(3600)
         except KeyboardInterrupt:
             pass
+
+
+def as_lines(journeys: Journeys) -> list[dict[str, object]]:
+    """The true credits: an object each."""
+    return [
+        {"type": kind, "id": id_, "model": model, "session_id": session, "credit": credit}
+        for (kind, id_), models in journeys.credits.items()
+        for model, credits in models.items()
+        for session, credit in credits.items()
+    ]
 
 
 if __name__ == "__main__":

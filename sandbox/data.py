@@ -74,12 +74,13 @@ def make_sessions(
     source.shuffle(ids)
     visitors = max(count * 2 // 3, 1)
     return [
-        _session(id_, at, source, 1 + int(visitors * source.random()))
+        make_session(id_, at, source, 1 + int(visitors * source.random()))
         for id_, at in zip(ids, _times(count, source, start, end), strict=False)
     ]
 
 
-def _session(id_: int, at: datetime, source: random.Random, visitor: int) -> dict[str, Any]:
+def make_session(id_: int, at: datetime, source: random.Random, visitor: int) -> dict[str, Any]:
+    """One session at a wall-clock time, as `source` draws it."""
     who = random.Random(visitor)  # a visitor keeps place and device
     country, city, region = who.choice(PLACES)
     browser, version = who.choice(BROWSERS)
