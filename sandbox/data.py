@@ -79,14 +79,17 @@ def make_sessions(
     ]
 
 
-def make_session(id_: int, at: datetime, source: random.Random, visitor: int) -> dict[str, Any]:
-    """One session at a wall-clock time, as `source` draws it."""
+def make_session(
+    id_: int, at: datetime, source: random.Random, visitor: int, channel: str = ""
+) -> dict[str, Any]:
+    """One session at a wall-clock time, as `source` draws it; of this channel, if one is told."""
     who = random.Random(visitor)  # a visitor keeps place and device
     country, city, region = who.choice(PLACES)
     browser, version = who.choice(BROWSERS)
     system, system_version = who.choice(SYSTEMS)
     device = {"Android": "mobile", "iOS": who.choice(["mobile", "tablet"])}.get(system, "desktop")
-    channel = source.choices(CHANNELS, WEIGHTS)[0]
+    drawn = source.choices(CHANNELS, WEIGHTS)[0]
+    channel = channel or drawn
     site_id, domain = source.choice(SITES)
     google = source.random() < 0.4
     ad = channel in AD_CHANNELS

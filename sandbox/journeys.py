@@ -349,8 +349,7 @@ def _row(
     visit: Visit, id_: int, zero: datetime, base: int, zone: str, source: random.Random
 ) -> Row:
     at = _wall(zero + visit.at, zone)
-    row = make_session(id_, at, source, base + (visit.visitor or 0))
-    campaign = row["campaign_id"] if visit.channel in ("paid", "display") else 4999
+    row = make_session(id_, at, source, base + (visit.visitor or 0), visit.channel or "referral")
     hits = [
         {
             "hit_time": _text(_wall(zero + visit.at + number * MINUTE, zone)),
@@ -364,8 +363,6 @@ def _row(
         "channel": visit.channel,
         "channel_new": visit.channel,
         "channel_code": visit.channel and visit.channel.upper(),
-        "campaign_id": campaign,
-        "campaign_name": f"Кампания {campaign}" if campaign != 4999 else "Без рекламы",
         "person_id": visit.person and base + visit.person,
         "visitor_id": visit.visitor and 10 * base + visit.visitor,
         "hits": hits,

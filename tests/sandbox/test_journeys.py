@@ -35,7 +35,9 @@ def test_every_conversion_has_its_credit(zone: str) -> None:
 
 def test_journeys_end_as_they_are_named() -> None:
     rows = {row["id"]: row for row in make_journeys().rows}
-    place = [journey.name for journey in JOURNEYS].index("a call in the hour that the clocks repeat")
+    place = [journey.name for journey in JOURNEYS].index(
+        "a call in the hour that the clocks repeat"
+    )
     own = rows[1_000_000 + place * 100 + 1]
     [call] = own["communications"]
     assert own["date_time"] == call["communication_date_time"] == "2024-10-27 02:30:00"
