@@ -105,7 +105,7 @@ CALL = (Talk(),)
 """A call at the journey's end."""
 ALONE = (Truth((0,), 0, (1.0,)),)
 THIRD = (1 / 3, 2 / 3)
-"""Decay of a touch seven days before, and of one at the time of the call."""
+"""Decay of two touches, seven days apart."""
 WEEK = 7 * DAY
 
 JOURNEYS: tuple[Journey, ...] = (
@@ -180,7 +180,7 @@ JOURNEYS: tuple[Journey, ...] = (
     Journey(
         "a call before its session",
         (Visit(-WEEK), Visit(10 * MINUTE, "organic", CALL)),
-        (Truth((0, 1), 1, THIRD),),
+        (Truth((0, 1), 1, (0.3331805, 0.6668195)),),
     ),
     Journey(
         "a session between the call and its own session",
