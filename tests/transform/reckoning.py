@@ -46,10 +46,10 @@ class Rules:
     identity: str = "person"
     bounce_max_pages: int = 1
     bounce_max_seconds: int | None = None
-    values: Mapping[tuple[str | None, int], Row] = field(default_factory=dict)
-    """(account, communication id) -> value, currency, qualified, spam."""
+    values: Mapping[tuple[str | None, int | None, int], Row] = field(default_factory=dict)
+    """(account, customer id, communication id) -> value, currency, qualified, spam."""
     spend: Sequence[Row] = ()
-    """account, date, campaign, spend, currency."""
+    """account, customer_id, date, campaign, spend, currency."""
     now: datetime = datetime(2026, 1, 1)
 
 
@@ -156,7 +156,7 @@ class Reckoning:
                 told, zone = item["communication_date_time"], session.owner.zone
                 at = session.at if told is None else _utc(told, zone)
                 key = (kind, id_) if id_ is not None else (kind, session.row["id"], place)
-                extra = self.rules.values.get((session.owner.account, id_), {})
+                extra = self.rules.values.get((*session.whose.values(), id_), {})
                 found[key] = Communication(session, kind, id_, at, item["ext_id"] or None, extra)
         for one in found.values():
             one.session.communications.append(one)

@@ -1,0 +1,20 @@
+"""The lanes of the suite, and what makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lanes import Lane
+from project import Project
+
+LANES = {
+    "meltano-duckdb": "two",
+    "meltano-postgres": "agency",
+    "dlt-duckdb": "agency",
+    "dlt-postgres": "two",
+    "pyairbyte-duckdb": "one",
+    "pyairbyte-postgres": "one",
+}
+"""Each with the kind of accounts that it reads."""
+MakeLane = Callable[..., Lane]
+MakeProject = Callable[..., Project]
