@@ -283,3 +283,64 @@
 {%- macro page_of(expression) -%}
     nullif(split_part(split_part({{ expression }}, '#', 1), '?', 1), '')
 {%- endmacro -%}
+
+{#- How many items an array has; null where there is no array. -#}
+{%- macro count_of(expression, kind) -%}
+    {{ return(adapter.dispatch('count_of', 'visitor_sessions')(expression, kind)) }}
+{%- endmacro -%}
+
+{%- macro default__count_of(expression, kind) -%}
+    {%- if kind in ('json', 'jsonb') -%}
+        case when {{ kind }}_typeof({{ expression }}) = 'array' then {{ kind }}_array_length({{ expression }}) end
+    {%- elif '[]' in kind or 'array' in kind -%}
+        cardinality({{ expression }})
+    {%- else -%}
+        case when {{ expression }} ~ '^\s*[[]' then jsonb_array_length(cast({{ expression }} as jsonb)) end
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro duckdb__count_of(expression, kind) -%}
+    {%- if kind.startswith('struct') -%}
+        len({{ expression }})
+    {%- else -%}
+        json_array_length(try_cast({{ expression }} as json))
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro snowflake__count_of(expression, kind) -%}
+    {%- if kind.startswith('var') and not kind.startswith('variant') or kind == 'text' -%}
+        array_size(try_parse_json({{ expression }}))
+    {%- else -%}
+        array_size({{ expression }})
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- A member of an array's first item, or of its last, as text. -#}
+{%- macro end_member(expression, last, name, kind) -%}
+    {{ return(adapter.dispatch('end_member', 'visitor_sessions')(expression, last, name, kind)) }}
+{%- endmacro -%}
+
+{%- macro default__end_member(expression, last, name, kind) -%}
+    {%- set index = -1 if last else 0 -%}
+    {%- if kind in ('json', 'jsonb') -%}
+        {{ expression }} -> {{ index }} ->> '{{ name }}'
+    {%- elif '[]' in kind or 'array' in kind -%}
+        to_jsonb({{ expression }}) -> {{ index }} ->> '{{ name }}'
+    {%- else -%}
+        case when {{ expression }} ~ '^\s*[[]' then cast({{ expression }} as jsonb) -> {{ index }} ->> '{{ name }}' end
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro duckdb__end_member(expression, last, name, kind) -%}
+    {%- if kind.startswith('struct') -%}
+        {{ expression }}[{{ -1 if last else 1 }}].{{ name }}
+    {%- else -%}
+        json_extract_string(try_cast({{ expression }} as json), '$[{{ "#-1" if last else "0" }}].{{ name }}')
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro snowflake__end_member(expression, last, name, kind) -%}
+    {%- set text = kind.startswith('var') and not kind.startswith('variant') or kind == 'text' -%}
+    {%- set array = "try_parse_json(" ~ expression ~ ")" if text else expression -%}
+    cast(get(get({{ array }}, {% if last %}array_size({{ array }}) - 1{% else %}0{% endif %}), '{{ name }}') as varchar)
+{%- endmacro -%}
