@@ -6,13 +6,15 @@ script and no network when looked at, and scale on any screen.
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import vl_convert
 
+from report.answers import Touched
 from report.figures import Line, Talk
 
 SESSIONS, TALKED = "#9db8e8", "#1f4fa8"
@@ -85,6 +87,52 @@ def bars(lines: Sequence[Line], sessions: int) -> str:
     return _horizontal(values, lines[0].talked is not None)
 
 
+def touched(lines: Sequence[Touched]) -> str:
+    """Conversions by the channel of their first touch above those by that of their last."""
+    values = [
+        {"place": place, "touch": touch, "count": count, "text": number(count)}
+        for place, line in enumerate(lines)
+        for touch, count in (("first", line.first), ("last", line.last))
+    ]
+    y = {**_names({str(n): label(line.channel) for n, line in enumerate(lines)})}
+    most = max(max(line.first, line.last) for line in lines)
+    encoding = {
+        "y": y,
+        "yOffset": {"field": "touch", "type": "nominal"},
+        "x": {
+            "field": "count",
+            "type": "quantitative",
+            "axis": None,
+            "scale": {"domain": [0, most * 1.25], "nice": False},
+        },
+    }
+    color = {
+        "field": "touch",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": ["first", "last"], "range": [SESSIONS, TALKED]},
+    }
+    layers: list[dict[str, Any]] = [
+        {"mark": {"type": "bar"}, "encoding": {"color": color}},
+        {
+            "mark": {"type": "text", "align": "left", "dx": 6, "color": INK, "fontSize": 11},
+            "encoding": {"text": {"field": "text"}},
+        },
+    ]
+    spec = {"data": {"values": values}, "encoding": encoding, "layer": layers}
+    return _rendered(spec, 290, 38 * len(lines))
+
+
+def counts(found: Sequence[tuple[str, int]]) -> str:
+    """Numbers by name, in their order, with their share of all."""
+    whole = sum(count for _, count in found) or 1
+    values = [
+        _bar(place, name, count, None, f"{count / whole:.0%}")
+        for place, (name, count) in enumerate(found)
+    ]
+    return _horizontal(values, False, TALKED)
+
+
 def talks(found: Sequence[Talk], sessions: int) -> str:
     """Sessions that have a communication of a type, with their share of all."""
     values = [
@@ -108,23 +156,7 @@ def _bar(
 
 
 def _horizontal(values: list[dict[str, Any]], talked: bool, color: str = SESSIONS) -> str:
-    names = {str(value["place"]): value["name"] for value in values}
-    # The place keeps apart values whose labels are cut to the same.
-    y = {
-        "field": "place",
-        "type": "ordinal",
-        "title": None,
-        "axis": {
-            "labelExpr": "names[datum.value]",
-            "labelLimit": LABELS,
-            "minExtent": LABELS,
-            "maxExtent": LABELS,
-            "domain": False,
-            "ticks": False,
-            "labelPadding": 8,
-            "grid": False,
-        },
-    }
+    y = _names({str(value["place"]): value["name"] for value in values})
     most = max(value["all"] for value in values)
     x = {
         "field": "all",
@@ -145,12 +177,31 @@ def _horizontal(values: list[dict[str, Any]], talked: bool, color: str = SESSION
             1, {"mark": {**bar, "color": TALKED}, "encoding": {"x": {**x, "field": "talked"}}}
         )
     spec = {
-        "params": [{"name": "names", "value": names}],
         "data": {"values": values},
         "encoding": {"y": y},
         "layer": layers,
     }
     return _rendered(spec, 290, 26 * len(values))
+
+
+def _names(labels: Mapping[str, str]) -> dict[str, Any]:
+    """The axis of names; the place keeps apart values whose labels are cut to the same."""
+    return {
+        "field": "place",
+        "type": "ordinal",
+        "title": None,
+        "axis": {
+            # As a text of JavaScript, which JSON is.
+            "labelExpr": f"({json.dumps(labels)})[datum.value]",
+            "labelLimit": LABELS,
+            "minExtent": LABELS,
+            "maxExtent": LABELS,
+            "domain": False,
+            "ticks": False,
+            "labelPadding": 8,
+            "grid": False,
+        },
+    }
 
 
 def _rendered(spec: dict[str, Any], width: int, height: int) -> str:

@@ -8,12 +8,14 @@ were not loaded leave their part of the report out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from report.answers import Answers, AnswersError, collect_answers
 
 TOP = 12
 """Values shown of a column; the rest is summed up."""
@@ -76,6 +78,7 @@ class Figures:
         unit: `day` or `month`: what `periods` counts; those without sessions are left out.
         talks: None where the communications were not loaded.
         missing: Columns that the table lacks.
+        answers: What the marts of transform/ say; None: there are none.
     """
 
     table: str
@@ -92,15 +95,17 @@ class Figures:
     splits: Sequence[Split] = ()
     talks: Sequence[Talk] | None = None
     missing: Sequence[str] = field(default_factory=list)
+    answers: Answers | None = None
 
 
-def collect(database: str, table: str | None, timezone: str) -> Figures:
+def collect(database: str, table: str | None, timezone: str, marts: str | None = None) -> Figures:
     """Read the figures, in one read-only snapshot.
 
     Args:
         database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
         table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
         timezone: IANA name: whose days are shown.
+        marts: Schema of the marts of transform/, or None for the only one that has them.
 
     Raises:
         ReportError: no such database, table or zone.
@@ -117,7 +122,10 @@ def collect(database: str, table: str | None, timezone: str) -> Figures:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.execute("SET TIME ZONE 'UTC'")
-            return _Reader(connection, table, timezone).figures()
+            figures = _Reader(connection, table, timezone).figures()
+            return replace(figures, answers=collect_answers(connection, marts))
+    except AnswersError as problem:
+        raise ReportError(str(problem)) from None
     except psycopg.Error as problem:  # its text can hold a value of the table
         raise ReportError(f"the table cannot be read: {_kind(problem)}") from None
 

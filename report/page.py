@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from html import escape
 
 from report import charts
+from report.answers import Answers
 from report.charts import number
 from report.figures import Figures, Line, Split, Talk
 
@@ -24,7 +25,7 @@ body { margin: 0; background: var(--page); color: var(--ink);
   sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 48px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.01em; }
-h2 { font-size: 17px; margin: 0 0 2px; }
+h2 { font-size: 17px; margin: 0 0 2px; } h2.part { font-size: 21px; margin-top: 28px; }
 p { margin: 0; } .soft { color: var(--soft); font-size: 13px; }
 .totals { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr));
   margin-top: 24px; }
@@ -82,6 +83,8 @@ def _body(figures: Figures) -> Iterator[str]:
     if figures.talks is not None:
         yield _talks(figures.talks, figures.sessions)
     yield "</div>"
+    if figures.answers is not None:
+        yield from _answers(figures.answers)
     if figures.missing:
         names = ", ".join(figures.missing)
         yield f'<p class="soft" style="margin-top:16px">Not in the table: {_text(names)}.</p>'
@@ -148,6 +151,41 @@ def _talks(talks: Sequence[Talk], sessions: int) -> str:
     ]
     keys = '<span class="key talked">sessions that have one, and their share of all</span>'
     return _card(title, keys, charts.talks(talks, sessions), _rows(title, head, rows))
+
+
+def _answers(answers: Answers) -> Iterator[str]:
+    marts = f"From the marts in {answers.schema}: {number(answers.conversions)} conversions."
+    yield f'<h2 class="part">What brought the conversions</h2><p class="soft">{_text(marts)}</p>'
+    if not answers.conversions:
+        return
+    yield '<div class="cards wide">'
+    head = ["Channel", "First touch", "Last touch"]
+    rows = [[_value(c.channel), number(c.first), number(c.last)] for c in answers.channels]
+    keys = '<span class="key">first touch</span><span class="key talked">last touch</span>'
+    title = "Channels by first and last touch"
+    yield _card(title, keys, charts.touched(answers.channels), _rows(title, head, rows))
+    title = "Days until the conversion"
+    rows = [
+        [_value(name), number(count), _share(count, answers.conversions)]
+        for name, count in answers.days
+    ]
+    table = _rows(title, ["Since the first touch", "Conversions", "Share"], rows)
+    keys = '<span class="key talked">conversions, and their share of all</span>'
+    yield _card(title, keys, charts.counts(answers.days), table)
+    title = "The commonest paths"
+    head = ["Path", "Conversions", "Without one", "Rate"]
+    rows = [
+        [
+            _value(one.path),
+            number(one.conversions),
+            number(one.without),
+            _share(one.conversions, one.conversions + one.without),
+        ]
+        for one in answers.paths
+    ]
+    note = "Channels in the order of the sessions; without one: persons who have not converted."
+    yield _card(title, "", "", _rows(title, head, rows), note)
+    yield "</div>"
 
 
 def _keys(talked: bool) -> str:
