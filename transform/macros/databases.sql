@@ -192,7 +192,8 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- The items of an array of objects as rows: `keys`, `position` from 1 on, and `names` as texts. -#}
+{#- The items of an array of objects as rows: `keys`, `items` (how many there are), `position`
+    from 1 on, and `names` as texts. -#}
 {%- macro items(relation, keys, column, kind, names) -%}
     {{ return(adapter.dispatch('items', 'visitor_sessions')(relation, keys, column, kind, names)) }}
 {%- endmacro -%}
@@ -218,6 +219,7 @@
         {%- for name in names %}
         nullif(item.value ->> '{{ name }}', '') as {{ name }},
         {%- endfor %}
+        cast({{ visitor_sessions.count_of('loaded.' ~ column, kind) }} as integer) as items,
         cast(item.position as integer) as position
     from {{ relation }} as loaded
     cross join lateral {{ function }}({{ array }}) with ordinality as item (value, position)
@@ -233,6 +235,7 @@
         {%- for name in names %}
         nullif(item.{{ name }}, '') as {{ name }},
         {%- endfor %}
+        items,
         cast(position as integer) as position
     from (
         select
@@ -240,6 +243,7 @@
             {{ key }},
             {%- endfor %}
             unnest(listed) as item,
+            cast(len(listed) as integer) as items,
             generate_subscripts(listed, 1) as position
         from (
             select
@@ -265,6 +269,7 @@
         {%- for name in names %}
         nullif(cast(get(item.value, '{{ name }}') as varchar), '') as {{ name }},
         {%- endfor %}
+        cast({{ visitor_sessions.count_of('loaded.' ~ column, kind) }} as integer) as items,
         cast(item.index + 1 as integer) as position
     from {{ relation }} as loaded,
     lateral flatten(
