@@ -194,11 +194,11 @@
 
 {#- The items of an array of objects as rows: `keys`, `items` (how many there are), `position`
     from 1 on, and `names` as texts. -#}
-{%- macro items(relation, keys, column, kind, names) -%}
-    {{ return(adapter.dispatch('items', 'visitor_sessions')(relation, keys, column, kind, names)) }}
+{%- macro unnested(relation, keys, column, kind, names) -%}
+    {{ return(adapter.dispatch('unnested', 'visitor_sessions')(relation, keys, column, kind, names)) }}
 {%- endmacro -%}
 
-{%- macro default__items(relation, keys, column, kind, names) -%}
+{%- macro default__unnested(relation, keys, column, kind, names) -%}
     {%- if kind == 'json' -%}
         {%- set array = "case when json_typeof(loaded." ~ column ~ ") = 'array' then loaded." ~ column ~ " else '[]' end" -%}
         {%- set function = 'json_array_elements' -%}
@@ -225,7 +225,7 @@
     cross join lateral {{ function }}({{ array }}) with ordinality as item (value, position)
 {%- endmacro -%}
 
-{%- macro duckdb__items(relation, keys, column, kind, names) -%}
+{%- macro duckdb__unnested(relation, keys, column, kind, names) -%}
     {%- set shape = [] -%}
     {%- for name in names -%}{%- do shape.append('"' ~ name ~ '":"VARCHAR"') -%}{%- endfor -%}
     select
@@ -260,7 +260,7 @@
     {#- An item that is null stays as one whose members are all null, as elsewhere. #}
 {%- endmacro -%}
 
-{%- macro snowflake__items(relation, keys, column, kind, names) -%}
+{%- macro snowflake__unnested(relation, keys, column, kind, names) -%}
     {%- set text = kind.startswith('var') and not kind.startswith('variant') or kind == 'text' -%}
     select
         {%- for key in keys %}

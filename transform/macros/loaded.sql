@@ -126,7 +126,7 @@
         ) -%}
     {%- endif -%}
     {%- if column in columns -%}
-        {{ visitor_sessions.items(
+        {{ visitor_sessions.unnested(
             visitor_sessions.loaded_rows(columns), keys, column, columns[column], names
         ) }}
     {%- elif child -%}
