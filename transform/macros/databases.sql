@@ -192,12 +192,13 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- The items of an array of objects as rows: `keys`, `position` from 1 on, and `names` as texts. -#}
-{%- macro items(relation, keys, column, kind, names) -%}
-    {{ return(adapter.dispatch('items', 'visitor_sessions')(relation, keys, column, kind, names)) }}
+{#- The items of an array of objects as rows: `keys`, `items` (how many there are), `position`
+    from 1 on, and `names` as texts. -#}
+{%- macro unnested(relation, keys, column, kind, names) -%}
+    {{ return(adapter.dispatch('unnested', 'visitor_sessions')(relation, keys, column, kind, names)) }}
 {%- endmacro -%}
 
-{%- macro default__items(relation, keys, column, kind, names) -%}
+{%- macro default__unnested(relation, keys, column, kind, names) -%}
     {%- if kind == 'json' -%}
         {%- set array = "case when json_typeof(loaded." ~ column ~ ") = 'array' then loaded." ~ column ~ " else '[]' end" -%}
         {%- set function = 'json_array_elements' -%}
@@ -218,12 +219,13 @@
         {%- for name in names %}
         nullif(item.value ->> '{{ name }}', '') as {{ name }},
         {%- endfor %}
+        cast({{ visitor_sessions.count_of('loaded.' ~ column, kind) }} as integer) as items,
         cast(item.position as integer) as position
     from {{ relation }} as loaded
     cross join lateral {{ function }}({{ array }}) with ordinality as item (value, position)
 {%- endmacro -%}
 
-{%- macro duckdb__items(relation, keys, column, kind, names) -%}
+{%- macro duckdb__unnested(relation, keys, column, kind, names) -%}
     {%- set shape = [] -%}
     {%- for name in names -%}{%- do shape.append('"' ~ name ~ '":"VARCHAR"') -%}{%- endfor -%}
     select
@@ -233,6 +235,7 @@
         {%- for name in names %}
         nullif(item.{{ name }}, '') as {{ name }},
         {%- endfor %}
+        items,
         cast(position as integer) as position
     from (
         select
@@ -240,6 +243,7 @@
             {{ key }},
             {%- endfor %}
             unnest(listed) as item,
+            cast(len(listed) as integer) as items,
             generate_subscripts(listed, 1) as position
         from (
             select
@@ -256,7 +260,7 @@
     {#- An item that is null stays as one whose members are all null, as elsewhere. #}
 {%- endmacro -%}
 
-{%- macro snowflake__items(relation, keys, column, kind, names) -%}
+{%- macro snowflake__unnested(relation, keys, column, kind, names) -%}
     {%- set text = kind.startswith('var') and not kind.startswith('variant') or kind == 'text' -%}
     select
         {%- for key in keys %}
@@ -265,6 +269,7 @@
         {%- for name in names %}
         nullif(cast(get(item.value, '{{ name }}') as varchar), '') as {{ name }},
         {%- endfor %}
+        cast({{ visitor_sessions.count_of('loaded.' ~ column, kind) }} as integer) as items,
         cast(item.index + 1 as integer) as position
     from {{ relation }} as loaded,
     lateral flatten(

@@ -10,10 +10,10 @@
 
 {#- The condition by which an increment takes the affected persons alone. -#}
 {%- macro only_affected(relation) -%}
+    {#- Outside of the condition: dbt has to know of the dependency when it parses. -#}
+    {%- set affected = ref('int_visitor_sessions__affected') -%}
     {%- if is_incremental() -%}
-        {{ relation }}.person_key in (
-            select affected.person_key from {{ ref('int_visitor_sessions__affected') }} as affected
-        )
+        {{ relation }}.person_key in (select affected.person_key from {{ affected }} as affected)
     {%- else -%}
         1 = 1
     {%- endif -%}

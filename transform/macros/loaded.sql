@@ -126,7 +126,7 @@
         ) -%}
     {%- endif -%}
     {%- if column in columns -%}
-        {{ visitor_sessions.items(
+        {{ visitor_sessions.unnested(
             visitor_sessions.loaded_rows(columns), keys, column, columns[column], names
         ) }}
     {%- elif child -%}
@@ -139,6 +139,9 @@
             {%- for name in names %}
             {{ visitor_sessions.loaded_text(has, name) }} as {{ name }},
             {%- endfor %}
+            cast(count(*) over (
+                partition by loaded.session_id{% if 'customer_id' in has %}, loaded.customer_id{% endif %}
+            ) as integer) as items,
             cast(loaded.position + 1 as integer) as position
         from {{ child }} as loaded
         {%- set keys = ['id', 'customer_id'] %}
@@ -151,6 +154,7 @@
             {%- for name in names %}
             cast(null as {{ dbt.type_string() }}) as {{ name }},
             {%- endfor %}
+            cast(null as integer) as items,
             cast(null as integer) as position
         from {{ loaded }} as loaded
         where 1 = 0

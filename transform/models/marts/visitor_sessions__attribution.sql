@@ -29,7 +29,12 @@ weighted as (
         touches.*,
         power(
             cast(2 as float8),
-            -{{ visitor_sessions.seconds_between('touches.started_at', 'touches.last_started_at') }} / {{ half_life }}
+            -- Beyond a thousand half-lives a float would end.
+            greatest(
+                -{{ visitor_sessions.seconds_between('touches.started_at', 'touches.last_started_at') }}
+                / {{ half_life }},
+                -1000
+            )
         ) as weight
     from touches
 ),

@@ -5,6 +5,7 @@ with items as (
 select
     {{ visitor_sessions.item_owner() }},
     items.position,
+    items.items as hits,
     items.hit_time,
     {{ visitor_sessions.seconds_of('items.hit_duration') }} as seconds,
     items.hit_url as url
