@@ -9,6 +9,9 @@
     for whose conversions other values are handed in. They stay here until every increment has taken
     them in (on-run-end), so that a build that fails half-way loses none. -#}
 
+{#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
+{%- set zones = ref('int_visitor_sessions__zones') -%}
+{%- set loaded_communications = ref('stg_visitor_sessions__communications') -%}
 {%- set before = visitor_sessions.former('visitor_sessions__sessions') if is_incremental() else none -%}
 {%- set communications = visitor_sessions.former('int_visitor_sessions__communications') if before else none -%}
 {%- set conversions = visitor_sessions.former('visitor_sessions__conversions') if before else none -%}
@@ -74,7 +77,7 @@ changed as (
             and {{ visitor_sessions.same_account('present', 'former') }}
     left join reach
         on {{ visitor_sessions.same_account('present', 'reach') }}
-    left join {{ ref('int_visitor_sessions__zones') }} as zones
+    left join {{ zones }} as zones
         on {{ visitor_sessions.same_account('present', 'zones') }}
     where
         present.session_id is null
@@ -108,7 +111,7 @@ shared as (
         communications.customer_id,
         communications.communication_type,
         communications.communication_id
-    from {{ ref('stg_visitor_sessions__communications') }} as communications
+    from {{ loaded_communications }} as communications
     inner join changed
         on
             communications.session_id = changed.session_id

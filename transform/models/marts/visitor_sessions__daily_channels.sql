@@ -8,14 +8,14 @@ select
     sessions.channel_group,
     count(*) as sessions,
     count(distinct sessions.person_key) as persons,
-    sum(case when sessions.is_bounce then 1 else 0 end) as bounces,
+    cast(sum(case when sessions.is_bounce then 1 else 0 end) as bigint) as bounces,
     cast(sum(sessions.pages) as bigint) as pages,
     cast(sum(sessions.duration) as bigint) as seconds,
     cast(sum(sessions.calls) as bigint) as calls,
     cast(sum(sessions.chats) as bigint) as chats,
     cast(sum(sessions.goals) as bigint) as goals,
     cast(sum(sessions.offline_messages) as bigint) as offline_messages,
-    sum(case when sessions.communications > 0 then 1 else 0 end) as sessions_with_communication
+    cast(sum(case when sessions.communications > 0 then 1 else 0 end) as bigint) as sessions_with_communication
 from {{ ref('visitor_sessions__sessions') }} as sessions
 group by
     sessions.account,
