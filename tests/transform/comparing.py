@@ -19,25 +19,37 @@ def check_marts(project: Project, reckoning: Reckoning) -> None:
     """Every mart that is reckoned holds just what it should, and no other mart is there."""
     unknown = set(project.marts()) - reckoning.tables.keys() - {"quality"}
     assert not unknown, f"nothing is known of {unknown}"
-    persons = _Names("person_key")
-    groups = _Names("channel_group")
+    persons, groups, problems = _persons(project, reckoning), _Names("channel_group"), []
     for name, wanted in reckoning.tables.items():
         found = project.mart(name)
         for row in found:
+            if "person_key" in row:
+                row["person_key"] = persons[row["person_key"]]
             for column in [column for column in row if column.endswith("channel_group")]:
                 groups.same(row[column], row[column.removesuffix("_group")])
-        columns = sorted(wanted[0]) if wanted else []
-        lacking = set(columns) - (found[0].keys() if found else set(columns))
-        assert not lacking, f"{name} has no {lacking}"
-        problem = _difference(found, wanted, columns, persons)
-        assert not problem, f"{name}: {problem}"
-    persons.check()
+        problem = _difference(found, wanted)
+        if problem:
+            problems.append(f"{name}: {problem}")
+    assert not problems, "\n".join(problems)
 
 
-def _difference(
-    found: Sequence[Row], wanted: Sequence[Row], columns: Sequence[str], persons: _Names
-) -> str:
+def _persons(project: Project, reckoning: Reckoning) -> dict[str, Any]:
+    """Who each key is, by their sessions: one key a person, and one person a key."""
+    names, who = ("account", "customer_id", "session_id"), _Names("person_key")
+    wanted = {tuple(row[n] for n in names): row for row in reckoning.tables["sessions"]}
+    for row in project.mart("sessions"):
+        key = tuple(_plain(row[name]) for name in names)
+        if key in wanted:
+            who.same(row["person_key"], wanted[key]["person_key"])
+    return who.turned()
+
+
+def _difference(found: Sequence[Row], wanted: Sequence[Row]) -> str:
     """The first in which they differ, or nothing."""
+    columns = sorted(wanted[0]) if wanted else []
+    lacking = set(columns) - (found[0].keys() if found else set(columns))
+    if lacking:
+        return f"there is no {lacking}"
     if len(found) != len(wanted):
         extra = _groups(found, columns), _groups(wanted, columns)
         more = [key for key in extra[0] if len(extra[0][key]) != len(extra[1][key])]
@@ -55,8 +67,6 @@ def _difference(
             for column in _inexact(columns):
                 if not _close(one[column], other[column]):
                     return f"{column} is {one[column]!r} instead of {other[column]!r} in {one}"
-            if "person_key" in columns:
-                persons.same(one["person_key"], other["person_key"])
     return ""
 
 
@@ -72,7 +82,7 @@ def _inexact(columns: Sequence[str]) -> list[str]:
 
 
 def _exact(columns: Sequence[str]) -> list[str]:
-    return [column for column in columns if column not in FLOATS and column != "person_key"]
+    return [column for column in columns if column not in FLOATS]
 
 
 def _groups(rows: Sequence[Row], columns: Sequence[str]) -> dict[Any, list[Row]]:
@@ -116,6 +126,8 @@ class _Names:
         assert found is not None, f"{self._what} of {wanted}"
         assert known == found, f"{self._what} of {wanted}: {known} and {found}"
 
-    def check(self) -> None:
-        """No two are called the same."""
-        assert len(set(self._there.values())) == len(self._there), self._what
+    def turned(self) -> dict[Any, Any]:
+        """What each is here; no two are called the same."""
+        turned = {found: wanted for wanted, found in self._there.items()}
+        assert len(turned) == len(self._there), self._what
+        return turned

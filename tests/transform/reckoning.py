@@ -249,10 +249,7 @@ class Reckoning:
             "utm_medium": row["utm_medium"],
             "utm_campaign": row["utm_campaign"],
             **_counts([session]),
-            **{
-                f"first_{kind}_at": min((item.at for item in session.of_kind(kind)), default=None)
-                for kind in KINDS
-            },
+            **_firsts([session]),
         }
 
     def _is_bounce(self, session: Session) -> bool:
@@ -262,7 +259,6 @@ class Reckoning:
 
     def _person(self, own: list[Session]) -> Row:
         key = own[0].person
-        items = [item for session in own for item in session.communications]
         return {
             **own[0].whose,
             "person_key": key,
@@ -274,7 +270,7 @@ class Reckoning:
             "first_channel": own[0].channel,
             "last_channel": own[-1].channel,
             **_counts(own),
-            "first_communication_at": min((item.at for item in items), default=None),
+            **_firsts(own),
         }
 
     def _pages(self, session: Session) -> Iterator[Row]:
@@ -314,7 +310,7 @@ class Reckoning:
                     "conversion_number": number,
                     "value": item.extra.get("value"),
                     "currency": item.extra.get("currency"),
-                    "is_qualified": item.extra.get("qualified"),
+                    "is_qualified": bool(item.extra.get("qualified")),
                     "is_spam": item.is_spam,
                 }
 
@@ -348,7 +344,7 @@ class Reckoning:
                     "credit": credit,
                     "value": None if value is None else credit * value,
                     "currency": item.extra.get("currency"),
-                    "is_qualified": item.extra.get("qualified"),
+                    "is_qualified": bool(item.extra.get("qualified")),
                 }
 
     def _attribution_daily(self) -> Iterator[Row]:
@@ -377,7 +373,9 @@ class Reckoning:
         for item in self._credited():
             converted.add(item.session.person)
             yield {
-                **self._conversion(item),
+                **item.session.whose,
+                "person_key": item.session.person,
+                "communication_type": item.type,
                 "is_conversion": True,
                 "ended_at": item.at,
                 **_path(item.touches),
@@ -391,7 +389,6 @@ class Reckoning:
                 **touches[0].whose,
                 "person_key": person,
                 "communication_type": None,
-                "communication_id": None,
                 "is_conversion": False,
                 "ended_at": end,
                 **_path([one for one in touches if one.at > end - window]),
@@ -465,33 +462,32 @@ class Reckoning:
             }
 
     def _google(self) -> Iterator[Row]:
-        for item in self._past():
+        for item in self._credited():
             clicks = [one for one in item.touches if one.row["gclid"]]
-            if clicks:
+            at = max([item.at, *(one.at for one in clicks[-1:])])
+            if clicks and at <= self.rules.now:
                 yield {
                     "Google Click ID": clicks[-1].row["gclid"],
                     "Conversion Name": item.type,
-                    "Conversion Time": f"{max(item.at, clicks[-1].at)}+00:00",
+                    "Conversion Time": f"{at}+00:00",
                     "Conversion Value": item.extra.get("value"),
                     "Conversion Currency": item.extra.get("currency"),
                 }
 
     def _yandex(self) -> Iterator[Row]:
-        for item in self._past():
+        for item in self._credited():
             clicks = [one for one in item.touches if one.row["yclid"]]
             clients = [one for one in item.touches if one.row["ym_client_id"]]
-            if clicks or clients:
+            at = max([item.at, *(one.at for one in clicks[-1:])])
+            if (clicks or clients) and at <= self.rules.now:
                 yield {
                     "ClientId": clients[-1].row["ym_client_id"] if clients else None,
                     "Yclid": clicks[-1].row["yclid"] if clicks else None,
                     "Target": item.type,
-                    "DateTime": int(item.at.replace(tzinfo=UTC).timestamp()),
+                    "DateTime": int(at.replace(tzinfo=UTC).timestamp()),
                     "Price": item.extra.get("value"),
                     "Currency": item.extra.get("currency"),
                 }
-
-    def _past(self) -> Iterator[Communication]:
-        return (item for item in self._credited() if item.at <= self.rules.now)
 
 
 def _touch(which: str, session: Session) -> Row:
@@ -524,6 +520,11 @@ def _path(touches: Sequence[Session]) -> Row:
 def _counts(sessions: Iterable[Session]) -> Row:
     found = list(sessions)
     return {name: sum(len(s.of_kind(kind)) for s in found) for kind, name in KINDS.items()}
+
+
+def _firsts(sessions: Sequence[Session]) -> Row:
+    times = {kind: [item.at for s in sessions for item in s.of_kind(kind)] for kind in KINDS}
+    return {f"first_{kind}_at": min(found, default=None) for kind, found in times.items()}
 
 
 def _grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[Any]]:
