@@ -4,8 +4,9 @@
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
-python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
-                           arguments, which go to pytest, only lint, types and those tests
+python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
+                           transform; with arguments, which go to pytest, only lint, types and
+                           those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
@@ -36,6 +37,9 @@ python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, ov
                            20 customers, into PostgreSQL; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
                            Airbyte's own tests of a source
+python3 dev.py transform   the dbt package of transform/ in a project of its own, on PostgreSQL and
+                           DuckDB, over what each way of loading leaves: every mart against a
+                           computation in Python; further arguments go to pytest
 python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
                            podman or Debian's buildah; an argument is another base image
 python3 dev.py setup       only make the environment in .venv
@@ -57,7 +61,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
-    *("faults", "airflow", "pyairbyte", "pythons", "next", "docs", "report --check"),
+    *("faults", "airflow", "pyairbyte", "transform", "pythons", "next", "docs", "report --check"),
     "image",
 )
 """What `all` runs, which is all but benchmarks."""
@@ -131,6 +135,7 @@ def test(*arguments: str) -> None:
         packages("package")
         packages("minimums")
         loaders()
+        transform("--half")
 
 
 def everything() -> None:
@@ -243,6 +248,23 @@ def pyairbyte(*arguments: str) -> None:
     run(str(PYTHON), "-m", "pytest", str(Path("tests", "pyairbyte")), *arguments)
 
 
+def transform(*arguments: str) -> None:
+    """The dbt package; dbt has an environment of its own, .venv-transform."""
+    setup("dev")
+    folder = ROOT / ".venv-transform"
+    python, stamp = folder / PYTHON.relative_to(VENV), folder / "made-for"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("==> Making .venv-transform (a minute)", flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run(*pip, "--upgrade", "pip>=25.1")
+        run(*pip, "--group", "transform")
+        stamp.write_text(wanted)
+    tests = [str(Path("tests", "transform")), "--durations=5", *arguments]
+    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
 def image(*arguments: str) -> None:
     """Both images."""
     setup("sandbox")
@@ -294,6 +316,8 @@ def main() -> None:
             report(*arguments)
         case ["pyairbyte", *arguments]:
             pyairbyte(*arguments)
+        case ["transform", *arguments]:
+            transform(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
         case ["image"] | ["image", _]:

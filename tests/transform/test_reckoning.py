@@ -9,6 +9,8 @@ from reckoning import Account, Reckoning, Rules
 
 from sandbox.journeys import make_journeys
 
+pytestmark = pytest.mark.half
+
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Yekaterinburg"])
 @pytest.mark.parametrize("stage", ["at first", "later"])
