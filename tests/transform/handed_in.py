@@ -11,9 +11,9 @@ from reckoning import Rules
 DAYS = [date(2024, 9, 1) + timedelta(days=number) for number in range(0, 100, 3)]
 
 
-def hand_in(lane: Lane, **rules: Any) -> tuple[dict[str, str], Rules]:
+def hand_in(lane: Lane, shift: int = 0, **rules: Any) -> tuple[dict[str, str], Rules]:
     """Make the relations beside the sessions: the vars that name them, and the rules of what they
-    say."""
+    say. Another `shift` gives others to some of the communications."""
     owners = [(one.account, one.customer_id) for one in lane.feed.held]
     zones = [
         {"account": one.account, "customer_id": one.customer_id, "timezone": one.zone}
@@ -30,13 +30,13 @@ def hand_in(lane: Lane, **rules: Any) -> tuple[dict[str, str], Rules]:
             "account": account,
             "customer_id": customer,
             "communication_id": id_,
-            "value": [None, 100.0, 33.3][id_ % 3],
-            "currency": [None, "EUR", "RUB"][id_ % 3],
-            "qualified": id_ % 2 == 0,
-            "spam": id_ % 7 == 0,
+            "value": [None, 100.0, 33.3][(id_ + shift) % 3],
+            "currency": [None, "EUR", "RUB"][(id_ + shift) % 3],
+            "qualified": (id_ + shift) % 2 == 0,
+            "spam": (id_ + shift) % 7 == 0,
         }
         for account, customer, id_ in sorted(calls, key=str)
-        if id_ % 5
+        if (id_ + shift) % 5
     ]
     spend = [
         {

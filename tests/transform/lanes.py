@@ -102,6 +102,7 @@ class Lane(ABC):
 
     Attributes:
         schema: Where the table of sessions is.
+        more: dlt: further options of a run.
     """
 
     schema: str
@@ -110,6 +111,7 @@ class Lane(ABC):
     def __init__(self, feed: Feed, folder: Path) -> None:
         self.feed = feed
         self.folder = folder
+        self.more: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -178,7 +180,7 @@ class Dlt(Lane):
                 destination=self._place,
                 dataset_name=self.schema,
             )
-            raise_on_incomplete(pipeline.run(visitor_sessions(**config)))
+            raise_on_incomplete(pipeline.run(visitor_sessions(**config), **self.more))
 
 
 class PyAirbyte(Lane):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from lanes import Lane
 from project import Project
@@ -16,5 +17,7 @@ LANES = {
     "pyairbyte-postgres": "one",
 }
 """Each with the kind of accounts that it reads."""
+VARS: dict[str, dict[str, Any]] = {"meltano-duckdb": {"lookback_days": 30}}
+"""target-duckdb does not say when it loaded a row: what is younger than that counts as new."""
 MakeLane = Callable[..., Lane]
 MakeProject = Callable[..., Project]

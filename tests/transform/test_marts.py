@@ -3,17 +3,13 @@ API's rows, at first, after sessions have changed, come late and gone, and as a 
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from comparing import check_marts
 from handed_in import hand_in
 from reckoning import Reckoning
-from suite import LANES, MakeLane, MakeProject
+from suite import LANES, VARS, MakeLane, MakeProject
 
 HALF = "meltano-duckdb"
-VARS: dict[str, dict[str, Any]] = {"meltano-duckdb": {"lookback_days": 30}}
-"""target-duckdb does not say when it loaded a row: what is younger than that counts as new."""
 
 
 @pytest.mark.parametrize(
