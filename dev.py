@@ -20,7 +20,8 @@ python3 dev.py mutants     small changes of the core's modules, each run through
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
-                           requests, table, shapes, increment, steps, plot; further arguments go
+                           requests, table, shapes, increment, transform, steps,
+                           plot; further arguments go
                            to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
@@ -201,6 +202,8 @@ def audit() -> None:
 def bench(*arguments: str) -> None:
     """A figure."""
     setup("benchmarks")
+    if arguments[:1] == ("transform",):
+        dbt()
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
@@ -249,8 +252,15 @@ def pyairbyte(*arguments: str) -> None:
 
 
 def transform(*arguments: str) -> None:
-    """The dbt package; dbt has an environment of its own, .venv-transform."""
+    """The dbt package."""
     setup("dev")
+    dbt()
+    tests = [str(Path("tests", "transform")), "--durations=5", *arguments]
+    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
+def dbt() -> None:
+    """Make .venv-transform, unless it is there already."""
     folder = ROOT / ".venv-transform"
     python, stamp = folder / PYTHON.relative_to(VENV), folder / "made-for"
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -261,8 +271,6 @@ def transform(*arguments: str) -> None:
         run(*pip, "--upgrade", "pip>=25.1")
         run(*pip, "--group", "transform")
         stamp.write_text(wanted)
-    tests = [str(Path("tests", "transform")), "--durations=5", *arguments]
-    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
 
 
 def image(*arguments: str) -> None:

@@ -17,7 +17,9 @@ LANES = {
     "pyairbyte-postgres": "one",
 }
 """Each with the kind of accounts that it reads."""
-VARS: dict[str, dict[str, Any]] = {"meltano-duckdb": {"lookback_days": 30}}
-"""target-duckdb does not say when it loaded a row: what is younger than that counts as new."""
+VARS: dict[str, dict[str, Any]] = {
+    name: {"lookback_days": 30} for name in ("meltano-duckdb", "dlt-duckdb", "dlt-postgres")
+}
+"""Neither target-duckdb nor dlt says when it loaded a row: what is younger counts as new."""
 MakeLane = Callable[..., Lane]
 MakeProject = Callable[..., Project]

@@ -11,7 +11,7 @@ import pytest
 from comparing import check_marts
 from lanes import ANSWERS, Lane
 from reckoning import Account, Reckoning, Rules
-from suite import MakeLane, MakeProject
+from suite import VARS, MakeLane, MakeProject
 
 LANE = "dlt-duckdb"
 POSTGRES = "dlt-postgres"
@@ -150,7 +150,7 @@ def test_a_loader_that_appends(make_lane: MakeLane, make_project: MakeProject) -
     lane = make_lane(LANE, wanderers=50)
     lane.more = {"write_disposition": "append"}
     lane.load()
-    project = make_project(lane, **zoned(lane), appended=True)
+    project = make_project(lane, **zoned(lane), appended=True, **VARS[LANE])
     project.build()
     for held in lane.feed.held:
         held.hold(held.later)
