@@ -30,7 +30,7 @@ typed as (
         {%- if 'hits' in columns %}
         coalesce(
             {{ visitor_sessions.loaded_number(columns, 'hits_count') }},
-            {{ visitor_sessions.count_of('loaded.hits', columns['hits']) }}
+            cast({{ visitor_sessions.count_of('loaded.hits', columns['hits']) }} as bigint)
         ) as hits_count,
         {%- for name, last in {'entrance_page': false, 'exit_page': true}.items() %}
         coalesce(
