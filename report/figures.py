@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,10 +19,12 @@ from report.answers import Answers, AnswersError, collect_answers
 
 TOP = 12
 """Values shown of a column; the rest is summed up."""
-MOST_DAYS = 1100
-"""Days shown one by one; a longer span is shown by months."""
-TALKS = ("call", "chat")
-"""Types of communications in which a visitor talks to somebody."""
+MOST_PERIODS = 62
+"""Periods drawn: a span of more days is shown by weeks, of more weeks by months."""
+TALKS = ("call", "chat", "offline_message")
+"""Types of communications in which a visitor turns to somebody; a goal is none."""
+MOST_NAMES = 3
+"""Accounts or sites named in the title."""
 
 NO_PARTS: Mapping[str, Composable] = {}
 Rows = list[tuple[Any, ...]]
@@ -34,8 +36,8 @@ class ReportError(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: sessions of a value, and those of them with a call or chat (None
-    where the communications were not loaded). `value` None: not known."""
+    """One line of a table: sessions of a value, and those of them with a call, chat or message
+    (None where the communications were not loaded). `value` None: not known."""
 
     value: str | None
     sessions: int
@@ -70,12 +72,23 @@ class Talk:
 
 
 @dataclass(frozen=True)
+class Week:
+    """Seven full days: sessions, and those of them with a call, chat or message."""
+
+    first: date
+    sessions: int
+    talked: int | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """All that a report shows.
 
     Attributes:
+        account: Whose sessions they are: accounts, or sites; empty where these are many or none.
+        weeks: The last seven full days, and the seven before; None where the span is shorter.
         first, last: Times of the first and last session in `timezone`; None: no sessions.
-        unit: `day` or `month`: what `periods` counts; those without sessions are left out.
+        unit: `day`, `week` or `month`: what `periods` counts; those without sessions are left out.
         talks: None where the communications were not loaded.
         missing: Columns that the table lacks.
         answers: What the marts of transform/ say; None: there are none.
@@ -95,13 +108,22 @@ class Figures:
     splits: Sequence[Split] = ()
     talks: Sequence[Talk] | None = None
     missing: Sequence[str] = field(default_factory=list)
+    account: str = ""
+    weeks: tuple[Week, Week] | None = None
     answers: Answers | None = None
 
 
-def collect(database: str, table: str | None, timezone: str, marts: str | None = None) -> Figures:
+def collect(
+    database: str,
+    table: str | None,
+    timezone: str,
+    account: str | None = None,
+    marts: str | None = None,
+) -> Figures:
     """Read the figures, in one read-only snapshot.
 
     Args:
+        account: Its name in the title; None: the accounts or sites that the table names.
         database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
         table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
         timezone: IANA name: whose days are shown.
@@ -122,7 +144,7 @@ def collect(database: str, table: str | None, timezone: str, marts: str | None =
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.execute("SET TIME ZONE 'UTC'")
-            figures = _Reader(connection, table, timezone).figures()
+            figures = _Reader(connection, table, timezone).figures(account)
             return replace(figures, answers=collect_answers(connection, marts))
     except AnswersError as problem:
         raise ReportError(str(problem)) from None
@@ -207,7 +229,7 @@ class _Reader:
             query.format(table=self._table, wall=self._wall, talked=self._talked, **parts)
         )
 
-    def figures(self) -> Figures:
+    def figures(self, account: str | None) -> Figures:
         """All of them."""
         optional = {name: self._count_distinct(name) for name in ("visitor_id", "customer_id")}
         [totals] = self._select(
@@ -215,8 +237,8 @@ class _Reader:
             parts=optional,
         )
         sessions, talked, first, last, visitors, customers = totals
-        is_long = bool(sessions) and (last - first).days > MOST_DAYS
-        unit = "month" if is_long else "day"
+        days = (last - first).days if sessions else 0
+        unit = "day" if days < MOST_PERIODS else "week" if days < 7 * MOST_PERIODS else "month"
         [made_at] = self._rows(SQL("SELECT now() AT TIME ZONE {}").format(self._timezone))[0]
         splits = [
             self._split(title, column, *more)
@@ -239,7 +261,34 @@ class _Reader:
             splits=splits,
             talks=self._talks() if "communications" in self._columns else None,
             missing=sorted(wanted - self._columns.keys()),
+            account=account or self._account(),
+            weeks=self._weeks(first, last) if sessions else None,
         )
+
+    def _account(self) -> str:
+        """Accounts or sites, where they are few."""
+        for column in ("account", "site_domain_name"):
+            if column in self._columns:
+                value = SQL("nullif({}::text, '')").format(Identifier(column))
+                rest = "WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 4"
+                names = [str(row[0]) for row in self._select("{value}", rest, {"value": value})]
+                if 0 < len(names) <= MOST_NAMES:
+                    return ", ".join(names)
+        return ""
+
+    def _weeks(self, first: datetime, last: datetime) -> tuple[Week, Week] | None:
+        """The last day is left out: it may go on."""
+        starts = [last.date() - timedelta(days=days) for days in (7, 14)]
+        if starts[1] <= first.date():  # the first day may have begun before
+            return None
+        found = []
+        for start in starts:
+            rest = "WHERE {wall} >= {start} AND {wall} < {end}"
+            end = Literal(start + timedelta(days=7))
+            parts: dict[str, Composable] = {"start": Literal(start), "end": end}
+            [[sessions, talked]] = self._select("count(*), {talked}", rest, parts)
+            found.append(Week(start, sessions, talked))
+        return found[0], found[1]
 
     def _count_distinct(self, column: str) -> Composable:
         if column not in self._columns:
@@ -309,13 +358,8 @@ _REASONS: Mapping[str, str] = {
 SPLITS: Sequence[tuple[str, ...]] = (
     # title, column, only sessions that have this column too, a note
     ("Channels", "channel"),
+    ("Campaigns", "campaign_name", "engine", "Only sessions from an advertising engine."),
     ("Devices", "visitor_device"),
     ("Countries", "visitor_country"),
-    (
-        "Top campaigns",
-        "campaign_name",
-        "engine",
-        "Only sessions that came by an advertising engine.",
-    ),
     ("Customers", "customer_id"),
 )

@@ -7,13 +7,27 @@ import json
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sandbox import Faults, Limits, Sandbox
+from sandbox import Sandbox, sandbox_like
 from sandbox.data import make_sessions
 from sandbox.journeys import LEAST_DAYS, Journeys, make_journeys
 
 JOURNEY_DAYS = 100
 """Length of the data of journeys, unless told."""
+
+
+def partners(customers: int, **common: Any) -> Sandbox:
+    """A partner's account of so many customers, each with so many sessions."""
+    users = {number: [number * 10] for number in range(1, customers + 1)}
+    span = {name: common[name] for name in ("start", "end")}
+    rows = {
+        user: make_sessions(
+            common["sessions"], seed=common["seed"] + user, first_id=user * 10**8, **span
+        )
+        for [user] in users.values()
+    }
+    return Sandbox(**{**common, "sessions": 0}, partner=users, rows_by_user=rows)
 
 
 def main() -> None:
@@ -50,53 +64,46 @@ def main() -> None:
     parser.add_argument("--short-pages", type=int, help="rows that a page holds at most")
     parser.add_argument("--reshuffle", action="store_true", help="another order at each request")
     parser.add_argument("--error-rate", type=float, default=0.0, help="share of HTTP 502/503/504")
+    parser.add_argument(
+        "--like", type=Path, help="behave as an account does: a report of the doctor's (JSON)"
+    )
     parser.add_argument("--ready-file", type=Path, help="the URL is written here when serving")
     options = parser.parse_args()
     end = datetime.now().replace(microsecond=0) - timedelta(minutes=5)
     days = options.days or (JOURNEY_DAYS if options.journeys else 14)
-    start = end - timedelta(days=days)
     if options.journeys and days < LEAST_DAYS:
         parser.error(f"--days: journeys take at least {LEAST_DAYS}")
     if options.truth_file and not options.journeys:
         parser.error("--truth-file: only --journeys have true credits")
-
-    def journeys_of(number: int) -> Journeys:
-        """Of each customer, with the same ids."""
-        seed, zone = options.seed + number, options.timezone
-        return make_journeys(options.wanderers, seed=seed, start=start, end=end, zone=zone)
-
-    partner = {number: [number * 10] for number in range(1, (options.customers or 0) + 1)}
-    if options.truth_file:
-        options.truth_file.write_text(json.dumps(as_lines(journeys_of(0)), indent=0))
-    sandbox = Sandbox(
-        rows=journeys_of(0).rows if options.journeys and not partner else None,
-        sessions=0 if partner else options.sessions,
-        seed=options.seed,
-        start=start,
-        end=end,
-        timezone=options.timezone,
-        partner=partner or None,
-        rows_by_user={
-            user: journeys_of(user).rows
-            if options.journeys
-            else make_sessions(
-                options.sessions,
-                seed=options.seed + user,
-                start=start,
-                end=end,
-                first_id=user * 10**8,
-            )
-            for [user] in partner.values()
-        },
-        token=options.token,
-        limits=Limits(day=options.day_limit, minute=options.minute_limit),
-        faults=Faults(
-            latency=options.latency,
-            short_pages=options.short_pages,
-            reshuffle=options.reshuffle,
-            http_error_rate=options.error_rate,
-        ),
-    )
+    start = end - timedelta(days=days)
+    common = {"seed": options.seed, "start": start, "end": end, "timezone": options.timezone}
+    common |= {"sessions": options.sessions, "token": options.token}
+    if options.like:
+        if options.customers:
+            parser.error("--customers does not go with --like: the report says which account it is")
+        sandbox = sandbox_like(json.loads(options.like.read_text(encoding="utf-8")), **common)
+    elif options.customers:
+        sandbox = partners(options.customers, **common)
+    else:
+        sandbox = Sandbox(**common)
+    if options.journeys:
+        span = {"start": start, "end": end, "zone": options.timezone}
+        users: list[int | None] = [user for [user] in (sandbox.partner or {}).values()]
+        for user in users or [None]:
+            seed = options.seed + (user or 0)
+            made = make_journeys(options.wanderers, seed=seed, **span)
+            sandbox.delete([row["id"] for row in sandbox.rows(user)], user)
+            sandbox.add(made.rows, user)
+        if options.truth_file:
+            truth = as_lines(make_journeys(**span))
+            options.truth_file.write_text(json.dumps(truth, indent=0), encoding="utf-8")
+    for name, value in (("day", options.day_limit), ("minute", options.minute_limit)):
+        if value is not None:
+            setattr(sandbox.meters.limits, name, value)
+    faults = sandbox.faults
+    faults.latency, faults.http_error_rate = options.latency, options.error_rate
+    faults.short_pages = options.short_pages or faults.short_pages
+    faults.reshuffle = options.reshuffle
     with sandbox.running(options.port):
         print(f"Sandbox listening on {sandbox.url}, token {options.token}", flush=True)
         if options.ready_file:

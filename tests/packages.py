@@ -186,7 +186,7 @@ def lint() -> None:
     forms = github / "ISSUE_TEMPLATE"
     for schema, files in {
         "github-workflows": sorted((github / "workflows").glob("*.yml")),
-        "github-issue-forms": [forms / "bug.yml", forms / "feature.yml"],
+        "github-issue-forms": [forms / f"{name}.yml" for name in ("bug", "feature", "live")],
         "github-issue-config": [forms / "config.yml"],
     }.items():
         run(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *files)

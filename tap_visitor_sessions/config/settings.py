@@ -16,6 +16,7 @@ import pendulum
 from msgspec import Meta
 
 from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config.customers import Listed, customers_of
 from tap_visitor_sessions.config.dates import DATE_PATTERN, Moment, parse_duration, shortened
 from tap_visitor_sessions.config.declaration import json_schema
 from tap_visitor_sessions.config.parsing import (
@@ -270,6 +271,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "components that the report needs.",
         ),
     ] = frozenset()
+    customers_file: (
+        Annotated[
+            str,
+            Meta(
+                examples=["customers.json"],
+                title="File of customers",
+                description="Partner: path of what `--customers` has printed, or of a part of it: "
+                "the customers and users are those, and the API is not asked for them.",
+            ),
+        ]
+        | None
+    ) = None
     on_customer_error: Annotated[
         Literal["skip", "fail"],
         Meta(
@@ -465,6 +478,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """`lookback_window`."""
         return parse_duration("lookback_window", self.lookback_window)
 
+    @cached_property
+    def listed(self) -> list[Listed] | None:
+        """What `customers_file` holds; None where it is not set."""
+        return None if self.customers_file is None else customers_of(self.customers_file)
+
     @property
     def is_partner(self) -> bool:
         """Whether it is an agency's account."""
@@ -502,6 +520,7 @@ SENSITIVE = frozenset(
 """Settings whose values are never shown."""
 SINGERS = frozenset(
     {
+        "customers_file",
         "emit_activate_version_messages",
         "stream_maps",
         "stream_map_config",

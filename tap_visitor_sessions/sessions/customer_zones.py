@@ -66,7 +66,7 @@ class CustomerZones:
         _, asked_at = self._state.told_zone(user.customer_id)
         if asked_at:
             # Or all would be asked again on one day, and double what that day costs.
-            if self._again * FEW >= self._read or not self._is_old(asked_at):
+            if self._again * FEW >= self._read or not self._is_old(asked_at, user.customer_id):
                 return
             self._again += 1
         if self._thread is None:
@@ -86,12 +86,13 @@ class CustomerZones:
             logger.warning("So are %d more customers", self._differ - FEW)
             self._differ = FEW
 
-    def _is_old(self, asked_at: str) -> bool:
+    def _is_old(self, asked_at: str, customer_id: int) -> bool:
         try:
             at = datetime.strptime(asked_at, TURN).replace(tzinfo=timezone.utc)
         except ValueError:
             return True
-        return self._now - at >= AGAIN_AFTER
+        # Or those that were asked on one day would be again, one run each, on another.
+        return self._now - at >= AGAIN_AFTER + timedelta(days=customer_id % AGAIN_AFTER.days)
 
     def _ask(self) -> None:
         """Ask for those that are due, one after the other; the first refusal ends it."""

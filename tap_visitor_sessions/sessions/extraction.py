@@ -46,6 +46,7 @@ logger = logging.getLogger("tap-visitor-sessions.extraction")
 
 RETRIED_BESIDE_OTHERS = 600.0
 """Seconds after which a request of a customer is given up while others wait."""
+GONE = "not among your customers any more"
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
@@ -221,11 +222,10 @@ class Extraction:
         if user is None or not isinstance(problem, ApiError) or problem.mnemonic != "forbidden":
             return None
         self._refused.add(user.user_id)
-        wanted = self._settings.user_ids
-        for user_id in user.customer.users:
-            if user_id not in self._refused and (wanted is None or user_id in wanted):
-                logger.warning("Not as %s, but as user %d: %s", user, user_id, problem)
-                return User(user_id, user.customer)
+        for other in user.others(self._settings.user_ids):
+            if other.user_id not in self._refused:
+                logger.warning("Not as %s, but as user %d: %s", user, other.user_id, problem)
+                return other
         return None
 
     def unread(self) -> dict[str, str]:
@@ -235,10 +235,13 @@ class Extraction:
             return {}
         unread = dict(self._found.unread)
         if self._settings.user_ids is None:
-            listed = {one.customer_id for one in self._connection.account.customers()}
-            gone = self.positions.known_customers - listed
+            customers = self._connection.account.customers()
+            gone = self.positions.known_customers - {one.customer_id for one in customers}
             for customer_id in sorted(gone - set(self._settings.exclude_customer_ids)):
-                unread[f"customer {customer_id}"] = "not among your customers any more"
+                unread[f"customer {customer_id}"] = GONE
+            users = {user_id for one in customers for user_id in one.users}
+            for user_id in sorted(self.positions.users_of_unknown - users):
+                unread[f"user {user_id}"] = GONE
         return unread
 
     @contextmanager

@@ -214,9 +214,11 @@ class VisitorSessions(SdkStream):
                 "them read, or leave them out by exclude_customer_ids: their rows then go",
                 ", ".join(f"{who} ({reason})" for who, reason in unread.items()),
             )
-        elif self.announce_version():
+        elif self.announces_version:
+            # First: whoever is killed in between leaves no bookmark of rows that are dropped.
             self._reading.version_activated()
             self._write_state_message()
+            self.announce_version()
 
     def _fits_typed_lane(self) -> bool:
         """Whether records go out as they are, to a writer of ours."""

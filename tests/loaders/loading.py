@@ -66,7 +66,8 @@ class Documented:
     @property
     def sql(self) -> dict[str, str]:
         """Blocks of SQL by the comment that they begin with."""
-        return {block.split("\n")[0].removeprefix("-- "): block for block in self.blocks("sql")}
+        titled = [block for block in self.blocks("sql") if block.startswith("-- ")]
+        return {block.split("\n")[0].removeprefix("-- "): block for block in titled}
 
 
 def project() -> dict[str, Any]:

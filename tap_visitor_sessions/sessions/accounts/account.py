@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from functools import cached_property
@@ -66,6 +66,12 @@ class User:
     def customer_id(self) -> int:
         """Its customer's."""
         return self.customer.customer_id
+
+    def others(self, wanted: Collection[int] | None) -> Iterator[User]:
+        """The other users of its customer, by rising id, as far as `user_ids` names them."""
+        for user_id in self.customer.users:
+            if user_id != self.user_id and (wanted is None or user_id in wanted):
+                yield User(user_id, self.customer)
 
     def __str__(self) -> str:
         return f"{self.customer} as user {self.user_id}"
@@ -134,8 +140,11 @@ class Account:
     def app_id(self) -> str:
         """The vendor's id of the account; "" where the answer does not hold it.
 
-        Source: `get.account`, for a partner `getobj.account`.
+        Source: `get.account`, for a partner `getobj.account`, or `customers_file`.
         """
+        listed = self._settings.listed
+        if listed is not None and listed[0].app_id is not None:
+            return listed[0].app_id
         if self._settings.is_partner:
             value = self.described_by_object().get("app_id")
         else:
@@ -289,6 +298,7 @@ class Account:
                     "name": customer.name,
                     "status": customer.status,
                     "user_id": user_id,
+                    "users": list(customer.users),
                     "timezone": self.timezone(User(user_id or 0, customer)).name,
                     "read": reason is None,
                     "reason": reason,
@@ -299,7 +309,7 @@ class Account:
     def customers(self, known: Sequence[int] = ()) -> list[Customer]:
         """Partner: all customers by rising id, archived ones too as long as they have users.
 
-        Source: `get.customer_users` and `get.customers`.
+        Source: `get.customer_users` and `get.customers`, or `customers_file`.
         """
         users, listed = self._users_by_customer, self._listed
         return [
@@ -310,6 +320,11 @@ class Account:
     @cached_property
     def _users_by_customer(self) -> dict[int, list[int]]:
         users: dict[int, list[int]] = {}
+        if (listed := self._settings.listed) is not None:
+            for entry in listed:
+                its = users.setdefault(entry.customer_id, [])
+                its += [user_id for user_id in entry.its_users if user_id not in its]
+            return users
         method = "get.customer_users"
         for row in self._client.items(method, {"fields": ["id", "customer_id"]}):
             customer_id = _whole(row, "customer_id", method)
@@ -319,6 +334,8 @@ class Account:
     @cached_property
     def _listed(self) -> dict[int, tuple[str | None, str | None]] | None:
         """Name and status by customer id; None where the key may not ask for them."""
+        if (listed := self._settings.listed) is not None:
+            return {one.customer_id: (_text(one.name), one.status) for one in listed}
         # Asked after the users: a customer that comes in between is then one without users.
         _ = self._users_by_customer
         try:

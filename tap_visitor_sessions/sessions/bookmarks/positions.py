@@ -82,6 +82,11 @@ class Positions:
         """Partner: the customers of former runs."""
         return {one.customer_id for one in self._former_runs.known if one.customer_id is not None}
 
+    @property
+    def users_of_unknown(self) -> set[int]:
+        """Partner: the users of former runs of an older version, which kept no customers."""
+        return {one.user_id for one in self._former_runs.known if one.customer_id is None}
+
     @cached_property
     def _by_user(self) -> dict[int, UserState]:
         return {known.user_id: known for known in self._former_runs.known}

@@ -18,9 +18,9 @@ from tap_visitor_sessions.sessions.records.coercion import (
     Coercer,
     Warnings,
     decoded,
-    kind_of,
 )
 from tap_visitor_sessions.sessions.records.decoder import EMPTY, Decoder
+from tap_visitor_sessions.sessions.records.kinds import kind_of
 from tap_visitor_sessions.sessions.zones import Zone
 
 TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -217,7 +217,7 @@ def test_an_object_where_a_list_of_them_is_declared_is_its_item(said: Said) -> N
     assert "numbers" in said.wide
 
 
-def test_many_values_of_one_place_are_conformed_as_each_is(said: Said) -> None:
+def test_many_values_of_one_place_are_coerced_as_each_is(said: Said) -> None:
     number = said.coercer.scalar("number", NUMBER)
     assert [number(value) for value in ("5", "x", None, 1.0)] == [5, None, None, 1]
     assert said.coercer.scalar("text", TEXT)(5) == "5"

@@ -55,7 +55,7 @@ def listening() -> Iterator[list[str]]:
 
 
 def careful(self: Decoder, raw: bytes) -> list[Any]:
-    return self._conformed(decoded(raw))
+    return self._coerced(decoded(raw))
 
 
 def outcome(pages: list[bytes]) -> tuple[list[Any], set[str], dict[str, int]]:
@@ -169,7 +169,7 @@ def test_what_was_met_costs_no_row_its_page_any_more(name: str) -> None:
     assert msgspec.to_builtins(second) == msgspec.to_builtins(first)
 
 
-def test_of_rows_that_fit_and_one_that_does_not_only_that_one_is_conformed() -> None:
+def test_of_rows_that_fit_and_one_that_does_not_only_that_one_is_coerced() -> None:
     decoder = Decoder(SCHEMA, ZONE)
     sessions = [{**row(1), "id": number} for number in range(50)]
     sessions[20]["channel"] = "a\x00b"

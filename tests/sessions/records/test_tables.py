@@ -20,8 +20,8 @@ from strategies import json_values
 from sandbox import make_sessions
 from tap_visitor_sessions.api import Unreadable
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
-from tap_visitor_sessions.sessions.records.coercion import kind_of
 from tap_visitor_sessions.sessions.records.decoder import Decoder
+from tap_visitor_sessions.sessions.records.kinds import kind_of
 from tap_visitor_sessions.sessions.records.tables import NESTED, Tables
 from tap_visitor_sessions.sessions.zones import Zone
 

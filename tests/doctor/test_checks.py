@@ -145,6 +145,59 @@ def test_a_partners_account(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     assert lines["limits"][1] == "the API names none"
 
 
+REFUSED = [
+    ({"refusals": {1: "ip_not_whitelisted"}}, "allowlist"),
+    ({"refusals": {1: "method_component_disabled"}}, "component"),
+    ({"silent": {1}}, "HTTP 504"),
+    ({"forbidden_users": [10]}, "no right"),
+]
+
+
+@pytest.mark.parametrize(("options", "why"), REFUSED)
+def test_a_customer_that_cannot_be_read_is_named_and_another_one_looked_at(
+    options: dict[str, Any], why: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=recent(), partner={1: [10], 2: [20]}, **options)
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo", "max_retries": 0}
+    run = doctor(sandbox, tmp_path, **more)
+    assert run.code == 0, run.stdout
+    mark, text = lines_of(run)["components"]
+    assert mark == "WARN"
+    assert text.startswith("the report of customer 2 (Customer 2) as user 20 is open; ")
+    assert "not of customer 1 (Customer 1) as user 10: " in text
+    assert why in text
+    alone = doctor(sandbox, tmp_path, **more, user_ids=[10])
+    mark, text = lines_of(alone)["components"]
+    assert (alone.code, mark) == (1, "FAIL")
+    assert text.startswith("not of customer 1 (Customer 1) as user 10: ")
+
+
+def test_another_user_of_the_customer_is_looked_at_as_a_run_does(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"rows": recent(), "partner": {1: [10, 11, 12], 2: [20]}}
+    sandbox = make_sandbox(**options, forbidden_users=[10, 11])
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo"}
+    mark, text = lines_of(doctor(sandbox, tmp_path, **more))["components"]
+    assert mark == "WARN"
+    assert text.startswith("the report of customer 1 (Customer 1) as user 12 is open; ")
+    asked = [call.params["user_id"] for call in sandbox.reports]
+    assert asked == [10, 11, 12]
+    sandbox.calls.clear()
+    doctor(sandbox, tmp_path, **more, user_ids=[10, 20])
+    assert [call.params["user_id"] for call in sandbox.reports] == [10, 20]
+
+
+def test_three_customers_in_a_row_are_enough(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    partner = {number: [number * 10] for number in range(1, 6)}
+    refusals = dict.fromkeys(partner, "ip_not_whitelisted")
+    sandbox = make_sandbox(rows=recent(), partner=partner, refusals=refusals)
+    run = doctor(sandbox, tmp_path, account_type="partner", timezone="Asia/Tokyo")
+    mark, text = lines_of(run)["components"]
+    assert (run.code, mark) == (1, "FAIL")
+    assert text.count("not of customer") == len(sandbox.reports) == 3
+
+
 def test_the_executable_of_its_own(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     command = [
         sys.executable,
