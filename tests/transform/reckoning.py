@@ -418,7 +418,7 @@ class Reckoning:
                 "persons": len({session.person for session in own}),
                 "bounces": sum(map(self._is_bounce, own)),
                 "pages": sum(session.pages for session in own),
-                "seconds": sum(session.row["duration"] or 0 for session in own),
+                "seconds": _sum(session.row["duration"] for session in own),
                 **_counts(own),
                 "sessions_with_communication": sum(bool(one.communications) for one in own),
             }
@@ -534,7 +534,7 @@ def _grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[
     return found
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
+def _sum(values: Iterable[Any]) -> Any:
     found = [value for value in values if value is not None]
     return sum(found) if found else None
 
