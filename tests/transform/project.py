@@ -38,13 +38,25 @@ def repository(folder: Path) -> Path:
 
 
 class Project:
-    """`packages.yml` with the git address, a profile, and the vars of a lane."""
+    """`packages.yml` with the git address, a profile, and the vars of a lane; or the package
+    `itself` as a project, since dbt runs its unit tests there alone."""
 
-    def __init__(self, folder: Path, origin: Path, lane: Lane, **more: Any) -> None:
+    def __init__(
+        self, folder: Path, origin: Path, lane: Lane, *, itself: bool = False, **more: Any
+    ) -> None:
         self.folder, self.lane, self.database = folder, lane, lane.database
-        folder.mkdir(parents=True)
         self.vars = {f"{PREFIX}_schema": lane.schema}
         self.vars |= {f"{PREFIX}_{name}": value for name, value in more.items()}
+        schemas = {"dev": ANSWERS, "anew": f"{ANSWERS}_anew"}
+        outputs = {name: self.database.target(schema) for name, schema in schemas.items()}
+        profile = {"target": "dev", "outputs": outputs}
+        if itself:
+            shutil.copytree(origin / "transform", folder)
+            self._write("profiles.yml", {PREFIX: profile})
+            self._said = ["--vars", json.dumps(self.vars)]
+            return
+        folder.mkdir(parents=True)
+        self._said = []
         package = {"git": f"file://{origin}", "subdirectory": "transform", "revision": "HEAD"}
         self._write("packages.yml", {"packages": [package]})
         self._write(
@@ -57,9 +69,7 @@ class Project:
                 "vars": self.vars,
             },
         )
-        schemas = {"dev": ANSWERS, "anew": f"{ANSWERS}_anew"}
-        outputs = {name: self.database.target(schema) for name, schema in schemas.items()}
-        self._write("profiles.yml", {"own": {"target": "dev", "outputs": outputs}})
+        self._write("profiles.yml", {"own": profile})
         self.dbt("deps")
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
@@ -68,7 +78,7 @@ class Project:
     def run(self, *command: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """A command of dbt; `more` are vars."""
         given = {f"{PREFIX}_{name}": value for name, value in more.items()}
-        options = ["--vars", json.dumps({**self.vars, **given})] if given else []
+        options = ["--vars", json.dumps({**self.vars, **given})] if given else self._said
         return subprocess.run(
             [str(HOME / "bin/dbt"), "--no-use-colors", *command, *options],
             cwd=self.folder,

@@ -55,6 +55,18 @@ def test_every_rule_is_a_var(make_lane: MakeLane, make_project: MakeProject) -> 
     project.build("--full-refresh", window_days=8)
 
 
+@pytest.mark.parametrize("name", [LANE, "meltano-postgres"])
+def test_its_own_tests(name: str, make_lane: MakeLane, make_project: MakeProject) -> None:
+    """Unit tests of each rule, and those of columns."""
+    lane = make_lane(name, wanderers=20)
+    lane.load()
+    project = make_project(lane, itself=True, **zoned(lane))
+    said = project.build()
+    assert "unit_test" in said.replace(" ", "_"), said[-3000:]
+    said = project.run("source", "freshness").stdout
+    assert "Traceback" not in said
+
+
 def without(*names: str) -> Callable[[Row], Row]:
     """Rows as a table without these columns tells them."""
     empty = {"hits": [], "communications": []}

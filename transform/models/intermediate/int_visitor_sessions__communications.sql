@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook="{{ visitor_sessions.forget_persons() }}",
-    indexes=[{'columns': ['person_key']}, {'columns': ['communication_key']}],
+    indexes=visitor_sessions.indexes([{'columns': ['person_key']}, {'columns': ['communication_key']}]),
 ) }}
 
 with

@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook="{{ visitor_sessions.forget_persons() }}",
-    indexes=[{'columns': ['attribution_key'], 'unique': true}, {'columns': ['person_key']}],
+    indexes=visitor_sessions.indexes([{'columns': ['attribution_key'], 'unique': true}, {'columns': ['person_key']}]),
 ) }}
 
 {%- set half_life = 86400.0 * visitor_sessions.setting('half_life_days') %}

@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook="{{ visitor_sessions.forget_persons() }}",
-    indexes=[{'columns': ['conversion_key'], 'unique': true}, {'columns': ['person_key']}],
+    indexes=visitor_sessions.indexes([{'columns': ['conversion_key'], 'unique': true}, {'columns': ['person_key']}]),
 ) }}
 
 {%- set values = visitor_sessions.values_select() %}

@@ -4,7 +4,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook="{{ visitor_sessions.forget_persons() }}",
-    indexes=[{'columns': ['path_key'], 'unique': true}, {'columns': ['person_key']}],
+    indexes=visitor_sessions.indexes([{'columns': ['path_key'], 'unique': true}, {'columns': ['person_key']}]),
 ) }}
 
 with
