@@ -3,9 +3,9 @@
 
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
-python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers of
-                           the dbt package and a report; --psql opens psql on its database, further
-                           arguments go to psql
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
+                           of the dbt package and a report; --psql opens psql on its database,
+                           further arguments go to psql
 python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
                            transform; with arguments, which go to pytest, only lint, types and
                            those tests
