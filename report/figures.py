@@ -8,12 +8,14 @@ were not loaded leave their part of the report out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from report.answers import Answers, AnswersError, collect_answers
 
 TOP = 12
 """Values shown of a column; the rest is summed up."""
@@ -90,6 +92,7 @@ class Figures:
         unit: `day`, `week` or `month`: what `periods` counts; those without sessions are left out.
         talks: None where the communications were not loaded.
         missing: Columns that the table lacks.
+        answers: What the marts of transform/ say; None: there are none.
     """
 
     table: str
@@ -109,9 +112,16 @@ class Figures:
     missing: Sequence[str] = field(default_factory=list)
     account: str = ""
     weeks: tuple[Week, Week] | None = None
+    answers: Answers | None = None
 
 
-def collect(database: str, table: str | None, timezone: str, account: str | None = None) -> Figures:
+def collect(
+    database: str,
+    table: str | None,
+    timezone: str,
+    account: str | None = None,
+    marts: str | None = None,
+) -> Figures:
     """Read the figures, in one read-only snapshot.
 
     Args:
@@ -120,6 +130,7 @@ def collect(database: str, table: str | None, timezone: str, account: str | None
         database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
         table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
         timezone: IANA name: whose days are shown.
+        marts: Schema of the marts of transform/, or None for the only one that has them.
 
     Raises:
         ReportError: no such database, table, zone or account.
@@ -136,7 +147,10 @@ def collect(database: str, table: str | None, timezone: str, account: str | None
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.execute("SET TIME ZONE 'UTC'")
-            return _Reader(connection, table, timezone, account).figures(account)
+            figures = _Reader(connection, table, timezone, account).figures(account)
+            return replace(figures, answers=collect_answers(connection, marts))
+    except AnswersError as problem:
+        raise ReportError(str(problem)) from None
     except psycopg.Error as problem:  # its text can hold a value of the table
         raise ReportError(f"the table cannot be read: {_kind(problem)}") from None
 

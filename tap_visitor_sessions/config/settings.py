@@ -175,8 +175,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["Europe/Moscow"],
                 title="Time zone",
                 description="The account's time zone, an IANA name such as Europe/Moscow. "
-                "Default: asked from the API. Required for a partner account, which the API does "
-                "not tell its zone.",
+                "Default: asked from the API; for a partner of each customer, whose account needs "
+                "the component `Data API for configuration` for it.",
             ),
         ]
         | None

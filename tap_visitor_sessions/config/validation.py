@@ -161,10 +161,7 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         for name in (*_PARTNERS, "customers_file"):
             if clean.get(name):
                 yield f"{name}: only for account_type partner"
-        return
-    if "timezone" not in clean:
-        yield "timezone: a partner account must set it, the API does not tell a partner"
-    if "customers_file" in clean:
+    elif "customers_file" in clean:
         try:
             customers_of(clean["customers_file"])
         except ConfigError as problem:

@@ -189,14 +189,18 @@ class Command(TapVisitorSessions):
 
     def _tell_account(self) -> None:
         # Not by the users read: to choose them again would say again who is skipped.
-        rows = self.connection.account.listing() if self.settings.is_partner else []
-        zones = (row["timezone"] for row in rows if row["read"])
+        if self.settings.is_partner:
+            rows = self.connection.account.listing()
+            zones = [row["timezone"] for row in rows if row["read"]] or [self.settings.timezone]
+            zone = zones[0] or "of each customer, as the API says"
+        else:
+            zone = self.connection.account.timezone().name
         if contradiction := self.connection.account.contradiction():
             self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.timezone().name,
+            zone,
             self.connection.client.pacer.left() or "no limit is named",
         )
 

@@ -221,7 +221,7 @@ def test_what_a_catalog_of_long_ago_names_is_warned_about(
 
 
 @pytest.mark.parametrize("kind", ["customer", "partner"])
-def test_a_read_that_fails_says_a_last_state_of_all_that_it_wrote(
+def test_a_read_that_fails_writes_a_last_state_of_all_that_it_wrote(
     kind: str, make_sandbox: MakeSandbox
 ) -> None:
     rows = rows_of([10, 20])

@@ -35,14 +35,14 @@ def refusal(body: bytes) -> str:
     return str(caught.value)
 
 
-def test_an_answer_is_its_rows_and_what_is_said_of_them() -> None:
+def test_an_answer_is_its_rows_and_their_metadata() -> None:
     reply = opened(as_bytes(answer()), "7")
     assert (reply.error, reply.metadata, reply.repaired) == (None, {"total_items": 2}, False)
     assert json.loads(bytes(reply.data)) == ROWS
     assert json.loads(bytes(reply.rows(2))) == ROWS
 
 
-def test_what_is_said_may_be_spelled_otherwise() -> None:
+def test_metadata_may_be_spelled_otherwise() -> None:
     body = {"id": "7", "result": {"data": [], "meta_data": {"total_items": 0}}}
     assert opened(as_bytes(body), "7").metadata == {"total_items": 0}
     assert opened(as_bytes({"id": "7", "result": {"data": []}}), "7").metadata == {}
@@ -83,7 +83,7 @@ def test_an_error_counts_with_or_without_its_id(id_: str | None) -> None:
         (as_bytes(answer()) + b"\xc3", "The answer is not in UTF-8"),
     ],
 )
-def test_what_is_no_answer_is_said(body: bytes, why: str) -> None:
+def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
     assert refusal(body) == why
 
 
@@ -117,7 +117,7 @@ def test_a_number_of_any_size_beside_the_rows_is_no_fault() -> None:
     assert json.loads(bytes(opened(body.encode(), "7").data)) == ROWS
 
 
-def test_rows_that_are_said_elsewhere_too_are_looked_at_where_they_are() -> None:
+def test_rows_that_stand_elsewhere_too_are_looked_at_where_they_are() -> None:
     """The same bytes as the rows in another place, and a member twice behind them."""
     rows = json.dumps(MANY)
     body = f'{{"id":"7","more":{rows},"result":{{"data":{rows},"metadata":{{"a":1,"a":2}}}}}}'
@@ -144,7 +144,7 @@ def test_of_a_large_answer_only_the_frame_is_looked_at_slowly(
     assert seen[1:] == [len(elsewhere)]
 
 
-def test_halves_of_characters_are_replaced_and_told() -> None:
+def test_halves_of_characters_are_replaced_and_reported() -> None:
     text = json.dumps(answer([{"id": 1, "channel": "X"}])).replace("X", r"a\ud83db")
     reply = opened(text.encode(), "7")
     assert reply.repaired

@@ -89,7 +89,7 @@ def test_what_is_left_out_is_not_asked_for_and_what_is_clear_is_listed(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_line_that_fails_tells_the_cure(
+def test_the_line_that_fails_names_the_fix(
     options: dict[str, Any],
     config: dict[str, Any],
     failing: str,
@@ -117,7 +117,7 @@ def test_a_host_that_is_not_there_and_settings_that_cannot_work(
     assert not sandbox.calls
 
 
-def test_a_session_that_is_not_as_declared_is_told(
+def test_a_session_that_is_not_as_declared_is_reported(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(

@@ -418,7 +418,7 @@ def test_the_title_has_account_and_span(database: str) -> None:
         found = collect(database, "titled.visitor_sessions", "UTC", account)
         text = page(found)
         assert said in "".join(Page(text).check().texts)
-        assert re.search(r"</bdi> · \d+ May to \d+ May 2024</h1>", text)
+        assert re.search(r"</bdi><span class=\"days\"> · \d+ May to \d+ May 2024</span></h1>", text)
     many = [{**row, "site_domain_name": f"shop{row['id'] % 9}.example"} for row in rows]
     load(database, "titled.visitor_sessions", many, columns)
     found = collect(database, "titled.visitor_sessions", "UTC")

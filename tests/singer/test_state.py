@@ -93,7 +93,7 @@ UNWRAPPED = "the state is wrapped in singer_state, as Meltano does: taken out of
         ),
     ],
 )
-def test_what_was_done_with_a_state_is_told(
+def test_what_was_done_with_a_state_is_logged(
     text: str, state: dict[str, Any], notes: list[str]
 ) -> None:
     assert read_state(text, "the state") == (state, notes, [])
@@ -115,7 +115,7 @@ MEMBERS = {"c": 1, "a": 1, "b": 1, "f": 1, "e": 1, "d": 1, "value": 1}
         (json.dumps(MEMBERS), "The file has no member bookmarks, but a, b, c, d, e"),
     ],
 )
-def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
+def test_kinds_of_what_is_no_state_are_told_apart(text: str, said: str) -> None:
     with pytest.raises(StateError) as caught:
         read_state(text, "The file")
     assert str(caught.value) == f"{said}: {FIX}"
@@ -128,13 +128,13 @@ def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
         (state_of("x"), "The state's bookmarks.visitor_sessions is no object but a text"),
     ],
 )
-def test_a_member_of_another_kind_is_told(state: dict[str, Any], said: str) -> None:
+def test_a_member_of_another_kind_is_reported(state: dict[str, Any], said: str) -> None:
     with pytest.raises(StateError) as caught:
         check_state(state, is_partner=False)
     assert str(caught.value) == f"{said}: {FIX}"
 
 
-def test_a_state_of_other_streams_is_told() -> None:
+def test_a_state_of_other_streams_is_warned_about() -> None:
     others = {name: {} for name in "fedcba"}
     assert check_state({"bookmarks": others}, is_partner=False) == [
         "The state knows nothing of visitor_sessions, only of a, b, c, d, e: everything from "
@@ -143,7 +143,7 @@ def test_a_state_of_other_streams_is_told() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n", "\ufeff", "null"])
-def test_no_state_is_said(text: str) -> None:
+def test_no_state_is_warned_about(text: str) -> None:
     state, _, [warning] = read_state(text, "the state file s.json")
     assert state == {}
     assert "s.json" in warning
@@ -286,7 +286,7 @@ def test_what_would_be_passed_over_is_warned_about(
     assert said in warning
 
 
-def test_nothing_is_said_of_a_state_that_is_right() -> None:
+def test_a_state_that_is_right_is_warned_of_nothing() -> None:
     for state in ({}, {"bookmarks": {}}, PLAIN, {"bookmarks": {"visitor_sessions": {}}}):
         assert check_state(state, is_partner=False) == []
 
@@ -312,7 +312,7 @@ instants = st.datetimes(datetime(1970, 1, 1), datetime(2090, 1, 1)).map(
     st.lists(st.tuples(instants, instants), max_size=3),
     st.dictionaries(st.sampled_from(["x", "context", "customer_id"]), st.integers()),
 )
-def test_marks_survive_being_written_and_strangers_stay(
+def test_bookmarks_survive_being_written_and_strangers_stay(
     bookmark: datetime | None, spans: list[tuple[datetime, datetime]], others: dict[str, int]
 ) -> None:
     bookmarks = Bookmarks(bookmark, union(spans), "2024-05-01T00:00:00.000001Z")
@@ -462,7 +462,7 @@ def test_a_span_that_asks_for_nothing_new_is_warned_about(
 
 
 @pytest.mark.slow
-def test_a_bookmark_in_the_future_is_said_and_not_said_again(
+def test_a_bookmark_in_the_future_is_warned_about_once(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = recent(make_sandbox)

@@ -100,7 +100,7 @@ class Warnings:
                 path,
             )
 
-    def tell_undeclared(self) -> None:
+    def report_undeclared(self) -> None:
         """Say which members came that are not declared, where they are more than one."""
         with self._lock:
             names = list(self._undeclared)

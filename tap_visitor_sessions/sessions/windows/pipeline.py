@@ -140,6 +140,7 @@ class Pipeline(Generic[K, T]):
         open_span: The span of a part. Called once for each, when its turn to be asked for comes.
         answered: Called when the part being read has cost something: a window of it has been
             answered.
+        opens_ahead: Whether a part can be opened while others are read, at once.
     """
 
     def __init__(
@@ -148,8 +149,10 @@ class Pipeline(Generic[K, T]):
         open_span: Callable[[K], Span[T]],
         concurrency: int,
         answered: Callable[[K], None] = lambda _: None,
+        opens_ahead: Callable[[K], bool] = lambda _: True,
     ) -> None:
-        self._keys = iter(keys)
+        self._keys = deque(keys)
+        self._opens_ahead = opens_ahead
         self._open_span = open_span
         self._answered = answered
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
@@ -168,17 +171,18 @@ class Pipeline(Generic[K, T]):
             part.agenda.drop()
         self._parts.clear()
 
-    def insert(self, key: K) -> None:
-        """Take another part in hand, to be read before all others."""
-        self._parts.appendleft(_Part(key, self._open_span(key)))
-
-    def read(self, key: K) -> Iterator[Taken[T]]:
+    def read(self, key: K, *, is_extra: bool = False) -> Iterator[Taken[T]]:
         """The windows of the next part, which is `key`, those without sessions too.
+
+        Args:
+            is_extra: It is none of the keys, and comes before them.
 
         Raises:
             TapError: of this part; the others can still be read.
         """
-        while not self._parts:
+        if is_extra:
+            self._parts.appendleft(_Part(key, self._open_span(key)))
+        elif not self._parts:
             self._open()
         part, self.share = self._parts[0], 0.0
         assert part.key == key, f"{part.key} comes before {key}"
@@ -234,8 +238,10 @@ class Pipeline(Generic[K, T]):
         held = len(self._parts[0].agenda.slots)
         place = 0
         while held < self._windows_out:
-            if place == len(self._parts) and not self._open():
-                return
+            if place == len(self._parts):
+                if not self._keys or not self._opens_ahead(self._keys[0]):
+                    return
+                self._open()
             slot = self._parts[place].agenda.cut()
             if slot is None:
                 place += 1
@@ -245,11 +251,7 @@ class Pipeline(Generic[K, T]):
             self._workers.submit(slot)
             held, out = held + 1, out + 1
 
-    def _open(self) -> bool:
-        """Take the next part in hand; whether there is one."""
-        try:
-            key = next(self._keys)
-        except StopIteration:
-            return False
+    def _open(self) -> None:
+        """Take the next part in hand."""
+        key = self._keys.popleft()
         self._parts.append(_Part(key, self._open_span(key)))
-        return True
