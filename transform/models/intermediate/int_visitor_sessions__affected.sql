@@ -62,7 +62,7 @@ reach as (
     group by former.account, former.customer_id
 ),
 
-changed as (
+changed as {{ visitor_sessions.once() }}(
     select
         coalesce(present.session_id, former.session_id) as session_id,
         coalesce(present.account, former.account) as account,
