@@ -114,7 +114,9 @@ class _Read:
         self._heed_signals()
         output.status("STARTED")
         if state.is_complete:
-            logger.info("An earlier attempt of this sync has read all: nothing is read again")
+            logger.info(
+                "An earlier attempt of this sync has read everything: nothing is read again"
+            )
             output.status("RUNNING")
             self._say_state()
             output.status("COMPLETE")

@@ -248,7 +248,7 @@ class Client:
             self.retries += 1
             problem = state.outcome.exception() if state.outcome else None
             pause = state.next_action.sleep if state.next_action else 0.0
-            logger.warning("%s: %s; again in %.1f s", method, problem, pause)
+            logger.warning("%s: %s; trying again in %.1f s", method, problem, pause)
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((TransientError, Unreachable)),

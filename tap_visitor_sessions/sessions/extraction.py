@@ -226,7 +226,7 @@ class Extraction:
         self._refused.add(user.user_id)
         for other in user.others(self._settings.user_ids):
             if other.user_id not in self._refused:
-                logger.warning("Not as %s, but as user %d: %s", user, other.user_id, problem)
+                logger.warning("%s: read as user %d instead: %s", user, other.user_id, problem)
                 return other
         return None
 
