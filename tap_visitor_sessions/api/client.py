@@ -266,7 +266,7 @@ class Client:
         )
         since = state.seconds_since_start or 0
         late = (never and since > FIRST_CONTACT - CONNECT_TIMEOUT) or since >= self.patience()
-        return late or state.attempt_number > self._max_retries
+        return late or state.attempt_number > self._max_retries or self._is_allowance_spent
 
     def _pause(self, seconds: float) -> None:
         with self.pausing():
@@ -303,10 +303,14 @@ class Client:
         finally:
             self.pacer.release(limits)
 
+    @property
+    def _is_allowance_spent(self) -> bool:
+        return self.allowance is not None and self.points_spent >= self.allowance
+
     def _check_allowance(self) -> None:
         if self.allowance is None:
             return
-        if self.points_spent >= self.allowance:
+        if self._is_allowance_spent:
             raise AllowanceSpent(
                 f"{self.allowance} points are spent, as many as it may: requests without an answer "
                 "count. Try again later"

@@ -82,9 +82,10 @@ class Probe:
         start, end = min(pairs, key=lambda pair: pair[1] - pair[0])
         data, total = self._call(self._params(Window(start, end), BOOKMARK, limit=MOST_ROWS))
         came = self._sample.times_of(data)
+        ids = {str(row.get("id")) for row in rows_of(data) if isinstance(row, dict)}
         for name, time in (("date_from", start), ("date_till", end)):
             if time in times:
-                is_known = time in came or len(came) >= total
+                is_known = time in came or len(ids) >= total
                 yield f"{name}_is_inside", time in came if is_known else None
 
     def _longest_span(self) -> Iterator[tuple[str, Any]]:

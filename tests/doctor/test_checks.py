@@ -228,6 +228,8 @@ def test_the_executable_of_its_own(make_sandbox: MakeSandbox, tmp_path: Path) ->
         "-c",
         "import sys; from tap_visitor_sessions.__main__ import doctor; sys.exit(doctor())",
         "--config=ENV",
+        "--report",
+        str(tmp_path / "report.json"),
     ]
     sandbox = make_sandbox(rows=recent())
     env = {
@@ -238,6 +240,7 @@ def test_the_executable_of_its_own(make_sandbox: MakeSandbox, tmp_path: Path) ->
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok   key" in done.stdout
+    assert '"format"' in (tmp_path / "report.json").read_text(encoding="utf-8")
 
 
 def test_test_says_which_account_zone_and_limits(make_sandbox: MakeSandbox, tmp_path: Path) -> None:

@@ -310,6 +310,26 @@ def test_a_host_that_is_not_there_and_a_file_that_cannot_be_written(
     assert not (tmp_path / "no").exists()
 
 
+def test_answers_that_fail_count_and_what_failed_is_told(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """Whether they are charged is not known."""
+    sandbox = make_sandbox(rows=recent(), faults=Faults(http_error_rate=1.0))
+    told, _, run = report_of(sandbox, tmp_path)
+    assert len(sandbox.calls) <= MOST_POINTS
+    [line] = [line for line in run.stdout.splitlines() if line.startswith("FAIL")]
+    assert "HTTP 50" in line
+    assert told["checks"]["components"] == {"is": "fail", "failed": "TransientError"}
+
+
+def test_a_page_with_a_row_twice_does_not_settle_where_a_span_ends(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=recent(), faults=Faults(duplicate_rate=1.0))
+    told, _, _ = report_of(sandbox, tmp_path)
+    assert False not in told["behaviour"]["span_ends"].values()
+
+
 def test_an_error_that_nobody_knows_is_named_unless_its_name_is_a_value(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
