@@ -42,7 +42,8 @@ def test_sqlfluff_finds_nothing(name: str, make_lane: MakeLane, make_project: Ma
 def test_it_compiles_for_snowflake(what: str, tmp_path: Path) -> None:
     """It has never run there."""
     project = tmp_path / "project"
-    shutil.copytree(ROOT / "transform", project)
+    leave = shutil.ignore_patterns("target", "logs", "dbt_packages")
+    shutil.copytree(ROOT / "transform", project, ignore=leave)
     profile = {"visitor_sessions": {"target": "dev", "outputs": {"dev": SNOWFLAKE}}}
     (project / "profiles.yml").write_text(yaml.safe_dump(profile))
     script = Path(__file__).with_name("compile_for_snowflake.py")
