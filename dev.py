@@ -3,9 +3,9 @@
 
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
-python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers of
-                           the dbt package and a report; --psql opens psql on its database, further
-                           arguments go to psql
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
+                           of the dbt package and a report; --psql opens psql on its database,
+                           further arguments go to psql
 python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
                            transform; with arguments, which go to pytest, only lint, types and
                            those tests
@@ -33,8 +33,8 @@ python3 dev.py package     build sdist and wheel, check them, install the wheel 
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
-python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked at in
-                           a headless Chromium
+python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked
+                           at in a headless Chromium
 python3 dev.py pictures    docs/images/report.png, of the report of the last demo, in Chromium
 python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
                            and benchmarks/results; with --check it only says what differs

@@ -26,7 +26,7 @@ body { margin: 0; background: var(--page); color: var(--ink);
   sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 48px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.01em;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; } .days { white-space: nowrap; }
 h2 { font-size: 17px; margin: 0 0 2px; } h2.part { font-size: 21px; margin-top: 28px; }
 p { margin: 0; } .soft { color: var(--soft); font-size: 13px; }
 .totals { display: flex; flex-wrap: wrap; gap: 16px; margin-top: 24px; }
@@ -91,12 +91,13 @@ def page(figures: Figures) -> str:
     span = ""
     if figures.first is not None and figures.last is not None:
         span = f" · {span_of(figures.first.date(), figures.last.date())}"
+    days = f'<span class="days">{span}</span>'
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(charts.label(title))}{span}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<header><h1><bdi>{_text(title)}</bdi>{span}</h1>\n"
+        f"<body>\n<main>\n<header><h1><bdi>{_text(title)}</bdi>{days}</h1>\n"
         f'<p class="soft">Table {_text(figures.table)}, read at {figures.made_at:%Y-%m-%d %H:%M}. '
         f"Days and times are those of {_text(figures.timezone)}.</p></header>\n"
         + "\n".join(_body(figures))
@@ -153,6 +154,8 @@ def _totals(figures: Figures) -> Iterator[str]:
     if figures.visitors is not None:
         each = figures.sessions / max(figures.visitors, 1)
         cells.append((number(figures.visitors), "visitors", f"{each:.1f} sessions each"))
+    if figures.accounts is not None and figures.accounts > 1:
+        cells.append((number(figures.accounts), "accounts", "in one table"))
     if figures.customers is not None:
         cells.append((number(figures.customers), "customers", "of the partner"))
     if now is not None and before is not None:

@@ -153,7 +153,7 @@ def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{setting}: {shortened(key)} is no {whose} id"
     for setting, zone in zones.items():
         if zone is not None and not _is_zone(zone):
-            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+            yield f"{setting}: {shortened(zone)} is not an IANA time zone such as Europe/Moscow"
 
 
 def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
@@ -161,10 +161,7 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         for name in (*_PARTNERS, "customers_file"):
             if clean.get(name):
                 yield f"{name}: only for account_type partner"
-        return
-    if "timezone" not in clean:
-        yield "timezone: a partner account must set it, the API does not tell a partner"
-    if "customers_file" in clean:
+    elif "customers_file" in clean:
         try:
             customers_of(clean["customers_file"])
         except ConfigError as problem:
