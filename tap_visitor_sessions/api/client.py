@@ -307,7 +307,10 @@ class Client:
         if self.allowance is None:
             return
         if self.points_spent >= self.allowance:
-            raise AllowanceSpent(f"The {self.allowance} points that it may spend are spent")
+            raise AllowanceSpent(
+                f"{self.allowance} points are spent, as many as it may: requests without an answer "
+                "count. Try again later"
+            )
         if self.pacer.day.remaining == 0:
             raise AllowanceSpent("No points are left for the day")
 

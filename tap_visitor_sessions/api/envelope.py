@@ -12,9 +12,9 @@ import msgspec
 from tap_visitor_sessions.api.errors import TransientError, number
 from tap_visitor_sessions.api.repair import (
     TOO_DEEP,
-    without_controls,
     without_halves,
     without_odd_bytes,
+    without_odd_characters,
     without_odd_tokens,
 )
 
@@ -120,7 +120,7 @@ def _parsed(body: bytes) -> _Envelope | None:
 
 def _mended(body: bytes) -> tuple[bytes, _Envelope, bool]:
     """An answer made JSON, its envelope, and whether characters that are none were replaced."""
-    whole = without_halves(without_controls(body))
+    whole = without_halves(without_odd_characters(body))
     envelope, repaired = _parsed(whole), whole
     if envelope is None:
         repaired = without_odd_tokens(whole)

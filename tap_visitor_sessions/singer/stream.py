@@ -99,7 +99,12 @@ class VisitorSessions(SdkStream):
             incremental=self.is_incremental,
             announces_version=self.announces_version,
             sample=self.is_test,
+            idle=self._idle,
         )
+
+    def _idle(self) -> None:
+        if not self.is_test:
+            self._write_state_message()
 
     @property
     def partitions(self) -> list[dict[str, Any]] | None:

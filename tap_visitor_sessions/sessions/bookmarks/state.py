@@ -34,7 +34,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
     union,
 )
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
 
@@ -143,13 +143,11 @@ def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
 
 
 def _zone_name(name: object, what: str) -> str:
-    try:
-        pendulum.timezone(str(name))
-    except Exception:  # zoneinfo raises several kinds for odd names
+    if not is_zone(name):
         raise StateError(
             f"The state's {what} {str(name)[:60]!r} is not an IANA time zone such as "
             f"Europe/Moscow: {FIX}"
-        ) from None
+        )
     return str(name)
 
 
