@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from tap_visitor_sessions.api import ApiError, TapError, shown
 from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import TURN, StreamState
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.customer-zones")
 
@@ -50,7 +50,12 @@ class CustomerZones:
         """Whether a customer's zone is known without a request."""
         if user is None or self._account.set_zone(user, former):
             return True
-        return bool(self._state.told_zone(user.customer_id)[0])
+        return bool(self._told(user))
+
+    def _told(self, user: User) -> str:
+        """What the API has said of a customer's zone; "" where that is none."""
+        told, _ = self._state.told_zone(user.customer_id)
+        return told if is_zone(told) else ""
 
     def of(self, user: User, former: Sequence[int]) -> Timezone:
         """The zone under which a customer is read.
@@ -58,7 +63,7 @@ class CustomerZones:
         Raises:
             TapError: neither the settings nor the API say it.
         """
-        told, _ = self._state.told_zone(user.customer_id)
+        told = self._told(user)
         with nullcontext() if self.is_known(user, former) else self.join():
             try:
                 is_read = self._account.timezone(user, former, told)

@@ -162,6 +162,10 @@ def test_a_zone_that_no_setting_gives_is_the_one_that_the_api_says_of_the_custom
     ]
     assert "loaded_under" not in its
     assert its["told_timezone"][0] == "Asia/Tokyo"
+    # What is no zone, as the API's answer beside a setting may be, is asked for again.
+    its["told_timezone"][0] = "Nowhere/At_All"
+    mended = run_tap(config, state=later.state, directory=tmp_path)
+    assert (mended.code, mended.records, asked()) == (0, [], [20])
     # What needs no state says it too.
     for option, text in (("--test", "as the API says"), ("--doctor", ZONE)):
         told = run_tap(config, option, directory=tmp_path)

@@ -354,3 +354,8 @@
 {%- macro indexes(wanted) -%}
     {{ return(wanted if target.type == 'postgres' else []) }}
 {%- endmacro -%}
+
+{#- For a common table expression that is read more than once: computed once. -#}
+{%- macro once() -%}
+    {{ return('' if target.type == 'snowflake' else 'materialized ') }}
+{%- endmacro -%}

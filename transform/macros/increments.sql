@@ -74,3 +74,25 @@
         ) }}
     {%- endif -%}
 {%- endmacro -%}
+
+{#- The items of staging, in an increment of affected sessions alone: `hits` or `communications`. -#}
+{%- macro items_to_take(name) -%}
+    {#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
+    {%- set all = ref('stg_visitor_sessions__' ~ name) -%}
+    {%- set only = ref('int_visitor_sessions__affected_sessions') -%}
+    {%- if is_incremental() -%}
+        ({{ visitor_sessions[name](only) }})
+    {%- else -%}
+        {{ all }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- The condition by which an increment takes the sessions of affected persons alone. -#}
+{%- macro only_affected_sessions(relation) -%}
+    {%- set only = ref('int_visitor_sessions__affected_sessions') -%}
+    {%- if is_incremental() -%}
+        {{ relation }}.session_id in (select affected.session_id from {{ only }} as affected)
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro -%}

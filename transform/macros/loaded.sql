@@ -114,8 +114,9 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Members of a nested column as rows: from the column, or from dlt's child table of it. -#}
-{%- macro loaded_items(column, names) -%}
+{#- Members of a nested column as rows: from the column, or from dlt's child table of it. `only` is a
+    relation with the session_id of those that are wanted: filtered before anything is taken apart. -#}
+{%- macro loaded_items(column, names, only=none) -%}
     {%- set columns = visitor_sessions.loaded_columns() -%}
     {%- set loaded = source('visitor_sessions', 'sessions') -%}
     {%- set keys = ['id', 'account', 'customer_id'] | select('in', columns) | list or ['id'] -%}
@@ -125,10 +126,18 @@
             database=loaded.database, schema=loaded.schema, identifier=loaded.identifier ~ '__' ~ column
         ) -%}
     {%- endif -%}
+    {%- set rows = visitor_sessions.loaded_rows(columns) -%}
+    {%- if only and column in columns -%}
+        {%- set rows -%}
+            (
+                select {{ keys | join(', ') }}, {{ column }}
+                from {{ visitor_sessions.loaded_rows(columns) }} as wanted
+                where wanted.id in (select session_id from {{ only }})
+            )
+        {%- endset -%}
+    {%- endif -%}
     {%- if column in columns -%}
-        {{ visitor_sessions.unnested(
-            visitor_sessions.loaded_rows(columns), keys, column, columns[column], names
-        ) }}
+        {{ visitor_sessions.unnested(rows, keys, column, columns[column], names) }}
     {%- elif child -%}
         {%- set has = visitor_sessions.columns_of(child) -%}
         select
@@ -144,6 +153,9 @@
             ) as integer) as items,
             cast(loaded.position + 1 as integer) as position
         from {{ child }} as loaded
+        {%- if only %}
+        where loaded.session_id in (select session_id from {{ only }})
+        {%- endif %}
         {%- set keys = ['id', 'customer_id'] %}
     {%- else -%}
         {#- Deselected: no row. -#}
@@ -175,4 +187,36 @@
         cast(null as bigint) as customer_id,
     {%- endif %}
     cast(items.id as bigint) as session_id
+{%- endmacro -%}
+
+{#- Pages seen, of all sessions or of some: what stg_visitor_sessions__hits is. -#}
+{%- macro hits(only=none) -%}
+    select
+        {{ visitor_sessions.item_owner() }},
+        items.position,
+        items.items as hits,
+        items.hit_time,
+        {{ visitor_sessions.seconds_of('items.hit_duration') }} as seconds,
+        items.hit_url as url
+    from (
+        {{ visitor_sessions.loaded_items('hits', ['hit_time', 'hit_duration', 'hit_url'], only) }}
+    ) as items
+{%- endmacro -%}
+
+{#- Communications, of all sessions or of some: what stg_visitor_sessions__communications is. -#}
+{%- macro communications(only=none) -%}
+    select
+        {{ visitor_sessions.item_owner() }},
+        items.position,
+        items.communication_type,
+        items.communication_id,
+        {{ visitor_sessions.utc('items.communication_date_time') }} as communicated_at,
+        items.ext_id
+    from (
+        {{ visitor_sessions.loaded_items(
+            'communications',
+            ['communication_type', 'communication_id', 'communication_date_time', 'ext_id'],
+            only,
+        ) }}
+    ) as items
 {%- endmacro -%}

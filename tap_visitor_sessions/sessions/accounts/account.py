@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-import pendulum
 
 from tap_visitor_sessions.api import (
     ApiError,
@@ -24,7 +23,7 @@ from tap_visitor_sessions.api import (
     shown,
 )
 from tap_visitor_sessions.config import Settings
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 
@@ -167,13 +166,11 @@ class Account:
         if refusal is not None:
             text = f"The time zone of {user.customer} is not known: {refusal} {fix}"
             raise ApiError(text, mnemonic=refusal.mnemonic)
-        try:
-            pendulum.timezone(str(name))
-        except Exception:
+        if not is_zone(name):
             raise Unreadable(
                 f"The API names the time zone of {user.customer} {shown(name)!r}, which is not "
                 f"known. {fix}"
-            ) from None
+            )
         logger.info("The time zone of %s is %s, by the API", user.customer, name)
         return str(name)
 
@@ -228,13 +225,11 @@ class Account:
             if problem.mnemonic in ("forbidden", "method_component_disabled"):
                 problem.args = (f"{problem} Or set `timezone`: then get.account is not asked.",)
             raise
-        try:
-            pendulum.timezone(str(name))
-        except Exception:
+        if not is_zone(name):
             raise TapError(
                 f"The API names the account's time zone {shown(name)!r}, which is not known: "
                 "set `timezone`"
-            ) from None
+            )
         logger.info("The account's time zone is %s", name)
         return str(name)
 
@@ -393,7 +388,7 @@ class Account:
         except ApiError as problem:
             if problem.mnemonic not in ("forbidden", "method_not_found"):
                 raise
-            logger.warning("Names and statuses of the customers are not known: %s", problem)
+            logger.warning("The names and statuses of the customers are unknown: %s", problem)
             return None
         return {
             _whole(row, "id", "get.customers"): (_text(row.get("name")), _text(row.get("status")))

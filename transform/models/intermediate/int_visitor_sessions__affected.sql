@@ -11,7 +11,6 @@
 
 {#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
 {%- set zones = ref('int_visitor_sessions__zones') -%}
-{%- set loaded_communications = ref('stg_visitor_sessions__communications') -%}
 {%- set before = visitor_sessions.former('visitor_sessions__sessions') if is_incremental() else none -%}
 {%- set communications = visitor_sessions.former('int_visitor_sessions__communications') if before else none -%}
 {%- set conversions = visitor_sessions.former('visitor_sessions__conversions') if before else none -%}
@@ -63,7 +62,7 @@ reach as (
     group by former.account, former.customer_id
 ),
 
-changed as (
+changed as {{ visitor_sessions.once() }}(
     select
         coalesce(present.session_id, former.session_id) as session_id,
         coalesce(present.account, former.account) as account,
@@ -111,7 +110,7 @@ shared as (
         communications.customer_id,
         communications.communication_type,
         communications.communication_id
-    from {{ loaded_communications }} as communications
+    from ({{ visitor_sessions.communications('changed') }}) as communications
     inner join changed
         on
             communications.session_id = changed.session_id

@@ -17,6 +17,7 @@ sessions as (
         sessions.started_at,
         {{ visitor_sessions.person_key('sessions', 'persons') }} as person_key
     {{ visitor_sessions.from_sessions_and_persons() }}
+    where {{ visitor_sessions.only_affected_sessions('sessions') }}
 ),
 
 loaded as (
@@ -43,7 +44,7 @@ loaded as (
         communications.communication_id,
         coalesce(communications.communicated_at, sessions.started_at) as communicated_at,
         communications.ext_id
-    from {{ ref('stg_visitor_sessions__communications') }} as communications
+    from {{ visitor_sessions.items_to_take('communications') }} as communications
     inner join sessions
         on
             communications.session_id = sessions.session_id

@@ -34,7 +34,7 @@ select
     hits.seconds,
     hits.position = 1 as is_entrance,
     hits.position = hits.hits as is_exit
-from {{ ref('stg_visitor_sessions__hits') }} as hits
+from {{ visitor_sessions.items_to_take('hits') }} as hits
 inner join sessions
     on
         hits.session_id = sessions.session_id

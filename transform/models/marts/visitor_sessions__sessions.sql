@@ -17,6 +17,7 @@ sessions as (
         sessions.*,
         {{ visitor_sessions.person_key('sessions', 'persons') }} as person_key
     {{ visitor_sessions.from_sessions_and_persons() }}
+    where {{ visitor_sessions.only_affected_sessions('sessions') }}
 ),
 
 communications as (
