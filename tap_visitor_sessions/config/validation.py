@@ -153,7 +153,7 @@ def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{setting}: {shortened(key)} is no {whose} id"
     for setting, zone in zones.items():
         if zone is not None and not _is_zone(zone):
-            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+            yield f"{setting}: {shortened(zone)} is not an IANA time zone such as Europe/Moscow"
 
 
 def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:

@@ -189,6 +189,9 @@ class Extraction:
         self._refused: set[int] = set()  # users without the right to the report
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
+        self.on_idle: Callable[[], object] = lambda: None
+        """Called by the thread that takes the windows when it has waited for some seconds: time
+        to save how far what has been written goes, since the wait may be for a day's points."""
         self.progress = Progress()
         self.warnings = Warnings()
         self.zones = CustomerZones(connection, state)
@@ -225,7 +228,7 @@ class Extraction:
         self._refused.add(user.user_id)
         for other in user.others(self._settings.user_ids):
             if other.user_id not in self._refused:
-                logger.warning("Not as %s, but as user %d: %s", user, other.user_id, problem)
+                logger.warning("%s: read as user %d instead: %s", user, other.user_id, problem)
                 return other
         return None
 
@@ -330,6 +333,7 @@ class Extraction:
             self._concurrency,
             self.positions.take_turn,
             lambda user: self.zones.is_known(user, self._former(user)),
+            lambda: self.on_idle(),
         )
         self.zones.join = shared.in_flight.join
 

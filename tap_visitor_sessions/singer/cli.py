@@ -37,7 +37,7 @@ class _Command(SingerCommand):
         except click.UsageError as problem:
             if "extra argument" not in problem.message:
                 raise
-            raise TapError("Arguments too many: each option takes the path of one file") from None
+            raise TapError("Too many arguments: each option takes the path of one file") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -47,7 +47,7 @@ class _Command(SingerCommand):
 
 
 class Command(TapVisitorSessions):
-    """The tap as its command line runs it."""
+    """Visitor sessions of CallGear, CoMagic and UIS: complete, in order, resumable."""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

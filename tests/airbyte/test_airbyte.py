@@ -409,7 +409,7 @@ OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "
             {"account_type": "partner", "timezone": "UTC"},
             "of a customer's account",
         ),
-        (OTHER, {}, "knows nothing of visitor_sessions"),
+        (OTHER, {}, "has nothing about visitor_sessions"),
     ],
 )
 def test_a_state_that_is_passed_over_is_warned_about(

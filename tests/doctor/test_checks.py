@@ -188,6 +188,30 @@ def test_another_user_of_the_customer_is_looked_at_as_a_run_does(
     assert [call.params["user_id"] for call in sandbox.reports] == [10, 20]
 
 
+@pytest.mark.parametrize(
+    ("options", "token", "failing"),
+    [({}, None, None), ({}, "wrong-key", "key"), ({"allowed_ips": {"10.1.1.1"}}, None, "address")],
+)
+def test_where_a_file_lists_the_customers_their_sessions_are_asked_for_first(
+    options: dict[str, Any],
+    token: str | None,
+    failing: str | None,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+) -> None:
+    sandbox = make_sandbox(rows=recent(), partner={1: [10], 2: [20]}, **options)
+    path = tmp_path / "customers.json"
+    path.write_text('[{"customer_id": 1, "user_id": 10, "users": [10]}]')
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo", "customers_file": str(path)}
+    run = doctor(sandbox, tmp_path, **more, **({"access_token": token} if token else {}))
+    lines = lines_of(run)
+    assert [name for name, (mark, _) in lines.items() if mark == "FAIL"] == (
+        [failing] if failing else []
+    )
+    assert run.code == bool(failing)
+    assert {call.method for call in sandbox.calls} == {"get.visitor_sessions_report"}
+
+
 def test_three_customers_in_a_row_are_enough(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     partner = {number: [number * 10] for number in range(1, 6)}
     refusals = dict.fromkeys(partner, "ip_not_whitelisted")

@@ -61,7 +61,7 @@ def test_where_the_account_is_not_known_the_run_goes_on_and_warns_of_another_key
     second = run_tap(partner_config(sandbox), state=first.state, directory=tmp_path)
     assert second.code == 0, second.stderr
     [warning] = [line for line in second.stderr.splitlines() if "WARNING" in line]
-    assert "Whose account it is" in warning
+    assert "whose account it is" in warning
     third = run_tap(partner_config(sandbox), state=second.state, directory=tmp_path)
     assert "WARNING" not in third.stderr
     assert sum(call.method == "getobj.account" for call in sandbox.calls) == 2 + 3

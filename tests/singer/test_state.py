@@ -108,8 +108,11 @@ MEMBERS = {"c": 1, "a": 1, "b": 1, "f": 1, "e": 1, "d": 1, "value": 1}
         ("{", "The file is no JSON"),
         ("XX{}", "The file is no JSON"),
         ("{}\n{", "The last line of The file is no JSON"),
-        ("[1]", "The file is no object but a list"),
-        ('{"completed": {"bookmarks": {}}, "partial": 5}', "The file is no object but a number"),
+        ("[1]", "The file is not an object but a list"),
+        (
+            '{"completed": {"bookmarks": {}}, "partial": 5}',
+            "The file is not an object but a number",
+        ),
         ('{"type": "RECORD"}', "The file holds a RECORD message, no STATE"),
         ('{"type": "STATE"}', "The file holds a STATE message, no STATE"),
         (json.dumps(MEMBERS), "The file has no member bookmarks, but a, b, c, d, e"),
@@ -124,8 +127,8 @@ def test_kinds_of_what_is_no_state_are_told_apart(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ({"bookmarks": 5}, "The state's bookmarks is no object but a number"),
-        (state_of("x"), "The state's bookmarks.visitor_sessions is no object but a text"),
+        ({"bookmarks": 5}, "The state's bookmarks is not an object but a number"),
+        (state_of("x"), "The state's bookmarks.visitor_sessions is not an object but a text"),
     ],
 )
 def test_a_member_of_another_kind_is_reported(state: dict[str, Any], said: str) -> None:
@@ -137,7 +140,7 @@ def test_a_member_of_another_kind_is_reported(state: dict[str, Any], said: str) 
 def test_a_state_of_other_streams_is_warned_about() -> None:
     others = {name: {} for name in "fedcba"}
     assert check_state({"bookmarks": others}, is_partner=False) == [
-        "The state knows nothing of visitor_sessions, only of a, b, c, d, e: everything from "
+        "The state has nothing about visitor_sessions, only of a, b, c, d, e: everything from "
         "start_date on is read"
     ]
 

@@ -389,7 +389,7 @@ class Account:
         except ApiError as problem:
             if problem.mnemonic not in ("forbidden", "method_not_found"):
                 raise
-            logger.warning("Names and statuses of the customers are not known: %s", problem)
+            logger.warning("The names and statuses of the customers are unknown: %s", problem)
             return None
         return {
             _whole(row, "id", "get.customers"): (_text(row.get("name")), _text(row.get("status")))

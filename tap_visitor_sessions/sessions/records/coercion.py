@@ -96,7 +96,7 @@ class Warnings:
                 self._undeclared[path] = None
         if is_first:
             logger.warning(
-                "%s: the API sends it, it is not declared; left out. Others are told at the end",
+                "%s: the API sends it, it is not declared; left out. Others are listed at the end",
                 path,
             )
 

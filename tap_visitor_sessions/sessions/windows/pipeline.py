@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,8 @@ from tap_visitor_sessions.sessions.windows.windows import SECOND, Region
 IN_FLIGHT_PER_SPARE = 4
 """Beside those in flight, a window in so many is decoded or waits for its turn."""
 
+IDLE = 5.0
+"""Seconds without an answer after which whoever takes the windows is told."""
 ZERO = timedelta(0)
 
 K = TypeVar("K")
@@ -141,6 +144,8 @@ class Pipeline(Generic[K, T]):
         answered: Called when the part being read has cost something: a window of it has been
             answered.
         opens_ahead: Whether a part can be opened while others are read, at once.
+        idle: Called when nothing has come for IDLE seconds, by the thread that takes the windows,
+            which waits: for points, for another try, or for a slow answer.
     """
 
     def __init__(
@@ -150,11 +155,13 @@ class Pipeline(Generic[K, T]):
         concurrency: int,
         answered: Callable[[K], None] = lambda _: None,
         opens_ahead: Callable[[K], bool] = lambda _: True,
+        idle: Callable[[], object] = lambda: None,
     ) -> None:
         self._keys = deque(keys)
         self._opens_ahead = opens_ahead
         self._open_span = open_span
         self._answered = answered
+        self._idle = idle
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
         # Those behind the head may all be in a pause: then the head has threads of its own.
@@ -201,7 +208,7 @@ class Pipeline(Generic[K, T]):
         while part.agenda:
             self._fill()
             head = part.agenda.take()
-            result = head.result.result()
+            result = self._awaited(head)
             self._answered(part.key)
             if not isinstance(result, Whole):
                 region = head.instead()
@@ -229,6 +236,12 @@ class Pipeline(Generic[K, T]):
             carried = []
         if carried and end_of_window is not None:
             yield Taken(reader.prepare(carried), end_of_window)
+
+    def _awaited(self, head: Slot[T]) -> Any:
+        done, _ = futures.wait([head.result], timeout=IDLE)
+        if not done:
+            self._idle()
+        return head.result.result()
 
     def _fill(self) -> None:
         """Cut and submit windows, front first, until enough are in flight."""

@@ -94,7 +94,7 @@ def test_nothing_is_no_mark(progress: dict[str, Any], empty: object) -> None:
     ],
 )
 def test_what_is_no_time_is_shown_as_far_as_it_can_be(value: object, shown: str) -> None:
-    text = f"{shown} is no date and time such as 2024-05-01T00:00:00Z: {FIX}"
+    text = f"{shown} is not a date and time such as 2024-05-01T00:00:00Z: {FIX}"
     for what, progress in {
         "bookmark": {"replication_key_value": value},
         "read": {"read": [[value, LATER]]},

@@ -235,7 +235,7 @@ def test_members_that_are_not_declared_are_left_out_and_remembered(said: Said) -
     assert set(found) == {"id", "date_time", "items", "thing"}
     assert found["items"] == [{"url": "u"}]
     assert found["thing"] == {"number": 2}
-    left = "the API sends it, it is not declared; left out. Others are told at the end"
+    left = "the API sends it, it is not declared; left out. Others are listed at the end"
     assert said.told() == [f"new: {left}"]
     said.warnings.report_undeclared()
     all_ = "The API sends 3 members that are not declared; left out: new, items.mood, thing.x"
