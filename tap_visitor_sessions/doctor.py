@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError, Unreadable
 from tap_visitor_sessions.config import (
+    UNLESS_ASKED,
     emitted_schema,
     excluded_members,
     privacy_note,
@@ -110,7 +111,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
     note = privacy_note(emitted_schema(settings), settings.hash_columns)
     yield Check("personal data", True, note)
     whole = record_schema(is_partner=settings.is_partner, has_account=False)
-    schema = without(whole, settings.exclude_columns)
+    schema = without(whole, [*settings.exclude_columns, *UNLESS_ASKED])
     columns = Columns(list(schema["properties"]))
     # Asked for as a read does: a column that is refused costs that column.
     fields = Fields(columns.asked)

@@ -12,6 +12,7 @@ from tap_visitor_sessions.config import (
     ACCOUNT,
     BOOKMARK,
     STREAM,
+    UNLESS_ASKED,
     Settings,
     emitted_schema,
     key_of,
@@ -136,7 +137,7 @@ def _columns(schema: object, settings: Settings) -> Columns:
     known = emitted_schema(settings)["properties"]
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(wanted, Mapping) or not wanted:
-        wanted = known
+        wanted = {name: one for name, one in known.items() if name not in UNLESS_ASKED}
     # A catalog of before the setting exclude_columns may name what is left out now.
     if gone := sorted(set(wanted) - set(known) - left_out(settings)):
         logger.warning(

@@ -17,6 +17,7 @@ from tap_visitor_sessions.config import (
     BOOKMARK,
     KEY,
     STREAM,
+    UNLESS_ASKED,
     Settings,
     core_settings,
     emitted_schema,
@@ -98,7 +99,7 @@ def visitor_sessions(
         exclude_columns: Columns, and members of them, that are neither asked for nor loaded.
         hash_columns: Columns, and members of them, whose values are replaced by their hash.
         hash_key: Secret of the hashes.
-        select: The columns wanted; else all. Key and bookmark always come.
+        select: The columns wanted; else all but `read_at`. Key and bookmark always come.
         child_tables: Whether hits and communications are rows of tables of their own,
             `visitor_sessions__hits` and `visitor_sessions__communications`.
 
@@ -147,8 +148,9 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     """The JSON Schema of the columns wanted."""
     properties = emitted_schema(settings)["properties"]
     if select is None:
-        return {"properties": properties}
+        kept = {name: one for name, one in properties.items() if name not in UNLESS_ASKED}
+        return {"properties": kept}
     if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
-    wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
+    wanted = {*select, KEY, BOOKMARK, *((ADDED - UNLESS_ASKED) & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -35,7 +35,9 @@ from tap_visitor_sessions.sessions.accounts import (
 )
 from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
 from tap_visitor_sessions.sessions.customer_zones import CustomerZones
+from tap_visitor_sessions.sessions.days import Tally
 from tap_visitor_sessions.sessions.identity import check_identity
+from tap_visitor_sessions.sessions.ledger import Ledger, WriteDays
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
 from tap_visitor_sessions.sessions.refusals import Refusals
@@ -50,6 +52,15 @@ SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
 T = TypeVar("T")
+
+
+class _Prepared(NamedTuple):
+    """A window's records as the host wants them, and by day."""
+
+    ready: Any
+    tally: Tally | None
+
+
 Prepare = Callable[[list[Record]], T]
 
 
@@ -89,7 +100,7 @@ class Part(Generic[T]):
     def __init__(
         self,
         extraction: Extraction,
-        pipeline: Pipeline[User | None, T],
+        pipeline: Pipeline[User | None, _Prepared],
         refusals: Refusals,
         user: User | None,
     ) -> None:
@@ -135,7 +146,11 @@ class Part(Generic[T]):
                 for taken in pipeline.read(self.user):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     positions.refused(self.user, self._refusals.columns(self.user))
-                    yield taken
+                    if taken.ready is None:
+                        yield Taken(None, taken.until)
+                    else:
+                        self._extraction.ledger.take(self.user, taken.ready.tally)
+                        yield Taken(taken.ready.ready, taken.until)
         except TapError as problem:
             return problem
         return None
@@ -148,12 +163,20 @@ class Part(Generic[T]):
         Args:
             whole_second: Whether all of its second are among them.
         """
+        ledger, positions = self._extraction.ledger, self._extraction.positions
+        ledger.emitted(self.user, date_time, sessions)  # before the bookmarks pass a day
         self._extraction.progress.sessions += sessions
-        self._extraction.positions.emitted(self.user, date_time, whole_second=whole_second)
+        positions.emitted(self.user, date_time, whole_second=whole_second)
+        if ledger.is_on and whole_second:
+            positions.counted(self.user, ledger.counts(self.user).begun)
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
-        self._extraction.positions.finished(self.user, taken.until)
+        ledger, positions = self._extraction.ledger, self._extraction.positions
+        ledger.finished(self.user, taken.until)
+        positions.finished(self.user, taken.until)
+        if ledger.is_on:
+            positions.counted(self.user, ledger.counts(self.user).begun)
 
 
 class Extraction:
@@ -166,6 +189,8 @@ class Extraction:
             comes again that a state stands for.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+        write_days: Takes the rows of `visitor_session_days` as their days have been read, to write
+            them at once; None where the stream is not selected.
 
     Attributes:
         warnings: Warnings of odd values, and how many were lost.
@@ -180,6 +205,7 @@ class Extraction:
         looks_back: bool = True,
         announces_version: bool = False,
         sample: bool = False,
+        write_days: WriteDays | None = None,
     ) -> None:
         settings = connection.settings
         self._connection = connection
@@ -193,6 +219,7 @@ class Extraction:
         self.warnings = Warnings()
         self.zones = CustomerZones(connection, state)
         self.failures = Failures(skips=settings.skips_customers)
+        self.ledger = Ledger(settings, write_days)
         self.positions = Positions(
             settings,
             state,
@@ -200,6 +227,7 @@ class Extraction:
             looks_back=looks_back,
             announces_version=announces_version,
             clock_lead=connection.client.clock_lead,
+            counts_days=self.ledger.is_on,
         )
 
     @cached_property
@@ -281,11 +309,11 @@ class Extraction:
         extra = dict.fromkeys(added)
         excluded = excluded_members([*self._settings.exclude_columns, *columns.without])
         decoder = Decoder(schema, Zone(UTC), extra, self.warnings, excluded)
-        prepared = prepare
+        hashed = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
 
-            def prepared(records: list[Record]) -> T:
+            def hashed(records: list[Record]) -> T:
                 return prepare(hasher.hash(records))
 
         client = self._connection.client
@@ -294,11 +322,17 @@ class Extraction:
         refusals = Refusals(asked, self._settings.now, shared.in_flight.paused)
         order = count()
 
-        def span_of(user: User | None) -> Span[T]:
+        def span_of(user: User | None) -> Span[_Prepared]:
             timezone = self._timezone(user)
             reading = self.positions.opened(user, timezone)
+            self.ledger.opened(user, timezone, reading)
+
+            def prepared(records: list[Record]) -> _Prepared:
+                tally = self.ledger.tally(user, records)  # before the host changes them
+                return _Prepared(hashed(records), tally)
+
             values = {
-                name: self._settings.account if name == ACCOUNT else getattr(user, name)
+                name: self._settings.account if name == ACCOUNT else getattr(user, name, None)
                 for name in added
             }
             fields = refusals.fields(user, reading.bookmarks)

@@ -165,6 +165,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     declared = partner_schema() if kind == "partner" else stream_schema()
     assert set(schema["properties"]) == {
         *declared["properties"],
+        "read_at",
         *(["account"] if kind == "account" else []),
     }
     assert schema["properties"]["date_time"]["airbyte_type"] == "timestamp_with_timezone"

@@ -8,7 +8,8 @@ A *progress* is what is saved of the stream, or of one of its partitions:
 A partition's has its `context` too, and we add the `customer_id` and `read_at`, when the customer
 had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
 (`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
-to which time of the wall clock. Members that we do not know stay as they are.
+to which time of the wall clock. `counted` stands there where days are counted: up to which instant,
+how many sessions of its day, and when the first were read. Members that we do not know stay as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
     union,
 )
+from tap_visitor_sessions.sessions.days import Begun
 from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
@@ -45,10 +47,11 @@ _ZONE, _ZONE_BY, _LOADED = "timezone", "timezone_by", "loaded_under"
 _TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
+_BEGUN = "counted"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED),
+        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED, _BEGUN),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
@@ -124,6 +127,7 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         _refused(progress.get(_REFUSED)),
         _timezone(progress),
         tuple(sorted(_loaded(progress))),
+        _begun(progress.get(_BEGUN)),
     )
 
 
@@ -132,6 +136,15 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
     members = given.items() if isinstance(given, Mapping) else ()
     known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
     return tuple((name, at) for name, at in known if at is not None)
+
+
+def _begun(given: object) -> Begun | None:
+    """What was counted of the last day. Where it cannot be read, the day is not taken for whole."""
+    if isinstance(given, list) and len(given) == 3 and type(given[1]) is int and given[1] >= 0:
+        until, read_at = (_parsed(one) if isinstance(one, str) else None for one in given[::2])
+        if until and read_at:
+            return Begun(until, given[1], read_at)
+    return None
 
 
 def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
@@ -184,6 +197,11 @@ def write_bookmarks(
         progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
     else:
         progress.pop(_REFUSED, None)
+    if bookmarks.begun is not None:
+        begun = bookmarks.begun
+        progress[_BEGUN] = [formatted(begun.until), begun.sessions, formatted(begun.read_at)]
+    else:
+        progress.pop(_BEGUN, None)
     if bookmarks.timezone is not None:
         progress[_ZONE], progress[_ZONE_BY] = bookmarks.timezone.name, bookmarks.timezone.by
     if bookmarks.loaded_under:

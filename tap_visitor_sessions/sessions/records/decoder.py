@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api import Unreadable
+from tap_visitor_sessions.config import READ_AT
 from tap_visitor_sessions.sessions.records.coercion import (
     SPELLINGS,
     Coercer,
@@ -64,7 +65,8 @@ class Decoder:
     Args:
         schema: The stream's schema with the selected top-level columns.
         zone: The account's zone.
-        extra: Columns that the tap adds itself (partner accounts), with their values.
+        extra: Columns that the tap adds itself, with their values; `read_at` is set as rows are
+            finished.
         warnings: Warnings of odd values, and how many were lost.
         excluded: Members that are passed over without a word, by their column.
     """
@@ -218,6 +220,9 @@ class Decoder:
         left_out = frozenset(self._left_out())
         arrays = [(name, name not in left_out) for name in self._arrays]
         objects = [(name, name not in left_out) for name in self._objects]
+        extra = dict(self._extra)
+        if READ_AT in extra:
+            extra[READ_AT] = datetime.now(UTC)
         result = list(rows)
         for row in result:
             try:
@@ -249,7 +254,7 @@ class Decoder:
                             instant = None
                             self._coercer.give_up(f"{column}.{name}", "a time came that has no UTC")
                         setattr(item, name, instant)
-            for name, value in self._extra.items():
+            for name, value in extra.items():
                 setattr(row, name, value)
         # Measured: two sorts by one key cost less than one by a pair.
         result.sort(key=attrgetter("id"))

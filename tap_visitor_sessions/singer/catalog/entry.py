@@ -20,6 +20,7 @@ from tap_visitor_sessions.config import (
     BOOKMARK,
     CUSTOMER,
     STREAM,
+    UNLESS_ASKED,
     key_columns,
     stream_of,
 )
@@ -45,6 +46,7 @@ class Declaration:
         key: The columns of the key.
         bookmark: The replication key.
         excluded: Columns and members that the settings leave out, whatever a catalog says.
+        unless_asked: Columns that are left out where a catalog does not say that they are selected.
     """
 
     stream: str
@@ -52,6 +54,7 @@ class Declaration:
     key: Sequence[str]
     bookmark: str
     excluded: frozenset[Names] = frozenset()
+    unless_asked: frozenset[str] = frozenset()
 
     @property
     def always(self) -> set[str]:
@@ -71,7 +74,7 @@ def declared(config: Mapping[str, Any]) -> Declaration:
     )
     key = key_columns(is_partner=is_partner, has_account=has_account)
     names = frozenset(tuple(name.split(".")) for name in excluded)
-    return Declaration(STREAM, schema, key, BOOKMARK, names)
+    return Declaration(STREAM, schema, key, BOOKMARK, names, UNLESS_ASKED)
 
 
 def nearest(name: str, known: Sequence[str], nearness: float = 0.6) -> str | None:

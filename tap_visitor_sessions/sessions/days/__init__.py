@@ -1,0 +1,12 @@
+"""Local days of an account: which there are, whose sessions are which, how many were read. Pure."""
+
+from tap_visitor_sessions.sessions.days.calendar import Calendar, Cell
+from tap_visitor_sessions.sessions.days.counting import (
+    Begun,
+    Counted,
+    DayCounts,
+    Sum,
+    Tally,
+)
+
+__all__ = ["Begun", "Calendar", "Cell", "Counted", "DayCounts", "Sum", "Tally"]

@@ -1,0 +1,126 @@
+"""The ledger: how many sessions of each local day a run has emitted, handed to the host as rows.
+
+A day is handed over once its sessions have been written, and before the bookmarks pass it: so it
+never claims more than has been written, and none is left out by a run that ends early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tap_visitor_sessions.config import ACCOUNT, Settings, days_schema
+from tap_visitor_sessions.sessions.accounts import User
+from tap_visitor_sessions.sessions.bookmarks import Reading
+from tap_visitor_sessions.sessions.days import Calendar, Counted, DayCounts, Tally
+from tap_visitor_sessions.sessions.zones import Timezone
+
+logger = logging.getLogger("tap-visitor-sessions.ledger")
+
+Day = Any
+"""A msgspec.Struct with an attribute per column of `visitor_session_days`."""
+WriteDays = Callable[[Sequence[Day]], None]
+
+
+class Ledger:
+    """The days of the accounts of one run.
+
+    Args:
+        write: Takes days that have been read, to write them at once; None where nobody wants them.
+    """
+
+    def __init__(self, settings: Settings, write: WriteDays | None) -> None:
+        self._settings, self._write = settings, write
+        self.is_on = write is not None
+        self._accounts: dict[User | None, _Account] = {}
+        self._filter = filter_hash(settings.filter)
+        schema = days_schema(
+            is_partner=settings.is_partner, has_account=settings.account is not None
+        )
+        self._row: Any = msgspec.defstruct("Day", list(schema["properties"]), gc=False)
+        self._has_told = False
+
+    def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
+        """An account is going to be read."""
+        if self.is_on:
+            if self._write and reading.bookmarks.read and not reading.bookmarks.begun:
+                self._tell(reading)
+            self._accounts[user] = _Account(timezone, reading)
+
+    def tally(self, user: User | None, records: Sequence[Any]) -> Tally | None:
+        """A window's records by day. Safe to call from several threads."""
+        return Tally.of(records, self._accounts[user].calendar) if self.is_on else None
+
+    def take(self, user: User | None, tally: Tally | None) -> None:
+        """A window comes next."""
+        if tally is not None:
+            self._accounts[user].counts.take(tally)
+
+    def emitted(self, user: User | None, date_time: datetime, sessions: int) -> None:
+        """So many more have been written, up to this `date_time`."""
+        if self.is_on:
+            self._end(user, self._accounts[user].counts.emitted(date_time, sessions))
+
+    def finished(self, user: User | None, wall: datetime) -> None:
+        """All sessions filed before a wall-clock second have been written."""
+        if self.is_on:
+            self._end(user, self._accounts[user].counts.finished(wall))
+
+    def counts(self, user: User | None) -> DayCounts:
+        """Those of an account."""
+        return self._accounts[user].counts
+
+    def _end(self, user: User | None, days: Sequence[Counted]) -> None:
+        if days and self._write is not None:
+            self._write([self._made(user, day) for day in days])
+
+    def _made(self, user: User | None, day: Counted) -> Day:
+        account = self._accounts[user]
+        is_over = account.calendar.is_over(day.cell.date, account.reading.now)
+        values: Mapping[str, Any] = {
+            "date": day.cell.date,
+            "sessions": day.sum.sessions,
+            "complete": day.cell.is_whole and is_over,
+            "read_at": day.read_at,
+            "timezone": account.timezone.name,
+            "filter_hash": self._filter,
+            ACCOUNT: self._settings.account,
+            "customer_id": getattr(user, "customer_id", None),
+            "user_id": getattr(user, "user_id", None),
+        }
+        return self._row(**{name: values[name] for name in self._row.__struct_fields__})
+
+    def _tell(self, reading: Reading) -> None:
+        if not self._has_told and reading.stretches:
+            self._has_told = True
+            logger.warning(
+                "visitor_session_days begins with %s: sessions before it were read without it, and "
+                "have no day there. A longer lookback_window, once, or a full refresh gives them",
+                reading.stretches[-1][0].date(),
+            )
+
+
+class _Account:
+    """An account that is read."""
+
+    def __init__(self, timezone: Timezone, reading: Reading) -> None:
+        self.timezone, self.reading = timezone, reading
+        self.calendar = Calendar(timezone.zone)
+        begun = reading.bookmarks.begun
+        begins = reading.stretches[0][0] if reading.stretches else None
+        if begun is not None and (begins is None or timezone.zone.to_utc(begins) != begun.until):
+            begun = None
+        self.counts = DayCounts(self.calendar, reading.stretches, begun)
+
+
+def filter_hash(given: Mapping[str, Any] | None) -> str | None:
+    """Tells two filters apart; None without one."""
+    if given is None:
+        return None
+    text = msgspec.json.encode(given, order="sorted")
+    return hashlib.sha256(text).hexdigest()[:16]
