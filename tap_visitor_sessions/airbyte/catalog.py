@@ -42,12 +42,14 @@ class Configured:
         is_full_refresh: Whether all is wanted anew; else what came since the state.
         generation_id: Of the rows that this read brings; None where the platform counts none.
         minimum_generation_id: The destination drops the rows of lower generations.
+        sync_id: Of the sync, which all its attempts share; None where the platform tells none.
     """
 
     columns: Columns
     is_full_refresh: bool
     generation_id: int | None = None
     minimum_generation_id: int | None = None
+    sync_id: int | None = None
 
 
 def discovered(settings: Settings) -> dict[str, Any]:
@@ -110,6 +112,7 @@ def configured(catalog: object, settings: Settings) -> Configured | None:
             is_full_refresh,
             _id(one, "generation_id"),
             _id(one, "minimum_generation_id"),
+            _id(one, "sync_id"),
         )
     return chosen
 

@@ -113,6 +113,12 @@ class _Read:
         )
         self._heed_signals()
         output.status("STARTED")
+        if state.is_complete:
+            logger.info("An earlier attempt of this sync has read all: nothing is read again")
+            output.status("RUNNING")
+            self._say_state()
+            output.status("COMPLETE")
+            return
         self._connection.client.pacer.on_wait = self._waiting
         try:
             with (

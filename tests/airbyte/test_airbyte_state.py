@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from support import catalog_of, config_of
 from sandbox import Sandbox
 from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import Configured
-from tap_visitor_sessions.airbyte.state import FORM, AirbyteState
+from tap_visitor_sessions.airbyte.state import FORM, AirbyteState, read_state
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions import Columns, StateError
 
@@ -64,6 +66,18 @@ FORMS = {
     "meltano's": {"singer_state": {"bookmarks": {NAME: OWN}}},
     "the tap's in a legacy one": [{"type": "LEGACY", "data": {"bookmarks": {NAME: OWN}}}],
 }
+
+
+def test_a_file_of_messages_has_one_a_line_or_is_json(tmp_path: Path) -> None:
+    messages = [{"type": "STATE", "state": by_stream(state)} for state in ({}, OWN)]
+    file = tmp_path / "state.json"
+    file.write_text("".join(f"{json.dumps(one)}\n\n" for one in messages), "utf-8")
+    assert read_state(str(file)) == messages
+    file.write_text(json.dumps(messages, indent=1), "utf-8")
+    assert read_state(str(file)) == messages
+    file.write_text('{"type": 1}\n{"type"', "utf-8")
+    with pytest.raises(TapError, match="is no JSON, line 2: correct it"):
+        read_state(str(file))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -117,6 +117,21 @@ def test_a_delta_table_is_merged(make_sandbox: MakeSandbox, make_pipeline: MakeP
         assert by_id(rows) == wanted(sandbox)
 
 
+def test_an_iceberg_table_is_merged(make_sandbox: MakeSandbox, make_pipeline: MakePipeline) -> None:
+    pytest.importorskip("pyiceberg")
+    from dlt.common.libs.pyiceberg import get_iceberg_tables
+
+    sandbox = make_sandbox(sessions=200, timezone=ZONE)
+    pipeline = make_pipeline("filesystem")
+    for _ in range(2):
+        source = source_of(sandbox, lookback_window="P40D")
+        source.visitor_sessions.apply_hints(table_format="iceberg")
+        pipeline.run(source)
+        rows = get_iceberg_tables(pipeline, NAME)[NAME].scan().to_arrow().to_pylist()
+        rows = [{k: _plain(v) for k, v in row.items()} for row in rows]
+        assert by_id(rows) == wanted(sandbox)
+
+
 def test_the_table_has_the_types_and_the_key_of_the_schema(
     make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
