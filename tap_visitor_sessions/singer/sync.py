@@ -40,6 +40,7 @@ class Reading:
         incremental: Whether it goes on where former runs ended.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+        write_days: Writes rows of `visitor_session_days`; None where they are not selected.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Reading:
         incremental: bool,
         announces_version: bool,
         sample: bool,
+        write_days: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         self._connection = connection
         settings = connection.settings
@@ -68,6 +70,7 @@ class Reading:
             incremental=incremental,
             announces_version=announces_version,
             sample=sample,
+            write_days=write_days,
         )
 
     @property

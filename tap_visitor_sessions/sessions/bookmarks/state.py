@@ -9,7 +9,8 @@ A partition's has its `context` too, and we add the `customer_id` and `read_at`,
 had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
 (`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
 to which time of the wall clock. `counted` stands there where days are counted: up to which instant,
-how many sessions of its day, and when the first were read. Members that we do not know stay as they are.
+how many sessions of its day, and when the first were read. Members that we do not know stay as they
+are.
 """
 
 from __future__ import annotations

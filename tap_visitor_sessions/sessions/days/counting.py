@@ -129,7 +129,10 @@ class DayCounts:
         self._held: dict[date, _Held] = {}
         self._turns_at: datetime | None = None  # when the day of what is emitted ends
         self._open = 0
+        self._last: Counted | None = None
+        self._begun_in: date | None = None
         if begun is not None and self._cell is not None:
+            self._begun_in = self._cell.date
             self._cell = replace(self._cell, is_whole=calendar.reaches_end(self._cell))
             self._held[self._cell.date] = _Held(Sum(begun.sessions), begun.read_at)
             self._open = begun.sessions
@@ -137,13 +140,18 @@ class DayCounts:
     def begun(self, until: datetime) -> Begun | None:
         """What has been emitted of the day that is being written, up to an instant; None where not
         all of it is read."""
-        cell = self._cell
-        if cell is None:
+        if self._cell is not None:
+            cell, sessions, held = self._cell, self._open, self._held.get(self._cell.date)
+            read_at = held and held.read_at
+        elif self._last is not None and not self._calendar.reaches_end(self._last.cell):
+            cell, read_at = self._last.cell, self._last.read_at
+            sessions = self._last.sum.sessions
+        else:
             return Begun(until, 0, self._clock())
-        if cell.start > self._calendar.first_wall(cell.date):
+        is_within = cell.start > self._calendar.first_wall(cell.date)
+        if is_within and cell.date != self._begun_in:
             return None
-        held = self._held.get(cell.date)
-        return Begun(until, self._open, (held and held.read_at) or self._clock())
+        return Begun(until, sessions, read_at or self._clock())
 
     def take(self, tally: Tally) -> None:
         """The sessions of a window come next."""
@@ -172,6 +180,7 @@ class DayCounts:
         while self._cell is not None and has_ended(self._cell):
             held = self._held.pop(self._cell.date, None) or _Held()
             self._open -= held.sum.sessions
-            found.append(Counted(self._cell, held.sum, held.read_at or self._clock()))
+            self._last = Counted(self._cell, held.sum, held.read_at or self._clock())
+            found.append(self._last)
             self._cell = next(self._cells, None)
         return found

@@ -30,6 +30,7 @@ from tap_visitor_sessions.singer.catalog.entry import (
     dotted,
     full_table_chosen,
     key_problems,
+    lists,
     meant,
     metadata_items,
     names_of,
@@ -103,9 +104,10 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
     Raises:
         CatalogError: it asks for what cannot be done; names each such thing.
     """
-    if catalog is None:
+    is_optional = declaration.is_optional
+    if catalog is None or (is_optional and not lists(catalog, declaration.stream)):
         metadata = _metadata(declaration)
-        metadata.root.selected = True
+        metadata.root.selected = not is_optional
         reading = _Reading(declaration, {})
         pieces = reading.members((), declaration.schema, {})
         names = {name: piece.schema for name, piece in pieces.items()}
@@ -127,7 +129,9 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         raise CatalogError("; ".join(reading.problems))
     notes += reading.notes()
     selected = stream_selected(entry, reading.rules, bool(items))
-    if not selected:
+    if is_optional:  # what there is to tell of streams is told of the other
+        notes = reading.notes() if selected else []
+    elif not selected:
         notes.append(
             (
                 logging.WARNING,
@@ -418,6 +422,7 @@ def _metadata(declaration: Declaration) -> MetadataMapping:
             for name in declared.get("items", {}).get("properties", {}):
                 member = (*breadcrumb, "properties", name)
                 metadata[member] = Metadata(inclusion=Metadata.InclusionType.AVAILABLE)
+    metadata.root.selected_by_default = False if declaration.is_optional else None
     for name in declaration.unless_asked:
         if name in declaration.schema["properties"]:
             metadata["properties", name].selected_by_default = False
