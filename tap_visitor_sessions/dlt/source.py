@@ -15,18 +15,21 @@ from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import (
     ADDED,
     BOOKMARK,
+    DAYS,
     KEY,
     STREAM,
     UNLESS_ASKED,
     Settings,
     core_settings,
+    days_key,
+    days_schema,
     emitted_schema,
     key_of,
     left_out,
     privacy_note,
 )
 from tap_visitor_sessions.dlt.configuration import OWN, Arguments, looked_up, own_settings
-from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of
+from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of, days_hints
 from tap_visitor_sessions.dlt.reading import FILES, Reading
 from tap_visitor_sessions.dlt.tables import Maker
 
@@ -104,8 +107,9 @@ def visitor_sessions(
             `visitor_sessions__hits` and `visitor_sessions__communications`.
 
     Returns:
-        The resource `visitor_sessions`: Arrow tables, merged on the key; and those of the child
-        tables. How far it has been read stands in the resource's state, which dlt keeps with what
+        The resource `visitor_sessions`: Arrow tables, merged on the key; those of the child
+        tables; and `visitor_session_days`, which is off until `with_resources` names it beside the
+        others. How far it has been read stands in the resource's state, which dlt keeps with what
         it has loaded.
 
     Raises:
@@ -134,7 +138,16 @@ def visitor_sessions(
     for column, child in maker.children.items():
         hints = {**how, **child_hints(child, key), "name": child_table(column)}
         resources.append(dlt.transformer(reading.members(column), data_from=main, **hints))
-    return resources
+    of = {"is_partner": settings.is_partner, "has_account": settings.account is not None}
+    days = dlt.transformer(
+        reading.days(),
+        data_from=main,
+        name=DAYS,
+        write_disposition="merge",
+        selected=False,
+        **days_hints(days_schema(**of), days_key(**of)),
+    )
+    return [*resources, days]
 
 
 def _plain(value: Any) -> Any:
