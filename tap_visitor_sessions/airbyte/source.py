@@ -199,6 +199,7 @@ class _Read:
         exit_soon(number, self._give_up)
 
         def last_words() -> None:
+            self._extraction.keep_days()
             self._say_state()
             self._output.status("INCOMPLETE")
             end_by_signal(number)

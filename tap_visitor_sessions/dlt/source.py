@@ -47,6 +47,8 @@ def visitor_sessions(
     end_date: str | None = None,
     timezone: str | None = None,
     lookback_window: str | None = None,
+    recheck_window: str | None = None,
+    recheck_depth: Literal["count", "ids"] | None = None,
     filter: dict[str, Any] | None = None,  # as the setting is named in every host
     page_size: int | None = None,
     concurrency: int | None = None,
@@ -84,6 +86,9 @@ def visitor_sessions(
             set: now.
         timezone: IANA name of the account's zone; asked from the API unless set. A partner must.
         lookback_window: How far before the bookmark a run reads again, as an ISO 8601 duration.
+        recheck_window: How far back past days are counted again, as an ISO 8601 duration; those
+            that differ are read again.
+        recheck_depth: `count`, or `ids`, which notices a session replaced by another.
         filter: The API's own filter: a condition, or a tree of them.
         page_size: Rows asked per request.
         concurrency: Requests in flight at once.

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
+from datetime import date, datetime
+from functools import cached_property, partial
 from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -22,6 +22,8 @@ from tap_visitor_sessions.api import ApiError, TapError, Unreadable
 from tap_visitor_sessions.config import (
     ACCOUNT,
     ADDED,
+    BOOKMARK,
+    KEY,
     excluded_members,
     record_schema,
     without,
@@ -35,7 +37,7 @@ from tap_visitor_sessions.sessions.accounts import (
 )
 from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
 from tap_visitor_sessions.sessions.customer_zones import CustomerZones
-from tap_visitor_sessions.sessions.days import Tally
+from tap_visitor_sessions.sessions.days import Calendar, Sum, Tally
 from tap_visitor_sessions.sessions.identity import check_identity
 from tap_visitor_sessions.sessions.ledger import Ledger, WriteDays
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
@@ -50,6 +52,9 @@ RETRIED_BESIDE_OTHERS = 600.0
 """Seconds after which a request of a customer is given up while others wait."""
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
+
+KEYS = (KEY, BOOKMARK)
+Stretches = Sequence[tuple[datetime, datetime]]
 
 T = TypeVar("T")
 
@@ -124,6 +129,8 @@ class Part(Generic[T]):
             pipeline.insert(other)
             self.user = other
             problem = yield from self._taken()
+        if problem is None and self._extraction.ledger.recheck.is_on:
+            problem = yield from self._again()
         if problem is None or is_customers(problem):
             positions.take_turn(self.user)  # whatever is not its fault costs it none
         if problem is None:
@@ -136,6 +143,23 @@ class Part(Generic[T]):
         self._extraction.zones.read(self.user)
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
+
+    def _again(self) -> Generator[Taken[T], None, TapError | None]:
+        """The windows of past days that differ from what was read, and an error that ended them."""
+        ledger, user = self._extraction.ledger, self.user
+        try:
+            with readable():
+                stretches = self._extraction.rechecked(user)
+        except TapError as problem:
+            return problem
+        if stretches:
+            ledger.opened_again(user, stretches)
+            self._pipeline.insert(user)
+            ended = yield from self._taken()
+            if ended is not None:
+                return ended
+        ledger.recheck.completed(user)
+        return None
 
     def _taken(self) -> Generator[Taken[T], None, TapError | None]:
         """The windows, and the error that ended them."""
@@ -166,6 +190,8 @@ class Part(Generic[T]):
         ledger, positions = self._extraction.ledger, self._extraction.positions
         ledger.emitted(self.user, date_time, sessions)  # before the bookmarks pass a day
         self._extraction.progress.sessions += sessions
+        if ledger.is_again(self.user):
+            return
         positions.emitted(self.user, date_time, whole_second=whole_second)
         if ledger.is_on and whole_second:
             positions.counted(self.user, ledger.counts(self.user).begun)
@@ -174,6 +200,8 @@ class Part(Generic[T]):
         """All of a window, and of those before it, has been written."""
         ledger, positions = self._extraction.ledger, self._extraction.positions
         ledger.finished(self.user, taken.until)
+        if ledger.is_again(self.user):
+            return
         positions.finished(self.user, taken.until)
         if ledger.is_on:
             positions.counted(self.user, ledger.counts(self.user).begun)
@@ -219,7 +247,10 @@ class Extraction:
         self.warnings = Warnings()
         self.zones = CustomerZones(connection, state)
         self.failures = Failures(skips=settings.skips_customers)
-        self.ledger = Ledger(settings, write_days)
+        self.ledger = Ledger(settings, write_days, state, rereads=looks_back, remembers=not sample)
+        self._readers: dict[User | None, WindowReader[_Prepared]] = {}
+        self._sums: Callable[[User | None, Stretches], dict[date, Sum]]
+        self._again: dict[User | None, Stretches] = {}
         self.positions = Positions(
             settings,
             state,
@@ -323,6 +354,8 @@ class Extraction:
         order = count()
 
         def span_of(user: User | None) -> Span[_Prepared]:
+            if (again := self._again.pop(user, None)) is not None:
+                return Span(self._readers[user], again)
             timezone = self._timezone(user)
             reading = self.positions.opened(user, timezone)
             self.ledger.opened(user, timezone, reading)
@@ -336,7 +369,7 @@ class Extraction:
                 for name in added
             }
             fields = refusals.fields(user, reading.bookmarks)
-            reader = WindowReader(
+            self._readers[user] = reader = WindowReader(
                 client.call,
                 decoder.of_account(timezone.zone, values, lambda: fields.left_out),
                 Query(
@@ -358,9 +391,51 @@ class Extraction:
         def each() -> Iterator[Part[T]]:
             yield from (Part(self, pipe, refusals, user) for user in chosen)
             self.zones.end()  # before the host writes its last state
+            self.keep_days()
 
-        with closing(pipe):
-            yield each()
+        def sums(user: User | None, stretches: Stretches) -> dict[date, Sum]:
+            """The sessions of some stretches by day, from their ids alone."""
+            timezone = self._timezone(user)
+            keys = Decoder({"properties": {n: schema["properties"][n] for n in KEYS}}, Zone(UTC))
+            query = Query(
+                KEYS, self._page_size, self._settings.filter, user.user_id if user else None
+            )
+
+            def tally(records: list[Record]) -> Tally:
+                return Tally.of(records, Calendar(timezone.zone), with_digest=True)
+
+            decoder = keys.of_account(timezone.zone, {})
+            reader = WindowReader(client.call, decoder, query, tally, shared)
+            found: dict[date, Sum] = {}
+            ids: Pipeline[None, Tally] = Pipeline(
+                [None], lambda _: Span(reader, stretches), self._concurrency
+            )
+            with closing(ids):
+                for taken in ids.read(None):
+                    for day, some in taken.ready.days if taken.ready else ():
+                        found[day] = found.get(day, Sum()) + some
+            return found
+
+        self._sums = sums
+        try:
+            with closing(pipe):
+                yield each()
+        finally:
+            self.keep_days()
+
+    def rechecked(self, user: User | None) -> Stretches:
+        """The past days of an account that are to be read again, which the next part then is."""
+        count = self._readers[user].count
+        sums = partial(self._sums, user)
+        stretches = self.ledger.recheck.stretches(user, count, sums)
+        if stretches:
+            self._again[user] = stretches
+        return stretches
+
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state: it is about to be written for the last
+        time."""
+        self.ledger.recheck.end()
 
     def _patience(self) -> float:
         """For how long a request is tried again, in seconds, while other customers wait."""

@@ -16,14 +16,16 @@ import msgspec
 
 from tap_visitor_sessions.config import ACCOUNT, Settings, days_schema
 from tap_visitor_sessions.sessions.accounts import User
-from tap_visitor_sessions.sessions.bookmarks import Reading
+from tap_visitor_sessions.sessions.bookmarks import Reading, StreamState
 from tap_visitor_sessions.sessions.days import Calendar, Counted, DayCounts, Tally
+from tap_visitor_sessions.sessions.recheck import Recheck
 from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.ledger")
 
 Day = Any
 """A msgspec.Struct with an attribute per column of `visitor_session_days`."""
+Walls = tuple[datetime, datetime]
 WriteDays = Callable[[Sequence[Day]], None]
 
 
@@ -32,13 +34,25 @@ class Ledger:
 
     Args:
         write: Takes days that have been read, to write them at once; None where nobody wants them.
+        state: Remembers past days.
+        rereads: Whether past days that differ are read again.
+        remembers: Whether a later run is to know of the days of this one.
     """
 
-    def __init__(self, settings: Settings, write: WriteDays | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        write: WriteDays | None,
+        state: StreamState,
+        *,
+        rereads: bool = True,
+        remembers: bool = True,
+    ) -> None:
         self._settings, self._write = settings, write
-        self.is_on = write is not None
-        self._accounts: dict[User | None, _Account] = {}
         self._filter = filter_hash(settings.filter)
+        self.recheck = Recheck(settings, state, self._filter, rereads=rereads, remembers=remembers)
+        self.is_on = write is not None or self.recheck.is_on
+        self._accounts: dict[User | None, _Account] = {}
         schema = days_schema(
             is_partner=settings.is_partner, has_account=settings.account is not None
         )
@@ -51,10 +65,24 @@ class Ledger:
             if self._write and reading.bookmarks.read and not reading.bookmarks.begun:
                 self._tell(reading)
             self._accounts[user] = _Account(timezone, reading)
+            self.recheck.opened(user, timezone, reading)
+
+    def opened_again(self, user: User | None, stretches: Sequence[Walls]) -> None:
+        """Some days of an account are going to be read again."""
+        account = self._accounts[user]
+        account.is_again = True
+        account.counts = DayCounts(account.calendar, stretches)
+
+    def is_again(self, user: User | None) -> bool:
+        """Whether what is read of an account is past days, which move no bookmark."""
+        return self.is_on and self._accounts[user].is_again
 
     def tally(self, user: User | None, records: Sequence[Any]) -> Tally | None:
         """A window's records by day. Safe to call from several threads."""
-        return Tally.of(records, self._accounts[user].calendar) if self.is_on else None
+        if not self.is_on:
+            return None
+        calendar = self._accounts[user].calendar
+        return Tally.of(records, calendar, with_digest=self.recheck.by_ids)
 
     def take(self, user: User | None, tally: Tally | None) -> None:
         """A window comes next."""
@@ -78,6 +106,8 @@ class Ledger:
     def _end(self, user: User | None, days: Sequence[Counted]) -> None:
         if days and self._write is not None:
             self._write([self._made(user, day) for day in days])
+        for day in days:
+            self.recheck.note(user, day)
 
     def _made(self, user: User | None, day: Counted) -> Day:
         account = self._accounts[user]
@@ -109,7 +139,7 @@ class _Account:
     """An account that is read."""
 
     def __init__(self, timezone: Timezone, reading: Reading) -> None:
-        self.timezone, self.reading = timezone, reading
+        self.timezone, self.reading, self.is_again = timezone, reading, False
         self.calendar = Calendar(timezone.zone)
         begun = reading.bookmarks.begun
         begins = reading.stretches[0][0] if reading.stretches else None

@@ -97,6 +97,12 @@ class VisitorSessions(DeclaredStream):
         if self._part is not None:
             self._part.emitted(at.replace(tzinfo=timezone.utc))
 
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state, which is about to be written for the last
+        time."""
+        if "_reading" in self.__dict__:
+            self._reading.keep_days()
+
     # A sync
 
     def _sync_records(
@@ -113,6 +119,7 @@ class VisitorSessions(DeclaredStream):
                 with self._read(self._selection.chunks, context) as self._parts:
                     yield from super()._sync_records(context, write_messages=write_messages)
                 self._parts = None
+                self._write_state_message()
 
     def _sync_typed(self, context: Context | None) -> None:
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""

@@ -110,6 +110,10 @@ class Reading:
             users = [user for user in users if context_of(user) == context]
         return self._extraction.parts(columns, prepare, users)
 
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state."""
+        self._extraction.keep_days()
+
     def unread(self) -> dict[str, str]:
         """Customers whose rows must stay in the table though this read did not bring them, each
         with the reason."""

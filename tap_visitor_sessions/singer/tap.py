@@ -15,6 +15,7 @@ from singer_sdk.singerlib import StateMessage
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import (
     SCHEMA,
+    STREAM,
     Settings,
     SettingsError,
     environment,
@@ -150,6 +151,9 @@ class TapVisitorSessions(Tap):
         assert isinstance(writer, Output)
 
         def last_words() -> None:
+            sessions = self.streams[STREAM]
+            assert isinstance(sessions, VisitorSessions)
+            sessions.keep_days()
             # Not through the SDK's StateWriter, which is silent when nothing has changed.
             writer.write_message(StateMessage(value=self.state))
             writer.end(128 + signum)

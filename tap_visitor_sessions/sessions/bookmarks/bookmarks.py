@@ -256,6 +256,7 @@ class Reading:
     ) -> None:
         self.bookmarks = bookmarks
         self._zone, self.now = zone, now
+        self.first, self.end = first, end
         self._emitted_is_read = emitted_is_read
         self.at: datetime | None = None
         """Up to which instant this run has read, as the bookmarks say."""

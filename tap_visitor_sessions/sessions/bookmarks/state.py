@@ -49,10 +49,11 @@ _TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
 _BEGUN = "counted"
+_DAYS = "days"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED, _BEGUN),
+        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED, _BEGUN, _DAYS),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
@@ -325,6 +326,7 @@ class StreamState:
         is_checked: bool = False,
     ) -> None:
         self.progress = progress
+        self._days: dict[int | None, Any] = {}
         self._moved = moved
         self._with_bookmark = not keeps_bookmark
         found = check_progress(progress, is_partner=is_partner, account=account)
@@ -381,6 +383,43 @@ class StreamState:
             self.progress.setdefault("partitions", []).append(partition)
         partition[_CUSTOMER] = user.customer_id
         return partition
+
+    # What is remembered of days: large, so it is there at the end of a run alone
+
+    def take_days(self) -> None:
+        """Take them out, to be put back."""
+        self._days = {
+            user: progress.pop(_DAYS)
+            for user, progress in [(None, self.progress), *self._by_user()]
+            if _DAYS in progress
+        }
+
+    def days_of(self, user: User | None) -> Any:
+        """Those of an account, or of another user of the same customer; None where none are."""
+        if user is None or user.user_id in self._days:
+            return self._days.get(user.user_id if user else None)
+        its = [
+            one for one, progress in self._by_user() if progress.get(_CUSTOMER) == user.customer_id
+        ]
+        return next((self._days[one] for one in its if one in self._days), None)
+
+    def keep_days(self, user: User | None, days: list[str] | None) -> None:
+        """Those of an account from here on, and of no other user of the same customer."""
+        if user is not None:
+            for one, progress in self._by_user():
+                if progress.get(_CUSTOMER) == user.customer_id:
+                    self._days.pop(one, None)
+        self._days[user.user_id if user else None] = days
+
+    def put_days(self) -> None:
+        """Put them in."""
+        for user, progress in [(None, self.progress), *self._by_user()]:
+            if self._days.get(user) is not None:
+                progress[_DAYS] = self._days[user]
+        self._moved()
+
+    def _by_user(self) -> list[tuple[int | None, Progress]]:
+        return [(one["context"][_USER], one) for one in self._partitions()]
 
     # What the API says of a customer's zone
 

@@ -8,5 +8,17 @@ from tap_visitor_sessions.sessions.days.counting import (
     Sum,
     Tally,
 )
+from tap_visitor_sessions.sessions.days.memory import mark_of, packed, unpacked
 
-__all__ = ["Begun", "Calendar", "Cell", "Counted", "DayCounts", "Sum", "Tally"]
+__all__ = [
+    "Begun",
+    "Calendar",
+    "Cell",
+    "Counted",
+    "DayCounts",
+    "Sum",
+    "Tally",
+    "mark_of",
+    "packed",
+    "unpacked",
+]

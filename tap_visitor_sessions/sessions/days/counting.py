@@ -32,18 +32,18 @@ class Sum:
     """Sessions of a day.
 
     Attributes:
-        at_first: How many of them are of its first second.
+        at_last: How many of them are of its last second.
         digest: Of their ids; 0 where nobody asks for it.
     """
 
     sessions: int = 0
-    at_first: int = 0
+    at_last: int = 0
     digest: int = 0
 
     def __add__(self, other: Sum) -> Sum:
         return Sum(
             self.sessions + other.sessions,
-            self.at_first + other.at_first,
+            self.at_last + other.at_last,
             (self.digest + other.digest) & _MASK,
         )
 
@@ -66,11 +66,11 @@ class Tally:
         at = 0
         while at < len(records):
             day = calendar.day(records[at].date_time)
-            second = calendar.starts(day) + SECOND
-            end = max(bisect_left(records, calendar.starts(day + ONE), at, key=_time), at + 1)
-            at_first = bisect_left(records, second, at, end, key=_time) - at
+            ends = calendar.starts(day + ONE)
+            end = max(bisect_left(records, ends, at, key=_time), at + 1)
+            at_last = end - bisect_left(records, ends - SECOND, at, end, key=_time)
             digest = digest_of(one.id for one in records[at:end]) if with_digest else 0
-            found.append((day, Sum(end - at, at_first, digest)))
+            found.append((day, Sum(end - at, at_last, digest)))
             at = end
         now = datetime.now(UTC)
         return cls(found, min((getattr(one, "read_at", now) for one in records), default=now))

@@ -59,6 +59,10 @@ class _Key(msgspec.Struct, gc=False):
     date_time: datetime
 
 
+class _Time(msgspec.Struct, gc=False):
+    date_time: datetime
+
+
 class Decoder:
     """Decodes the rows of answers into records of one set of columns.
 
@@ -118,6 +122,14 @@ class Decoder:
     def times(self, raw: Raw) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
         return [self._wall(key.date_time) for key in self._keys_of(raw)]
+
+    def one_time(self, raw: Raw) -> datetime | None:
+        """The wall-clock time of the first row, which has no `id`; None where it has none."""
+        try:
+            rows = msgspec.json.decode(raw, type=list[_Time], strict=False)
+        except UNFIT:
+            return None
+        return self._wall(rows[0].date_time) if rows else None
 
     def ids(self, raw: Raw) -> list[int]:
         """Only the ids of the rows, cheaply."""
