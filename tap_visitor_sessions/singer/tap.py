@@ -78,7 +78,7 @@ class TapVisitorSessions(Tap):
             super(Tap, self).setup_mapper()
             # The SDK's own registers no column of a stream that is not selected: maps then fail.
             # A copy: maps change the schema that they are given.
-            for one in (stream, days) if days.selected else (stream,):
+            for one in (stream, days):
                 schema, key = copy.deepcopy(one.schema), list(one.primary_keys)
                 self.mapper.register_raw_stream_schema(one.name, schema, key)
         maps.check_targets(self.config, self.mapper)
