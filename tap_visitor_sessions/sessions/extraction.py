@@ -194,7 +194,7 @@ class Part(Generic[T]):
             return
         positions.emitted(self.user, date_time, whole_second=whole_second)
         if ledger.is_on and whole_second:
-            positions.counted(self.user, ledger.counts(self.user).begun)
+            positions.counted(self.user, ledger.begun(self.user))
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
@@ -204,7 +204,7 @@ class Part(Generic[T]):
             return
         positions.finished(self.user, taken.until)
         if ledger.is_on:
-            positions.counted(self.user, ledger.counts(self.user).begun)
+            positions.counted(self.user, ledger.begun(self.user))
 
 
 class Extraction:
@@ -338,6 +338,7 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
+        self.ledger.check_columns(columns.names)
         excluded = excluded_members([*self._settings.exclude_columns, *columns.without])
         decoder = Decoder(schema, Zone(UTC), extra, self.warnings, excluded)
         hashed = prepare

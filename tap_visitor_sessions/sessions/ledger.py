@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.config import ACCOUNT, Settings, days_schema
+from tap_visitor_sessions.config import ACCOUNT, READ_AT, Settings, days_schema
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.bookmarks import Reading, StreamState
-from tap_visitor_sessions.sessions.days import Calendar, Counted, DayCounts, Tally
+from tap_visitor_sessions.sessions.days import Begun, Calendar, Counted, DayCounts, Tally
 from tap_visitor_sessions.sessions.recheck import Recheck
 from tap_visitor_sessions.sessions.zones import Timezone
 
@@ -62,9 +63,8 @@ class Ledger:
     def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
         """An account is going to be read."""
         if self.is_on:
-            if self._write and reading.bookmarks.read and not reading.bookmarks.begun:
-                self._tell(reading)
-            self._accounts[user] = _Account(timezone, reading)
+            self._tell(reading)
+            self._accounts[user] = _Account(timezone, reading, self._filter)
             self.recheck.opened(user, timezone, reading)
 
     def opened_again(self, user: User | None, stretches: Sequence[Walls]) -> None:
@@ -99,9 +99,18 @@ class Ledger:
         if self.is_on:
             self._end(user, self._accounts[user].counts.finished(wall))
 
-    def counts(self, user: User | None) -> DayCounts:
-        """Those of an account."""
-        return self._accounts[user].counts
+    def begun(self, user: User | None) -> Callable[[datetime], Begun]:
+        """Says what has been emitted of the day that is being written, up to an instant."""
+        counts = self._accounts[user].counts
+        return lambda until: replace(counts.begun(until), filter_hash=self._filter)
+
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Warn where the rows do not say what the ledger is to be compared with."""
+        if self._write is not None and READ_AT not in names:
+            logger.warning(
+                "visitor_session_days is selected, and the column read_at is not: sessions that "
+                "are gone at the vendor cannot be told from the others. Select both"
+            )
 
     def _end(self, user: User | None, days: Sequence[Counted]) -> None:
         if days and self._write is not None:
@@ -126,8 +135,18 @@ class Ledger:
         return self._row(**{name: values[name] for name in self._row.__struct_fields__})
 
     def _tell(self, reading: Reading) -> None:
-        if not self._has_told and reading.stretches:
-            self._has_told = True
+        """Warn, once, of what the rows of former runs do not say."""
+        bookmarks, begun = reading.bookmarks, reading.bookmarks.begun
+        if self._write is None or self._has_told or not bookmarks.read or not reading.stretches:
+            return
+        self._has_told = begun is None or begun.filter_hash != self._filter
+        if begun is not None and self._has_told:
+            logger.warning(
+                "The setting filter is another than in the last run: on days that are read again "
+                "the sessions that it leaves out look as if they were gone (filter_hash of "
+                "visitor_session_days tells the days apart)"
+            )
+        elif self._has_told:
             logger.warning(
                 "visitor_session_days begins with %s: sessions before it were read without it, and "
                 "have no day there. A longer lookback_window, once, or a full refresh gives them",
@@ -138,12 +157,16 @@ class Ledger:
 class _Account:
     """An account that is read."""
 
-    def __init__(self, timezone: Timezone, reading: Reading) -> None:
+    def __init__(self, timezone: Timezone, reading: Reading, filter_: str | None) -> None:
         self.timezone, self.reading, self.is_again = timezone, reading, False
         self.calendar = Calendar(timezone.zone)
         begun = reading.bookmarks.begun
         begins = reading.stretches[0][0] if reading.stretches else None
-        if begun is not None and (begins is None or timezone.zone.to_utc(begins) != begun.until):
+        if begun is not None and (
+            begins is None
+            or timezone.zone.to_utc(begins) != begun.until
+            or begun.filter_hash != filter_
+        ):
             begun = None
         self.counts = DayCounts(self.calendar, reading.stretches, begun)
 

@@ -262,7 +262,7 @@ class Positions:
         self._reading(user).finished(wall)
         self._keep(user)
 
-    def counted(self, user: User | None, begun: Callable[[datetime], Begun | None]) -> None:
+    def counted(self, user: User | None, begun: Callable[[datetime], Begun]) -> None:
         """Note what has been emitted of the day that is being written.
 
         Args:

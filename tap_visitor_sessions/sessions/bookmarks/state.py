@@ -9,8 +9,8 @@ A partition's has its `context` too, and we add the `customer_id` and `read_at`,
 had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
 (`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
 to which time of the wall clock. `counted` stands there where days are counted: up to which instant,
-how many sessions of its day, and when the first were read. Members that we do not know stay as they
-are.
+how many sessions of its day, when the first were read, under which filter; `days` what a recheck
+remembers. Members that we do not know stay as they are.
 """
 
 from __future__ import annotations
@@ -142,10 +142,13 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
 
 def _begun(given: object) -> Begun | None:
     """What was counted of the last day. Where it cannot be read, the day is not taken for whole."""
-    if isinstance(given, list) and len(given) == 3 and type(given[1]) is int and given[1] >= 0:
-        until, read_at = (_parsed(one) if isinstance(one, str) else None for one in given[::2])
-        if until and read_at:
-            return Begun(until, given[1], read_at)
+    if isinstance(given, list) and len(given) == 4:
+        until, sessions, read_at, filter_hash = given
+        if type(sessions) is not int or sessions < 0:
+            sessions = None
+        first, last = (_parsed(one) if isinstance(one, str) else None for one in (until, read_at))
+        if first and last:
+            return Begun(first, sessions, last, filter_hash)
     return None
 
 
@@ -201,7 +204,8 @@ def write_bookmarks(
         progress.pop(_REFUSED, None)
     if bookmarks.begun is not None:
         begun = bookmarks.begun
-        progress[_BEGUN] = [formatted(begun.until), begun.sessions, formatted(begun.read_at)]
+        until, read_at = formatted(begun.until), formatted(begun.read_at)
+        progress[_BEGUN] = [until, begun.sessions, read_at, begun.filter_hash]
     else:
         progress.pop(_BEGUN, None)
     if bookmarks.timezone is not None:

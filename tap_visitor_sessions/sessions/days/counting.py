@@ -94,12 +94,15 @@ class Begun:
     """What former runs have emitted of a day, where they have emitted all before an instant.
 
     Attributes:
+        sessions: Those of the day; None where not all of it was read.
         read_at: When its first sessions were read.
+        filter_hash: Under which filter; None without one.
     """
 
     until: datetime
-    sessions: int
+    sessions: int | None
     read_at: datetime
+    filter_hash: str | None = None
 
 
 @dataclass
@@ -131,15 +134,15 @@ class DayCounts:
         self._open = 0
         self._last: Counted | None = None
         self._begun_in: date | None = None
-        if begun is not None and self._cell is not None:
+        if begun is not None and begun.sessions is not None and self._cell is not None:
             self._begun_in = self._cell.date
             self._cell = replace(self._cell, is_whole=calendar.reaches_end(self._cell))
             self._held[self._cell.date] = _Held(Sum(begun.sessions), begun.read_at)
             self._open = begun.sessions
 
-    def begun(self, until: datetime) -> Begun | None:
-        """What has been emitted of the day that is being written, up to an instant; None where not
-        all of it is read."""
+    def begun(self, until: datetime) -> Begun:
+        """What has been emitted of the day that is being written, up to an instant."""
+        sessions: int | None
         if self._cell is not None:
             cell, sessions, held = self._cell, self._open, self._held.get(self._cell.date)
             read_at = held and held.read_at
@@ -150,7 +153,7 @@ class DayCounts:
             return Begun(until, 0, self._clock())
         is_within = cell.start > self._calendar.first_wall(cell.date)
         if is_within and cell.date != self._begun_in:
-            return None
+            sessions = None
         return Begun(until, sessions, read_at or self._clock())
 
     def take(self, tally: Tally) -> None:
