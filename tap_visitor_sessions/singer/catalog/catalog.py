@@ -106,17 +106,14 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
     """
     is_optional = declaration.is_optional
     if catalog is None or (is_optional and not lists(catalog, declaration.stream)):
-        metadata = _metadata(declaration)
-        metadata.root.selected = not is_optional
-        reading = _Reading(declaration, {})
-        pieces = reading.members((), declaration.schema, {})
-        names = {name: piece.schema for name, piece in pieces.items()}
-        for name in declaration.unless_asked & declaration.schema["properties"].keys():
-            metadata["properties", name].selected = name in names
-        return Wanted({**declaration.schema, "properties": names}, pieces, metadata)
+        return _by_default(declaration)
     notes: list[tuple[int, str]] = []
     entry = stream_entry(declaration.stream, catalog, notes)
     items = metadata_items(entry)
+    if is_optional:
+        notes.clear()  # what there is to tell of other streams is told of the sessions
+        if not stream_selected(entry, selection_rules(items), bool(items)):
+            return _by_default(declaration)
     root: dict[str, Any] = {}
     for breadcrumb, said in items:
         if not breadcrumb:
@@ -129,9 +126,7 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         raise CatalogError("; ".join(reading.problems))
     notes += reading.notes()
     selected = stream_selected(entry, reading.rules, bool(items))
-    if is_optional:  # what there is to tell of streams is told of the other
-        notes = reading.notes() if selected else []
-    elif not selected:
+    if not selected:
         notes.append(
             (
                 logging.WARNING,
@@ -145,6 +140,17 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         if crumbs and one.inclusion != Metadata.InclusionType.AUTOMATIC:
             one.selected = names_of(crumbs) in reading.kept
     return Wanted(schema, pieces, metadata, reading.texts, full_table, notes)
+
+
+def _by_default(declaration: Declaration) -> Wanted:
+    """What is wanted where no catalog says anything."""
+    metadata = _metadata(declaration)
+    metadata.root.selected = not declaration.is_optional
+    pieces = _Reading(declaration, {}).members((), declaration.schema, {})
+    names = {name: piece.schema for name, piece in pieces.items()}
+    for name in declaration.unless_asked & declaration.schema["properties"].keys():
+        metadata["properties", name].selected = name in names
+    return Wanted({**declaration.schema, "properties": names}, pieces, metadata)
 
 
 class _Reading:
