@@ -167,7 +167,7 @@ def _with_days(
 def _id(stream: Mapping[str, Any], name: str) -> int | None:
     found = stream.get(name)
     if found is not None and (isinstance(found, bool) or not isinstance(found, int)):
-        raise ConfiguredCatalogError(f"{name} is no whole number")
+        raise ConfiguredCatalogError(f"{name} is not a whole number")
     return found
 
 
@@ -191,7 +191,7 @@ def _columns(schema: object, settings: Settings) -> Columns:
     # A catalog of before the setting exclude_columns may name what is left out now.
     if gone := sorted(set(wanted) - set(known) - left_out(settings)):
         logger.warning(
-            "Catalog: there is no column %s: nothing comes for it. Refresh the source's schema",
+            "Catalog: there is no column %s: it is ignored. Refresh the source's schema",
             ", ".join(" ".join(str(name).split())[:60] for name in gone[:20]),
         )
         if ACCOUNT in gone:

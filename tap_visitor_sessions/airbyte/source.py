@@ -134,12 +134,15 @@ class _Read:
         self._heed_signals()
         output.status("STARTED")
         if state.is_complete:
-            logger.info("An earlier attempt of this sync has read all: nothing is read again")
+            logger.info(
+                "An earlier attempt of this sync has read everything: nothing is read again"
+            )
             output.status("RUNNING")
             self._say_state()
             output.status("COMPLETE")
             return
         self._connection.client.pacer.on_wait = self._waiting
+        self._extraction.on_idle = self._idle
         try:
             with (
                 self._extraction.run(),
@@ -177,6 +180,11 @@ class _Read:
             output.states(states)
             self._said, self._days_said = progress.sessions, self._days
         output.heed()
+
+    def _idle(self) -> None:
+        """It has waited for some seconds, and may wait for a day's points."""
+        if self._extraction.progress.sessions > self._said:
+            self._say_state()
 
     def _waiting(self, seconds: float) -> None:
         """Points are used up."""

@@ -16,6 +16,7 @@ from tap_visitor_sessions.config.schema import (
     UNLESS_ASKED,
     days_key,
     days_schema,
+    enumerations,
     key_columns,
     record_schema,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "days_key",
     "days_schema",
     "emitted_schema",
+    "enumerations",
     "environment",
     "excluded_members",
     "foreign",

@@ -106,6 +106,15 @@ def personal() -> frozenset[str]:
     return frozenset(name for name, declared in found.items() if declared.get("x-personal"))
 
 
+@cache
+def enumerations() -> Mapping[str, tuple[str, ...]]:
+    """The values that the vendor's page lists for columns and members, by their name."""
+    document = _document()
+    found = {name: node_of(document, name) or {} for name in all_names(document)}
+    listed = {name: tuple(declared.get("x-values", ())) for name, declared in found.items()}
+    return MappingProxyType({name: values for name, values in listed.items() if values})
+
+
 def stream_schema() -> dict[str, Any]:
     """The JSON Schema of a record; the caller may change what it gets."""
     return copy.deepcopy(_plain())
@@ -119,11 +128,16 @@ def partner_schema() -> dict[str, Any]:
     return schema
 
 
-def record_schema(*, is_partner: bool, has_account: bool) -> dict[str, Any]:
-    """The JSON Schema of a record, with the columns that the settings add."""
+def record_schema(*, is_partner: bool, has_account: bool, is_whole: bool = False) -> dict[str, Any]:
+    """The JSON Schema of a record, with the columns that the settings add.
+
+    Args:
+        is_whole: With the columns, too, that are left out where nobody names them.
+    """
     schema = partner_schema() if is_partner else stream_schema()
     whole = with_account(schema) if has_account else schema
-    whole["properties"][READ_AT] = copy.deepcopy(dict(READ_AT_PROPERTY))
+    if is_whole:
+        whole["properties"][READ_AT] = copy.deepcopy(dict(READ_AT_PROPERTY))
     return whole
 
 

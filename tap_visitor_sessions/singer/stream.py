@@ -78,7 +78,12 @@ class VisitorSessions(DeclaredStream):
             announces_version=self.announces_version,
             sample=self.is_test,
             write_days=self._days.write if self._counts_days else None,
+            idle=self._idle,
         )
+
+    def _idle(self) -> None:
+        if not self.is_test:
+            self._write_state_message()
 
     @property
     def _counts_days(self) -> bool:
@@ -202,16 +207,18 @@ class VisitorSessions(DeclaredStream):
             raise
         if self.announces_version and (unread := self._reading.unread()):
             self.logger.warning(
-                "ACTIVATE_VERSION is not announced, or the loader would drop the rows of %s. Have "
-                "them read, or leave them out by exclude_customer_ids: their rows then go",
+                "ACTIVATE_VERSION is not written, because the loader would drop the rows of %s. "
+                "Make them readable, or exclude them with exclude_customer_ids, which drops their "
+                "rows",
                 ", ".join(f"{who} ({reason})" for who, reason in unread.items()),
             )
         elif self.announces_version:
-            if self._counts_days:  # first: it never claims more than there is
-                self._days.activate()
-            self.announce_version()
+            # First: whoever is killed in between leaves no bookmark of rows that are dropped.
             self._reading.version_activated()
             self._write_state_message()
+            if self._counts_days:  # before the sessions: it never claims more than there is
+                self._days.activate()
+            self.announce_version()
 
     def _fits_typed_lane(self) -> bool:
         """Whether records go out as they are, to a writer of ours."""

@@ -41,6 +41,7 @@ class Reading:
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
         write_days: Writes rows of `visitor_session_days`; None where they are not selected.
+        idle: Called when it has waited for some seconds, as for points: time to write the state.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Reading:
         incremental: bool,
         announces_version: bool,
         sample: bool,
+        idle: Callable[[], object],
         write_days: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         self._connection = connection
@@ -72,6 +74,7 @@ class Reading:
             sample=sample,
             write_days=write_days,
         )
+        self._extraction.on_idle = idle
 
     @property
     def partitions(self) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def test_date_time_made_a_timestamptz_stays_one(
     first = tap(sandbox, tmp_path)
     loader.load(first)
     assert isinstance(loader, Postgres)
-    [statement] = [block for block in loader.docs.blocks("text") if "timestamptz" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "timestamptz" in block]
     loader.execute(statement)
     loader.load(first)
     [row] = loader.query("SELECT pg_typeof(date_time)::text AS kind FROM visitor_sessions LIMIT 1")
@@ -158,7 +158,7 @@ def test_a_partners_table_of_before_goes_on_and_never_overwrites(
     refused = loader.run(met.stdout)
     assert refused.returncode != 0
     assert "duplicate key" in refused.stderr
-    [statement] = [block for block in loader.docs.blocks("text") if "PRIMARY KEY" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "PRIMARY KEY" in block]
     loader.execute(statement)
     loader.load(met)
     found = loader.query("SELECT customer_id, id FROM visitor_sessions")
