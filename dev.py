@@ -3,9 +3,12 @@
 
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
-python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, and a table out of it
-python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
-                           arguments, which go to pytest, only lint, types and those tests
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
+                           of the dbt package and a report; --psql opens psql on its database,
+                           further arguments go to psql
+python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
+                           transform; with arguments, which go to pytest, only lint, types and
+                           those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
@@ -19,7 +22,8 @@ python3 dev.py mutants     small changes of the core's modules, each run through
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
-                           requests, table, shapes, increment, steps, plot; further arguments go
+                           requests, table, shapes, increment, transform, steps,
+                           plot; further arguments go
                            to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
@@ -29,13 +33,19 @@ python3 dev.py package     build sdist and wheel, check them, install the wheel 
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
-python3 dev.py docs        the docs site, into docs/_build/html
+python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked
+                           at in a headless Chromium
+python3 dev.py pictures    docs/images/report.png, of the report of the last demo, in Chromium
 python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
                            and benchmarks/results; with --check it only says what differs
 python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, over a sandbox of
-                           20 customers, into PostgreSQL; further arguments go to pytest
+                           12 customers, into PostgreSQL; with `lowest` first in the oldest Airflow
+                           that they take; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
                            Airbyte's own tests of a source
+python3 dev.py transform   the dbt package of transform/ in a project of its own, on PostgreSQL and
+                           DuckDB, over what each way of loading leaves: every mart against a
+                           computation in Python; further arguments go to pytest
 python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
                            podman or Debian's buildah; an argument is another base image
 python3 dev.py setup       only make the environment in .venv
@@ -57,7 +67,8 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
-    *("faults", "airflow", "pyairbyte", "pythons", "next", "docs", "report --check"),
+    *("faults", "airflow", "airflow lowest", "pyairbyte", "transform", "pythons", "next"),
+    *("docs", "docs --check", "report --check"),
     "image",
 )
 """What `all` runs, which is all but benchmarks."""
@@ -93,10 +104,10 @@ def setup(group: str) -> None:
     stamp.write_text(wanted)
 
 
-def demo() -> None:
+def demo(*arguments: str) -> None:
     """The main job, end to end."""
     setup("demo")
-    run(str(PYTHON), "-m", "sandbox.demo")
+    run(str(PYTHON), "-W", "ignore", "-m", "sandbox.demo", *arguments)
 
 
 def check(*arguments: str) -> None:
@@ -131,6 +142,7 @@ def test(*arguments: str) -> None:
         packages("package")
         packages("minimums")
         loaders()
+        transform("--half")
 
 
 def everything() -> None:
@@ -165,7 +177,7 @@ def locks() -> None:
 def faults() -> None:
     """The table of faults."""
     setup("dev")
-    run(str(PYTHON), str(Path("docs", "faults.py")))
+    run(str(PYTHON), "-m", "docs.faults")
 
 
 def mutants(*modules: str) -> None:
@@ -174,8 +186,14 @@ def mutants(*modules: str) -> None:
     run(str(PYTHON), str(Path("tests", "mutants.py")), *modules)
 
 
-def docs() -> None:
+def docs(*arguments: str) -> None:
     """The docs site; a warning is an error."""
+    if arguments == ("--check",):
+        setup("dev")
+        setup("report")  # has Selenium
+        os.environ["BROWSER_CHECK"] = "required"
+        run(str(PYTHON), "-m", "pytest", "-v", "tests/project/test_docs_browser.py")
+        return
     setup("docs")
     pages, site = str(Path("docs")), str(Path("docs", "_build", "html"))
     run(str(PYTHON), "-m", "sphinx", "-q", "-W", "--keep-going", pages, site)
@@ -184,7 +202,7 @@ def docs() -> None:
 def sync(*arguments: str) -> None:
     """What is derived from the tap's own --about, and from figures."""
     setup("dev")
-    run(str(PYTHON), str(Path("docs", "sync.py")), *arguments)
+    run(str(PYTHON), "-m", "docs.sync", *arguments)
 
 
 def audit() -> None:
@@ -196,6 +214,8 @@ def audit() -> None:
 def bench(*arguments: str) -> None:
     """A figure."""
     setup("benchmarks")
+    if arguments[:1] == ("transform",):
+        dbt()
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
@@ -209,7 +229,7 @@ def report(*arguments: str) -> None:
     """A first look at the loaded sessions."""
     setup("report")
     if arguments == ("--check",):
-        os.environ["REPORT_BROWSER"] = "required"
+        os.environ["BROWSER_CHECK"] = "required"
         run(str(PYTHON), "-m", "pytest", "-v", "tests/report/test_report_browser.py")
     else:
         command = [str(PYTHON), "-m", "report"]
@@ -220,27 +240,52 @@ def airflow(*arguments: str) -> None:
     """The test of the DAGs. Airflow has an environment of its own, .venv-airflow: it and
     Meltano want different versions of SQLAlchemy."""
     setup("dev")
-    folder, environment = ROOT / "orchestrate" / "airflow", ROOT / ".venv-airflow"
+    folder, lowest = ROOT / "orchestrate" / "airflow", arguments[:1] == ("lowest",)
+    more = "-lowest" if lowest else ""
+    environment = ROOT / f".venv-airflow{more}"
     python = environment / "bin" / "python"
-    lists = [folder / "requirements.txt", folder / "constraints.txt"]
+    lists = [folder / f"{name}{more}.txt" for name in ("requirements", "constraints")]
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in lists)).hexdigest()
     stamp = environment / "made-for"
     if not stamp.exists() or stamp.read_text() != wanted:
-        print("==> Making .venv-airflow (a minute)", flush=True)
+        print(f"==> Making {environment.name} (a minute)", flush=True)
         venv.create(environment, with_pip=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run(*pip, "--requirement", str(lists[0]), "--constraint", str(lists[1]))
         stamp.write_text(wanted)
+    os.environ["AIRFLOW_ENVIRONMENT"] = str(environment)
     dag = str(folder / "dags" / "visitor_sessions.py")
     bases = "--no-explicit-package-bases"
     run(str(PYTHON), "-m", "mypy", bases, "--python-executable", str(python), dag)
-    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments)
+    run(str(PYTHON), "-m", "pytest", str(folder / "tests"), *arguments[lowest:])
 
 
 def pyairbyte(*arguments: str) -> None:
     """The Airbyte source, run by PyAirbyte, which has an environment of its own."""
     setup("dev")
     run(str(PYTHON), "-m", "pytest", str(Path("tests", "pyairbyte")), *arguments)
+
+
+def transform(*arguments: str) -> None:
+    """The dbt package."""
+    setup("dev")
+    dbt()
+    tests = [str(Path("tests", "transform")), "--durations=5", *arguments]
+    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
+def dbt() -> None:
+    """Make .venv-transform, unless it is there already."""
+    folder = ROOT / ".venv-transform"
+    python, stamp = folder / PYTHON.relative_to(VENV), folder / "made-for"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("==> Making .venv-transform (a minute)", flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run(*pip, "--upgrade", "pip>=25.1")
+        run(*pip, "--group", "transform")
+        stamp.write_text(wanted)
 
 
 def image(*arguments: str) -> None:
@@ -266,8 +311,8 @@ def main() -> None:
     if sys.version_info < (3, 10):  # noqa: UP036 - run by whatever python3 there is
         sys.exit("Python 3.10 or later is needed")
     match sys.argv[1:]:
-        case ["demo"]:
-            demo()
+        case ["demo"] | ["demo", "--psql", *_]:
+            demo(*sys.argv[2:])
         case ["bench", _, *_]:
             bench(*sys.argv[2:])
         case ["loaders", *arguments]:
@@ -284,8 +329,11 @@ def main() -> None:
             faults()
         case ["mutants", *modules]:
             mutants(*modules)
-        case ["docs"]:
-            docs()
+        case ["docs"] | ["docs", "--check"]:
+            docs(*sys.argv[2:])
+        case ["pictures"]:
+            setup("demo")
+            run(str(PYTHON), "-m", "docs.pictures")
         case ["audit"]:
             audit()
         case ["plan", *arguments]:
@@ -294,6 +342,8 @@ def main() -> None:
             report(*arguments)
         case ["pyairbyte", *arguments]:
             pyairbyte(*arguments)
+        case ["transform", *arguments]:
+            transform(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
         case ["image"] | ["image", _]:

@@ -8,6 +8,10 @@ pass in virtual time by the tap's own pacer and the sandbox's meters (plan_time.
 memory of a process are those measured in benchmarks/results.
 
 With several values of --minute-limit or --latency, a table of all their combinations.
+
+With --pool the DAGs of orchestrate/airflow: so many runs at once, a task for each quarter of a
+customer in the first load, and for --group-size customers in a daily run; each takes
+--task-startup seconds before its first request, and none asks for the list of customers.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import cached_property
-from typing import Any
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from benchmarks.harness import RESULTS, say, table
 from benchmarks.plan_time import SAMPLE_COST, Outcome, Setup, Simulation
@@ -104,10 +108,20 @@ def measured() -> Measured:
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be read: the requests of each customer (an object may stand for several)."""
+    """What is to be read: the requests of each customer, or of each of its quarters (an object may
+    stand for several).
+
+    Attributes:
+        accounts: Customers, where `customers` holds their quarters.
+        group: How many of them make a task of Airflow; 0: none does.
+        once: Requests beside: whose account it is, and in a first load each customer's zone.
+    """
 
     customers: Sequence[Requests]
     sessions: int
+    accounts: int = 0
+    group: int = 0
+    once: int = 0
 
     @cached_property
     def requests(self) -> int:
@@ -131,7 +145,7 @@ class Load:
 
     def least(self, page_size: int) -> int:
         """Pages that the sessions fill, each customer's for itself."""
-        count = len(self.customers)
+        count = self.accounts or len(self.customers)
         return count * math.ceil(self.sessions / count / page_size)
 
 
@@ -150,16 +164,18 @@ def loads(options: argparse.Namespace) -> Loads:
     """Make up customers and cut their windows."""
     days = round(options.years * 365)
     silent = round(options.customers * options.silent)
-    count = options.customers - silent
+    count: int = options.customers - silent
     nobody = Traffic(0, days, options.shape, seed=options.seed)
-    kinds = max(min(count, 30, SAMPLED_SESSIONS // max(round(options.per_day * days), 1)), 1)
+    kinds: int = max(min(count, 30, SAMPLED_SESSIONS // max(round(options.per_day * days), 1)), 1)
     end = START + days * DAY
     lookback = timedelta(days=options.lookback)
-    backfill, sessions = [], 0
+    spans = _quarters(end) if options.pool else [(START, end)]
+    backfill: list[list[Requests]] = []
+    sessions = 0
     daily: list[list[tuple[Requests, int]]] = [[] for _ in range(7)]
     for kind in range(kinds):
         traffic = Traffic(options.per_day, days, options.shape, seed=options.seed + kind)
-        backfill.append(requests(traffic, START, end, options.page_size))
+        backfill.append([requests(traffic, a, b, options.page_size) for a, b in spans])
         sessions += traffic.count(START, end)
         for ago, runs in enumerate(daily):
             till = end - ago * DAY
@@ -168,24 +184,47 @@ def loads(options: argparse.Namespace) -> Loads:
             runs.append((found, traffic.count(since, till)))
 
     # Their windows once; then, since STATE says how far they have been read, the look-back.
-    still_all = requests(nobody, START, end, options.page_size)
+    still_all = [requests(nobody, a, b, options.page_size) for a, b in spans]
     still_daily = requests(nobody, max(end - DAY - lookback, START), end, options.page_size)
 
-    def load(found: Sequence[Requests], total: int, still: Requests = still_daily) -> Load:
-        whole = [*(found[i % kinds] for i in range(count)), *[still] * silent]
-        return Load(whole, round(total / kinds * count))
+    def shared(total: int) -> int:
+        return round(total / kinds * count)
 
-    days_of_week = [load([r for r, _ in runs], sum(total for _, total in runs)) for runs in daily]
+    def of_day(runs: Sequence[tuple[Requests, int]]) -> Load:
+        whole = [*(runs[i % kinds][0] for i in range(count)), *[still_daily] * silent]
+        group, once = (options.group_size, 1) if options.pool else (0, 0)
+        return Load(whole, shared(sum(total for _, total in runs)), group=group, once=once)
+
+    first = [*(backfill[i % kinds] for i in range(count)), *[still_all] * silent]
+    days_of_week = [of_day(runs) for runs in daily]
     return Loads(
-        load(backfill, sessions, still_all),
+        Load(
+            [piece for pieces in first for piece in pieces],
+            shared(sessions),
+            accounts=options.customers,
+            group=1 if options.pool else 0,
+            once=options.customers + 1 if options.customers > 1 else 0,
+        ),
         max(days_of_week, key=lambda run: (run.requests, run.sessions)),
         sum(run.requests for run in days_of_week) / len(days_of_week),
     )
 
 
+def _quarters(end: datetime) -> list[tuple[datetime, datetime]]:
+    """[START, end) cut at the quarters of the year, as the DAGs do."""
+    found, at = [], START
+    while at < end:
+        year, month = divmod(at.year * 12 + (at.month - 1) // 3 * 3 + 3, 12)
+        after = min(datetime(year, month + 1, 1), end)
+        found.append((at, after))
+        at = after
+    return found
+
+
 def bounds(setup: Setup, load: Load, points: int) -> dict[str, float]:
     """Seconds that each bound alone asks for, were the others none."""
     decoded = load.rows - load.sampled * (1 - SAMPLE_COST)
+    tasks = _tasks(load)
     found = {
         "latency": points * setup.latency / (setup.concurrency * setup.processes),
         "network": load.rows * setup.seconds_per_row / setup.processes,
@@ -194,12 +233,19 @@ def bounds(setup: Setup, load: Load, points: int) -> dict[str, float]:
     if setup.loader_per_second < math.inf:
         taken = load.rows - load.sampled
         found["loading"] = taken / setup.loader_per_second / setup.processes
+    if tasks:
+        found["task start-up"] = tasks * setup.task_startup / setup.processes
     if setup.minute_limit:
         minutes = (points - 1) // setup.minute_limit
         found["minute limit"] = minutes * setup.minute_seconds
     if setup.day_limit:
         found["day limit"] = (points - 1) // setup.day_limit * 86_400.0
     return found
+
+
+def _tasks(load: Load) -> int:
+    """Tasks of Airflow."""
+    return math.ceil(len(load.customers) / load.group) if load.group else 0
 
 
 def bottleneck(setup: Setup, load: Load, points: int) -> str:
@@ -210,7 +256,8 @@ def bottleneck(setup: Setup, load: Load, points: int) -> str:
 
 def simulated(setup: Setup, load: Load, exact: int = EXACT) -> Outcome:
     """Let it run in virtual time."""
-    return Simulation(setup, load.customers, exact).run()
+    beside = {"accounts": load.accounts, "group": load.group, "once": load.once}
+    return Simulation(setup, load.customers, exact, **beside).run()
 
 
 # What is shown
@@ -258,6 +305,8 @@ def overview(setup: Setup, found: Loads, page_size: int, figures: Measured) -> l
         ),
         row("requests of a daily run, mean of a week", ["", round(found.daily_points)]),
     ]
+    if found.backfill.group:
+        rows.append(row("tasks of Airflow", [_tasks(load) for load in both.values()]))
     if setup.day_limit:
         rows.append(row("days of points", [math.ceil(p / setup.day_limit) for p in points]))
     rows.append(
@@ -321,30 +370,96 @@ def parser(figures: Measured) -> argparse.ArgumentParser:
         prog="dev.py plan", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = found.add_argument
-    add("--customers", type=int, default=2000)
-    add("--years", type=float, default=3.0, help="of sessions to load at first")
-    add("--per-day", type=float, default=5000, help="sessions of a customer a day, on average")
-    add("--minute-limit", type=int, nargs="+", default=[60], help="points; 0: no limit")
-    add("--day-limit", type=int, default=3000, help="points; 0: no limit")
-    add("--latency", type=float, nargs="+", default=[1.0], help="seconds per request")
-    add("--concurrency", type=int, default=8, help="requests in flight of a process")
-    add("--processes", type=int, default=1, help="taps, each with a part of the customers")
-    add("--page-size", type=int, default=PAGE)
-    add("--lookback", type=float, default=1.0, help="days that a daily run reads again")
+    whole, number = partial(_number, int), partial(_number, float)
+    add("--customers", type=whole(1, 1_000_000), default=2000)
+    add("--years", type=number(7 / 365, 100), default=3.0, help="of sessions to load at first")
+    add(
+        "--per-day",
+        type=number(0, 10_000_000, above=True),
+        default=5000,
+        help="sessions of a customer a day, on average",
+    )
+    limit = whole(0, 1_000_000_000)
+    add("--minute-limit", type=limit, nargs="+", default=[60], help="points; 0: no limit")
+    add("--day-limit", type=limit, default=3000, help="points; 0: no limit")
+    seconds = number(0, 3600)
+    add("--latency", type=seconds, nargs="+", default=[1.0], help="seconds per request")
+    add("--concurrency", type=whole(1, 64), default=8, help="requests in flight of a process")
+    add(
+        "--processes",
+        type=whole(1, 10_000),
+        default=1,
+        help="taps, each with a part of the customers",
+    )
+    add(
+        "--pool",
+        type=whole(0, 10_000),
+        default=0,
+        help="slots of Airflow's pool, in place of --processes; 0: without Airflow",
+    )
+    add(
+        "--group-size",
+        type=whole(1, 1_000_000),
+        default=1,
+        help="with --pool: customers of a task of a daily run",
+    )
+    add(
+        "--task-startup",
+        type=seconds,
+        default=8.0,
+        help="with --pool: seconds of a task before its first request",
+    )
+    add("--page-size", type=whole(1, PAGE), default=PAGE)
+    add("--lookback", type=number(0, 3650), default=1.0, help="days that a daily run reads again")
     add("--shape", choices=SHAPES, default="daily", help="how sessions spread over time")
-    add("--silent", type=float, default=0.0, help="share of the customers without a session, 0..1")
+    add(
+        "--silent",
+        type=number(0, 1),
+        default=0.0,
+        help="share of the customers without a session, 0 to less than 1",
+    )
     add("--seed", type=int, default=1)
-    add("--records-per-second", type=float, default=figures.records_per_second)
+    rate = partial(number, most=1e12)
+    add("--records-per-second", type=rate(0, above=True), default=figures.records_per_second)
     add(
         "--loader-per-second",
-        type=float,
+        type=rate(0),
         default=figures.loader_per_second,
         help="sessions that a loader takes; 0: files, or none",
     )
-    add("--session-bytes", type=float, default=round(figures.session_bytes))
-    add("--megabits", type=float, default=1000.0, help="per second, of a process")
+    add("--session-bytes", type=rate(0), default=round(figures.session_bytes))
+    add(
+        "--megabits",
+        type=rate(0, above=True),
+        default=1000.0,
+        help="per second, of a process",
+    )
     add("--markdown", action="store_true", help="tables for a page")
     return found
+
+
+N = TypeVar("N", int, float)
+
+
+def _number(
+    kind: type[N], least: float, most: float = math.inf, *, above: bool = False
+) -> Callable[[str], N]:
+    """What argparse makes a number of, and refuses by the option's name."""
+
+    def read(text: str) -> N:
+        try:
+            value: N | None = kind(text)
+        except ValueError:
+            value = None
+        fits = value is not None and math.isfinite(value) and least <= value <= most
+        if value is None or not fits or (above and value == least):
+            kinds = "a whole number" if kind is int else "a number"
+            bound = f"above {least:g}" if above else f"{least:g} or more"
+            upto = f", {most:,.0f} at most" if most < math.inf else ""
+            raise argparse.ArgumentTypeError(f"{kinds} is wanted, {bound}{upto}, not {text[:40]}")
+        return value
+
+    return read
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -352,23 +467,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = measured()
     command = parser(figures)
     options = command.parse_args(arguments)
-    whole = [options.customers, options.concurrency, options.processes]
-    if min(whole) < 1 or min(options.years, options.per_day, options.megabits) <= 0:
-        command.error("customers, years, per-day, concurrency, processes, megabits: above 0")
-    if not 1 <= options.page_size <= PAGE or options.records_per_second <= 0:
-        command.error(f"page-size: 1 to {PAGE}; records-per-second: above 0")
-    if options.loader_per_second < 0:
-        command.error("loader-per-second: 0 or more")
-    if not 0 <= options.silent < 1 or round(options.customers * (1 - options.silent)) < 1:
-        command.error("silent: 0 or more, and less than 1; one customer has sessions")
-    if options.processes > options.customers or round(options.years * 365) < 7:
-        command.error("no more processes than customers, and a week of sessions at least")
+    if round(options.customers * (1 - options.silent)) < 1:
+        command.error("argument --silent: one customer at least has sessions")
+    if options.processes > options.customers:
+        command.error("argument --processes: no more of them than customers")
+    if options.pool and options.processes > 1:
+        command.error("argument --processes: --pool takes its place")
+    if options.per_day / 86_400 > options.page_size:
+        command.error("argument --page-size: a second's sessions must fit a page")
+    options.processes = options.pool or options.processes
     shown = markdown if options.markdown else table
     setups = [
         Setup(
             latency=latency,
             concurrency=options.concurrency,
             processes=options.processes,
+            task_startup=options.task_startup,
             minute_limit=limit or None,
             day_limit=options.day_limit or None,
             records_per_second=options.records_per_second,
@@ -380,11 +494,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for latency in options.latency
     ]
     say("Cutting the windows of some customers")
-    found = loads(options)
+    try:
+        found = loads(options)
+    except ValueError as problem:
+        command.error(f"argument --page-size: {problem}")
     say("Letting the requests of all customers run in virtual time")
     print(
         f"{options.customers} customers x {options.years:g} years x {options.per_day:g} "
-        f"sessions a day; {options.concurrency} in flight of {options.processes} process(es)\n"
+        f"sessions a day; {options.concurrency} in flight of {options.processes} "
+        f"{'slot(s) of a pool' if options.pool else 'process(es)'}\n"
     )
     if len(setups) > 1:
         print(shown(grid(setups, found)))

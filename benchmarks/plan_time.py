@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -44,6 +44,7 @@ class Setup:
         megabits: Per second, for a process's answers.
         session_bytes: Of a session on the line.
         startup: Seconds from the start of a process to its first request.
+        task_startup: The same where Airflow starts it: with its own, Meltano's and the loader's.
         minute_seconds: Shortens the minute, for tests.
     """
 
@@ -57,6 +58,7 @@ class Setup:
     megabits: float = 1000
     session_bytes: float = 2440
     startup: float = 0.3
+    task_startup: float = 8.0
     minute_seconds: float = 60.0
 
     @property
@@ -82,7 +84,7 @@ class Outcome:
 
     Attributes:
         seconds: From the start to the last record.
-        points: Requests charged, those for the list of customers included.
+        points: Requests charged, those beside the reports included.
         rejected: Requests that found no point left; they are not charged.
         simulated: Requests simulated one by one; the rest goes on at their rate.
     """
@@ -99,13 +101,28 @@ class Simulation:
     Args:
         customers: The requests of each; the same object may stand for several.
         exact: Charged requests after which the rate is taken as steady.
+        accounts: Customers, where `customers` holds their quarters.
+        group: Of so many in a row Airflow makes a task, in as many slots as there are processes,
+            and hands the list of customers to each; 0: each process is one run of the tap.
+        once: Requests beside, sent while others are: whose zones and account they are.
     """
 
-    def __init__(self, setup: Setup, customers: Sequence[Requests], exact: int) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        customers: Sequence[Requests],
+        exact: int,
+        *,
+        accounts: int = 0,
+        group: int = 0,
+        once: int = 0,
+    ) -> None:
         self.setup = setup
         self.now = 0.0
-        listings = 1 if len(customers) == 1 else 2 * math.ceil(len(customers) / LISTING_PAGE)
-        self.points = sum(len(c.rows) for c in customers) + listings * setup.processes
+        accounts = accounts or len(customers)
+        listings = 1 if accounts == 1 else 2 * math.ceil(accounts / LISTING_PAGE)
+        lists = 1 if group else setup.processes
+        self.points = sum(len(c.rows) for c in customers) + listings * lists + once
         self.is_whole = self.points <= exact
         self._exact = exact
         # The rhythm of days is too slow for a part of the run to show: `_with_days` adds it.
@@ -114,12 +131,22 @@ class Simulation:
         self.meters = Meters(limits, lambda: self.now)
         self.charged = 0
         self.rejected = 0
+        self.ended = 0.0
+        """When the last record of all was taken."""
         self._minutes = [(0.0, 0)]  # when a minute of the meters began, points charged by then
         self._events: list[tuple[float, int, Callable[[Key], None], Key]] = []
         self._number = 0
-        for place in range(setup.processes):
-            process = Process(self, customers[place :: setup.processes], listings)
-            self.at(setup.startup, process.begin, (0, 0))
+        if group:
+            tasks: Iterator[Sequence[Requests]] = iter(
+                [customers[at : at + group] for at in range(0, len(customers), group)]
+            )
+            begin, listings = 2 * setup.task_startup + listings * setup.latency, 0
+            works = [tasks] * setup.processes
+        else:
+            begin = setup.startup
+            works = [iter([customers[n :: setup.processes]]) for n in range(setup.processes)]
+        for work in works:
+            self.at(begin, Process(self, work, listings).begin, (0, 0))
 
     def at(self, when: float, what: Callable[[Key], None], key: Key) -> None:
         """Call `what(key)` at a time."""
@@ -139,7 +166,7 @@ class Simulation:
         while self._events and (self.is_whole or self.charged < self._exact):
             self.now, _, what, key = heappop(self._events)
             what(key)
-        seconds = self.now if self.is_whole else self._extrapolated()
+        seconds = self.ended if self.is_whole else self._extrapolated()
         return Outcome(seconds, self.points, self.rejected, self.charged)
 
     def _extrapolated(self) -> float:
@@ -158,12 +185,19 @@ class Simulation:
 
 
 class Process:
-    """A tap: so many windows out, in the order of customers and time."""
+    """A tap: so many windows out, in the order of customers and time.
 
-    def __init__(self, world: Simulation, customers: Sequence[Requests], listings: int) -> None:
+    Args:
+        work: The customers of one run after the other; processes may share it.
+    """
+
+    def __init__(
+        self, world: Simulation, work: Iterator[Sequence[Requests]], listings: int
+    ) -> None:
         self._world = world
         self._setup = world.setup
-        self._customers = customers
+        self._work = work
+        self._customers: Sequence[Requests] = ()
         self._next_customer = 0
         self._listings = listings
         self._uncut: list[Key] = []
@@ -173,13 +207,21 @@ class Process:
         self._line_free = self._decoder_free = 0.0
         self._asleep_until = self._wakes_at = 0.0
         self._delay: float | None = None
-        self._pacer = Pacer(on_daily_limit="wait", clock=lambda: world.now, sleep=self._note_delay)
+        self._pacer = self._fresh_pacer()
+
+    def _fresh_pacer(self) -> Pacer:
+        world = self._world
+        pacer = Pacer(on_daily_limit="wait", clock=lambda: world.now, sleep=self._note_delay)
         # A thread that waits for another's answer: here `_arrived` and a poll wake it.
-        self._pacer._changed.wait = lambda timeout=None: True  # type: ignore[method-assign]
+        pacer._changed.wait = lambda timeout=None: True  # type: ignore[method-assign]
+        return pacer
 
     def begin(self, _: Key) -> None:
-        """Start: the listings one by one, then the customers."""
-        self._fill()
+        """Start a run: the listings one by one, then the customers."""
+        self._customers, self._next_customer = next(self._work, ()), 0
+        if self._customers:
+            self._pacer, self._asleep_until = self._fresh_pacer(), 0.0
+            self._fill()
 
     def _note_delay(self, seconds: float) -> None:
         self._delay = seconds
@@ -191,6 +233,8 @@ class Process:
                 break
             self._out[key] = False
             self._ready.append(key)
+        if not self._out:  # the run is over
+            self._world.at(self._world.now + self._setup.task_startup, self.begin, (0, 0))
         self._send()
 
     def _taken(self) -> Key | None:
@@ -259,6 +303,7 @@ class Process:
 
     def _decoded(self, key: Key) -> None:
         place = key[0]
+        self._world.ended = self._world.now
         if place < 0:
             self._listings -= 1
             del self._out[key]

@@ -1,7 +1,7 @@
 """Writes docs/faults.md: every fault that the tests inject, how often, and what was lost.
 
-python docs/faults.py          runs the tests that inject faults, and writes the table
-python docs/faults.py FILE     writes it from what pytest's --faults-json left in FILE
+python -m docs.faults          runs the tests that inject faults, and writes the table
+python -m docs.faults FILE     writes it from what pytest's --faults-json left in FILE
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+from docs.figures import spaced
 
 ROOT = Path(__file__).parent.parent
 PAGE = Path(__file__).parent / "faults.md"
@@ -34,12 +36,12 @@ KINDS = {
     "what.",
     "Secrets": "All output at debug level, searched for every secret: plain, escaped, base64.",
 }
-HEAD = """# Faults: what is injected, and what is lost
+HEAD = """# Faults
 
-Written by `python3 dev.py faults`; every number comes from that run of the tests. A row's test
-fails when its fault was not injected, when a session is lost, or when a run that cannot recover
-ends without a clear error. "recovers" means complete and exit code 0, "error" one line that tells
-the fix and exit code 1.
+What the tests inject, how often, and what was lost. Written by `python3 dev.py faults`: every
+number comes from that run of the tests. A row's test fails when its fault was not injected, when a
+session is lost, or when a run that cannot recover ends without a clear error. "recovers" means
+complete and exit code 0, "error" one line that tells the fix and exit code 1.
 """
 
 
@@ -55,14 +57,25 @@ def table(rows: list[dict[str, Any]]) -> str:
     injected = sum(row["injected"] for row in rows)
     faults = sum(map(len, kinds.values()))
     lost = sum(row["lost"] for row in rows)
-    lines = [HEAD, f"In all: {faults} faults, injected {injected} times, {lost} sessions lost."]
-    for kind in sorted(kinds, key=[*KINDS, *sorted(kinds)].index):
+    lines = [
+        HEAD,
+        f"In all: {faults} faults, injected {spaced(injected)} times, {lost} sessions lost.",
+    ]
+    ordered = sorted(kinds, key=[*KINDS, *sorted(kinds)].index)
+    lines += ["", "| kind | faults | injected | sessions lost |", "| --- | --: | --: | --: |"]
+    for kind in ordered:
+        sums = [sum(column) for column in zip(*kinds[kind].values(), strict=True)]
+        cells = [str(len(kinds[kind])), *map(spaced, sums)]
+        lines.append(f"| [{kind}](#{kind.lower().replace(' ', '-')}) | " + " | ".join(cells) + " |")
+    for kind in ordered:
         lines += ["", f"## {kind}", "", KINDS.get(kind, ""), ""]
+        lines += ["<details>", f"<summary>{len(kinds[kind])} faults</summary>", ""]
         lines += ["| fault | injected | lost | the run | test |", "| --- | --: | --: | --- | --- |"]
         for (fault, ends, test), (count, gone) in sorted(kinds[kind].items()):
             lines.append(
                 f"| {fault.replace('|', chr(92) + '|')} | {count} | {gone} | {ends} | `{test}` |"
             )
+        lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 

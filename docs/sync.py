@@ -1,6 +1,5 @@
-"""Keeps README, meltano.yml and the entry for Meltano Hub equal to the tap's own `--about`, and the
-tables in README and docs/benchmarks.md to the results of `bench table`, `throughput`, `shapes`,
-`increment` and `steps`.
+"""Keeps meltano.yml, the entry for Meltano Hub and docs/settings.md equal to the tap's own
+`--about`, docs/columns.md to the stream's schema, and every figure on a page to benchmarks/results.
 
 `python3 dev.py sync` rewrites them all; with --check it fails when they differ.
 """
@@ -15,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from docs import figures
+from docs.columns_page import columns, sample
+from docs.settings_page import definitions
 
 ROOT = Path(__file__).parent.parent
 KINDS = {"boolean": "boolean", "object": "object"}
@@ -74,20 +77,6 @@ def settings() -> list[dict[str, Any]]:
     return found
 
 
-def table() -> str:
-    """The settings as a Markdown table."""
-    required = about()["settings"].get("required", [])
-    lines = ["| setting | kind | default | meaning |", "| --- | --- | --- | --- |"]
-    for setting in settings():
-        default = "required" if setting["name"] in required else ""
-        if "value" in setting:
-            value = setting["value"]
-            default = f"`{value if isinstance(value, str) else json.dumps(value)}`"
-        text = setting["description"].replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| `{setting['name']}` | {setting['kind']} | {default} | {text} |")
-    return "\n".join(lines)
-
-
 def hub_entry() -> dict[str, Any]:
     """The extractor as Meltano Hub describes one: what a person wrote, and what `--about` says."""
     told = about()
@@ -98,7 +87,7 @@ def hub_entry() -> dict[str, Any]:
         "variant": "tap-visitor-sessions",
         "namespace": told["name"].replace("-", "_"),
         "executable": told["name"],
-        "pip_url": told["name"],
+        "pip_url": f"git+{REPOSITORY}.git",  # not on an index yet
         "repo": REPOSITORY,
         "docs": f"{REPOSITORY}#readme",
         "capabilities": sorted(told["capabilities"]),
@@ -108,129 +97,6 @@ def hub_entry() -> dict[str, Any]:
             [*group, *told["settings"].get("required", [])] for group in CREDENTIALS
         ],
     }
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
-
-
-def _table_of(name: str) -> list[dict[str, Any]]:
-    kept = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
-    rows: list[dict[str, Any]] = kept["table"]
-    return rows
-
-
-def speeds(*stores: str) -> str:
-    """Tables of `bench table`: from the API into a store, by whom, how fast."""
-    kept = _table_of("table")
-    blocks = []
-    [alone] = [row for row in kept if not row["into"]]
-    for store in stores:
-        mine = "this tap" if store == "Parquet files" else "the shipped pair"
-        lines = [f"| into {store} | records/s | {mine} is | CPU s | peak MB |"]
-        lines.append("| --- | --: | --: | --: | --: |")
-        for row in kept:
-            if row["into"] == store:
-                rate, ratio = _spaced(row["records/s"]), row["shipped is x"]
-                cells = [row["who"], rate, "" if ratio == 1 else f"{ratio:.1f} times as fast"]
-                cells += [f"{row['CPU s']:.0f}", _spaced(row["peak MB"])]
-                lines.append("| " + " | ".join(cells) + " |")
-        if store == "PostgreSQL":
-            rate = _spaced(alone["records/s"])
-            lines.append(
-                f"| {alone['who']}, its lines to nowhere | {rate} | | "
-                f"{alone['CPU s']:.0f} | {alone['peak MB']} |"
-            )
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
-
-
-CONTENDERS = {
-    "this tap": "this tap",
-    "our Airbyte source": "the same core as an Airbyte source",
-    "SDK, plain": "the same stream written plainly on the SDK",
-    "Airbyte low-code": "an Airbyte low-code source",
-    "dlt extract": "a dlt resource, extract alone",
-    "baseline": "the baseline: download, typed decode, encode, no framework",
-}
-"""Those of `bench throughput` whom README shows, and as what."""
-
-
-def throughput() -> str:
-    """The table of `bench throughput`: the stream alone, by whom, how fast."""
-    lines = ["| | records/s | this tap is |", "| --- | --: | --: |"]
-    rows = {row["contender"]: row for row in _table_of("throughput")}
-    for name, label in CONTENDERS.items():
-        times = rows[name]["tap is x"]
-        faster = f"{times:.1f} times as fast" if times > 1.2 else f"{times:.2f} of it"
-        cells = [label, _spaced(rows[name]["records/s"]), "" if times == 1 else faster]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def hosts() -> str:
-    """Which host for whom, and how fast: by `bench table` and `bench throughput`."""
-    into = {(row["into"], row["who"]): _spaced(row["records/s"]) for row in _table_of("table")}
-    read = {row["contender"]: _spaced(row["records/s"]) for row in _table_of("throughput")}
-    dlt = [f"{into[store, 'our dlt source']} into {store}" for store in ("PostgreSQL", "DuckDB")]
-    rows = [
-        (
-            "Meltano",
-            "pipelines kept in a project, with any Singer target",
-            f"{into['PostgreSQL', 'the pair as shipped']} into PostgreSQL",
-            "`meltano run tap-visitor-sessions target-postgres`",
-        ),
-        (
-            "plain Singer",
-            "a script or a cron line",
-            f"{read['this tap']} to stdout; then as fast as its target",
-            "`tap-visitor-sessions --config config.json \\| your-target`",
-        ),
-        (
-            "Airbyte",
-            "teams that have it, and PyAirbyte",
-            f"{read['our Airbyte source']} to stdout; then as fast as its destination",
-            "`source-visitor-sessions read --config … --catalog …` "
-            "([docs/airbyte.md](docs/airbyte.md))",
-        ),
-        (
-            "dlt",
-            "Python, and warehouses that take columns",
-            ", ".join(dlt),
-            "`pipeline.run(visitor_sessions(access_token=…, start_date=…))` "
-            "([docs/dlt.md](docs/dlt.md))",
-        ),
-    ]
-    lines = ["| host | for whom | records/s | one line to start |", "| --- | --- | --- | --- |"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def increment() -> str:
-    """The table of `bench increment`: what a run costs where nothing is new."""
-    lines = ["| what, each by itself | s | CPU s |", "| --- | --: | --: |"]
-    lines += [
-        f"| {row['what']} | {row['s']:.2f} | {row['CPU s']:.2f} |" for row in _table_of("increment")
-    ]
-    return "\n".join(lines)
-
-
-def shapes() -> str:
-    """The table of `bench shapes`: what deviates or is asked for, against the clean run."""
-    lines = ["| sessions | seconds | CPU | peak memory |", "| --- | --: | --: | --: |"]
-    for row in _table_of("shapes"):
-        ratios = [f"× {row[name]:.2f}" for name in ("x s", "x CPU", "x MB")]
-        lines.append("| " + " | ".join([row["shape"], *ratios]) + " |")
-    return "\n".join(lines)
-
-
-def steps() -> str:
-    """The table of `bench steps`: where the time of a page goes, in one thread."""
-    lines = ["| step | ms a page | share |", "| --- | --: | --: |"]
-    lines += [
-        f"| {row['step']} | {row['ms a page']:.0f} | {100 * row['share']:.0f} % |"
-        for row in _table_of("steps")
-    ]
-    return "\n".join(lines)
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -257,36 +123,44 @@ def dumped(value: object) -> str:
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96))
 
 
+def blocks() -> dict[str, dict[str, str]]:
+    """Of each page: the marks of its generated parts, and what stands between them."""
+    return {
+        "README.md": {"speed": figures.summary(), "sample": sample()},
+        "docs/agencies.md": {"customers": figures.customers()},
+        "docs/airbyte.md": {"airbyte": figures.airbyte()},
+        "docs/benchmarks.md": {
+            "into postgresql": figures.speeds("PostgreSQL"),
+            "throughput": figures.throughput(),
+            "latency": figures.latency(),
+            "memory": figures.memory(),
+            "into others": figures.speeds("DuckDB", "Parquet files"),
+            "shapes": figures.shapes(),
+            "increment": figures.increment(),
+            "steps": figures.steps(),
+            "goals": figures.goals(),
+        },
+        "docs/columns.md": {"columns": columns()},
+        "docs/settings.md": {"settings": definitions(about()["settings"])},
+    }
+
+
 def synced() -> dict[Path, str]:
     """The files as they should be."""
-    readme, project, measured = (
-        ROOT / name for name in ("README.md", "meltano.yml", "docs/benchmarks.md")
-    )
+    project = ROOT / "meltano.yml"
     listed = dumped(settings())
     entry = "# Generated by python3 dev.py sync from --about and texts.yml.\n" + dumped(hub_entry())
     indented = "\n".join(f"    {line}" for line in listed.splitlines())
-    text = readme.read_text(encoding="utf-8")
-    for name, content in (
-        ("hosts", hosts()),
-        ("settings", table()),
-        ("speeds", speeds("PostgreSQL")),
-        ("throughput", throughput()),
-    ):
-        text = between(text, name, content)
-    figures = measured.read_text(encoding="utf-8")
-    for name, content in (
-        ("speeds", speeds("DuckDB", "Parquet files")),
-        ("shapes", shapes()),
-        ("increment", increment()),
-        ("steps", steps()),
-    ):
-        figures = between(figures, name, content)
-    return {
-        readme: text,
-        measured: figures,
+    files = {
         project: between(project.read_text(encoding="utf-8"), "settings", indented),
         ROOT / "hub/tap-visitor-sessions.yml": entry,
     }
+    for name, parts in blocks().items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for mark, content in parts.items():
+            text = between(text, mark, content)
+        files[ROOT / name] = text
+    return files
 
 
 def main() -> int:

@@ -1,30 +1,52 @@
-"""Charts as SVG: Vega-Lite specifications, rendered by vl-convert.
+"""Charts as HTML: bars and columns whose sizes are percentages.
 
-Why these: kept by the Vega project; the charts are text and shapes of a few kB, need no
-script and no network when looked at, and scale on any screen.
+Text stays text of the page's own size on every screen, and nothing has to be rendered.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from html import escape
+from math import ceil
 
-import vl_convert
-
-from report.figures import Line, Talk
-
-SESSIONS, TALKED = "#9db8e8", "#1f4fa8"
-"""Colours of all sessions, and of those with a call or chat."""
-INK, GRID = "#3c4657", "#e6e9ef"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-LONGEST_LABEL = 24
+LONGEST_LABEL = 32
 UNKNOWN = "not known"
-LABELS = 176
-"""Pixels kept for them, since the reader's font may be wider than the renderer's."""
-FEW_PERIODS = 62
-"""Up to so many are drawn as bars."""
+MOST_LABELS = 6
+"""Labels of the axis of days: so many fit on a phone."""
+FORMS = {"day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A line of a chart of bars.
+
+    Attributes:
+        share: Its length, 0 to 1.
+        strong: What is read first, such as a rate.
+        beside: What stands after it, such as a number of sessions.
+    """
+
+    label: str | None
+    share: float
+    strong: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column over time.
+
+    Attributes:
+        value: Its height, in the chart's own unit.
+        part: The emphasized part of it, from the bottom.
+    """
+
+    at: date
+    value: float
+    part: float | None = None
 
 
 def label(text: str | None) -> str:
@@ -40,139 +62,59 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
-def periods(rows: Sequence[tuple[date, int, int | None]], unit: str) -> str:
-    """Sessions over time; `rows` are without gaps."""
-    values = [{"at": f"{at}", "all": count, "talked": talked} for at, count, talked in rows]
-    is_few = len(rows) <= FEW_PERIODS
-    # The times have no zone: they are shown as they are, in whatever zone this is rendered.
-    time_unit = "utcyearmonth" if unit == "month" else "utcyearmonthdate"
-    x: dict[str, Any] = {
-        "field": "at",
-        "title": None,
-        "axis": {
-            "grid": False,
-            "format": "%-d %b" if is_few and unit == "day" else "%b %Y",
-            "labelAngle": 0,
-            "labelOverlap": "greedy",
-            "labelSeparation": 12,
-        },
-    }
-    if is_few:
-        x |= {"type": "ordinal", "timeUnit": time_unit}
-    else:
-        x |= {"type": "temporal", "scale": {"type": "utc"}}
-    thousands = "replace(format(datum.value, ','), /,/g, '\u202f')"
-    y_axis = {"tickCount": 5, "tickMinStep": 1, "labelExpr": thousands, "domain": False}
+def bars(found: Sequence[Bar], kind: str = "talked") -> str:
+    """A bar for each value; the longest fills its track.
 
-    def layer(name: str, color: str) -> dict[str, Any]:
-        bar = {"type": "bar", "color": color}
-        area = {"type": "area", "color": color, "interpolate": "monotone", "line": False}
-        y = {"field": name, "type": "quantitative", "title": None, "axis": y_axis}
-        return {"mark": bar if is_few else area, "encoding": {"x": x, "y": {**y, "stack": None}}}
-
-    layers = [layer("all", SESSIONS)]
-    if rows and rows[0][2] is not None:
-        layers.append(layer("talked", TALKED))
-    return _rendered({"data": {"values": values}, "layer": layers}, 960, 240)
+    Args:
+        kind: The class of the colour: `talked` or `all`.
+    """
+    most = max((bar.share for bar in found), default=0) or 1
+    rows = "".join(
+        f'<li><span class="name"><bdi>{escape(label(bar.label))}</bdi></span>'
+        f'<span class="track"><i class="{kind}" style="width:{100 * bar.share / most:.1f}%"></i>'
+        f"</span><b>{escape(bar.strong)}</b>"
+        f'<span class="beside">{escape(bar.beside)}</span></li>'
+        for bar in found
+    )
+    return f'<ul class="bars">{rows}</ul>'
 
 
-def bars(lines: Sequence[Line], sessions: int) -> str:
-    """Sessions by the values of a column, the most frequent first, with their share of all."""
-    values = [
-        _bar(place, line.value, line.sessions, line.talked, f"{line.sessions / sessions:.0%}")
-        for place, line in enumerate(lines)
-    ]
-    return _horizontal(values, lines[0].talked is not None)
-
-
-def talks(found: Sequence[Talk], sessions: int) -> str:
-    """Sessions that have a communication of a type, with their share of all."""
-    values = [
-        _bar(place, talk.type, talk.sessions, None, f"{talk.sessions / sessions:.1%}")
-        for place, talk in enumerate(found)
-    ]
-    return _horizontal(values, False, TALKED)
-
-
-def _bar(
-    place: int, name: str | None, sessions: int, talked: int | None, share: str
-) -> dict[str, Any]:
-    text = f"{number(sessions)} · {share}"
-    return {
-        "place": place,
-        "name": label(name),
-        "all": sessions,
-        "talked": talked,
-        "text": text,
-    }
-
-
-def _horizontal(values: list[dict[str, Any]], talked: bool, color: str = SESSIONS) -> str:
-    names = {str(value["place"]): value["name"] for value in values}
-    # The place keeps apart values whose labels are cut to the same.
-    y = {
-        "field": "place",
-        "type": "ordinal",
-        "title": None,
-        "axis": {
-            "labelExpr": "names[datum.value]",
-            "labelLimit": LABELS,
-            "minExtent": LABELS,
-            "maxExtent": LABELS,
-            "domain": False,
-            "ticks": False,
-            "labelPadding": 8,
-            "grid": False,
-        },
-    }
-    most = max(value["all"] for value in values)
-    x = {
-        "field": "all",
-        "type": "quantitative",
-        "axis": None,
-        "scale": {"domain": [0, most * 1.45], "nice": False},  # room for the numbers
-    }
-    bar = {"type": "bar", "height": {"band": 0.72}}
-    layers: list[dict[str, Any]] = [
-        {"mark": {**bar, "color": color}, "encoding": {"x": x}},
-        {
-            "mark": {"type": "text", "align": "left", "dx": 6, "color": INK, "fontSize": 12},
-            "encoding": {"x": x, "text": {"field": "text"}},
-        },
-    ]
-    if talked:
-        layers.insert(
-            1, {"mark": {**bar, "color": TALKED}, "encoding": {"x": {**x, "field": "talked"}}}
+def pairs(found: Sequence[tuple[str | None, int, int]]) -> str:
+    """Two bars for each label, the first of them in the colour `all`."""
+    most = max((max(one, other) for _, one, other in found), default=0) or 1
+    rows = []
+    for name, *values in found:
+        tracks = "".join(
+            f'<span class="track"><i class="{kind}" style="width:{100 * value / most:.1f}%"></i>'
+            f"</span><b>{number(value)}</b>"
+            for kind, value in zip(("all", "talked"), values, strict=True)
         )
-    spec = {
-        "params": [{"name": "names", "value": names}],
-        "data": {"values": values},
-        "encoding": {"y": y},
-        "layer": layers,
-    }
-    return _rendered(spec, 290, 26 * len(values))
+        rows.append(f'<li><span class="name"><bdi>{escape(label(name))}</bdi></span>{tracks}</li>')
+    return f'<ul class="bars pairs">{"".join(rows)}</ul>'
 
 
-def _rendered(spec: dict[str, Any], width: int, height: int) -> str:
-    spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": width,
-        "height": height,
-        "background": None,
-        "config": {
-            "view": {"stroke": None},
-            "font": FONT,
-            "axis": {
-                "labelColor": INK,
-                "labelFontSize": 12,
-                "gridColor": GRID,
-                "domainColor": GRID,
-                "ticks": False,
-                "labelPadding": 6,
-            },
-            "aria": False,  # the table beneath says it better
-        },
-        **spec,
-    }
-    svg: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    return svg
+def columns(found: Sequence[Column], unit: str, top: str, kind: str = "all") -> str:
+    """A column for each period, with labels thinned out.
+
+    Args:
+        found: Without gaps, not empty.
+        top: The value at the top of the scale, as text.
+        kind: The class of the colour of whole columns.
+    """
+    most = max(column.value for column in found) or 1
+    every = ceil(len(found) / MOST_LABELS)
+    cells = []
+    for place, column in enumerate(found):
+        inner = ""
+        if column.part is not None:
+            height = 100 * column.part / (column.value or 1)
+            inner = f'<i class="talked" style="height:{height:.1f}%"></i>'
+        at = ""
+        if place % every == 0 and place + every / 2 <= len(found):
+            at = f"<span>{column.at.strftime(FORMS[unit])}</span>"
+        height = 100 * column.value / most
+        cells.append(f'<div><i class="{kind}" style="height:{height:.1f}%">{inner}</i>{at}</div>')
+    return (
+        f'<div class="columns"><span class="top">{escape(top)}</span>'
+        f'<div class="plot">{"".join(cells)}</div></div>'
+    )

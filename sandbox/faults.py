@@ -29,6 +29,7 @@ class Faults:
     reshuffle: bool = False
     order: str = "shuffled"  # or ascending, descending
     till_exclusive: bool = False
+    from_exclusive: bool = False
     null_arrays: bool = False
     null_objects: bool = False
     numbers_as_strings: bool = False

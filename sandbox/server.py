@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,6 +108,9 @@ class Sandbox:
         configuration: Whether the component that getobj.account needs is on.
         customer_timezones: Partner: customer id -> its zone, where that is not `timezone`.
         forbidden_users: Partner: users without the right to the report.
+        default_columns: Those that come where a request names none.
+        most_rows: The largest `limit`.
+        no_rows: What stands in place of the rows where there are none: `[]` or `null`.
     """
 
     def __init__(
@@ -145,6 +148,9 @@ class Sandbox:
         configuration: bool = False,
         customer_timezones: Mapping[int, str] | None = None,
         forbidden_users: Iterable[int] = (),
+        default_columns: Sequence[str] = DEFAULT,
+        most_rows: int = 10_000,
+        no_rows: str = "[]",
     ) -> None:
         made = rows
         if made is None:
@@ -177,6 +183,9 @@ class Sandbox:
         self.configuration = configuration
         self.customer_timezones = dict(customer_timezones or {})
         self.forbidden_users = set(forbidden_users)
+        self.default_columns = list(default_columns)
+        self.most_rows = most_rows
+        self.no_rows = no_rows
         self.calls: list[Call] = []
         """Calls answered so far, oldest first."""
         self.injected: Counter[str] = Counter()
@@ -186,6 +195,8 @@ class Sandbox:
         self.most_at_once = 0
         self.called: str | None = None
         """The name of the account, and the beginning of those of a partner's customers."""
+        self.refusal_of_spans = "date_interval_limit_reached"
+        """With which a span is refused that is too long."""
         self.echo: str | None = None
         """What every refusal repeats in its texts, as careless servers do."""
         self.tokens: list[str] = []
@@ -545,14 +556,17 @@ class Sandbox:
             self._within["arrive"] += 1
             faults.arrive(self, params)
         user_id = self._user(params)
-        limit, offset = _paging(params)
-        start, till = _span(params, self.longest_days)
-        fields = _fields(params)
-        self._refuse_columns(fields, user_id)
+        limit, offset = _paging(params, self.most_rows)
+        start, till = _span(params, self.longest_days, self.refusal_of_spans)
+        if "fields" in params:
+            fields = _fields(params)
+            self._refuse_columns(fields, user_id)
+        else:
+            fields = [name for name in self.default_columns if name not in self.refused_columns]
         sort = _sort(params)
         passes = compiled(params["filter"]) if params.get("filter") is not None else None
         store = self._store(user_id)
-        found = store.find(start, till, faults.till_exclusive, passes)
+        found = store.find(start, till, faults.till_exclusive, passes, faults.from_exclusive)
         source = self._random if faults.reshuffle else random.Random(f"{self._seed}{start}{till}")
         rows = ordered(found, sort, faults, source)
         page = rows[offset : offset + limit]
@@ -572,6 +586,8 @@ class Sandbox:
             self._within["order"] += faults.order != "shuffled"
         if faults.till_exclusive:
             self._within["till_exclusive"] += len(store.find(till, till, False, passes))
+        if faults.from_exclusive:
+            self._within["from_exclusive"] += len(store.find(start, start, False, passes))
         self._within["deprecated"] += faults.deprecated
         if faults.reshapes:
             plain = [{name: row[name] for name in fields} for row in page]
@@ -581,6 +597,8 @@ class Sandbox:
             mangled = faults.mangle(data)
             self._within["mangle"] += mangled != data
             data = mangled
+        if not found:
+            data = self.no_rows.encode()
         return data, {"total_items": max(len(found) + self.miscounts, 0), "_rows": len(page)}
 
     def _refuse_columns(self, fields: list[str], user: int | None) -> None:
@@ -642,9 +660,9 @@ class _Broken(Response):
         raise asyncio.CancelledError
 
 
-def _paging(params: dict[str, Any]) -> tuple[int, int]:
+def _paging(params: dict[str, Any], most_rows: int = 10_000) -> tuple[int, int]:
     values = []
-    for name, default, least, most in (("limit", 1000, 1, 10_000), ("offset", 0, 0, 100_000)):
+    for name, default, least, most in (("limit", 1000, 1, most_rows), ("offset", 0, 0, 100_000)):
         value = params.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool):
             raise Refused("data_type_error", name, value)
@@ -654,7 +672,11 @@ def _paging(params: dict[str, Any]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _span(params: dict[str, Any], longest_days: int | None = None) -> tuple[str, str]:
+def _span(
+    params: dict[str, Any],
+    longest_days: int | None = None,
+    refusal: str = "date_interval_limit_reached",
+) -> tuple[str, str]:
     moments = []
     for name in ("date_from", "date_till"):
         if name not in params:
@@ -673,12 +695,12 @@ def _span(params: dict[str, Any], longest_days: int | None = None) -> tuple[str,
     if longest_days is not None:
         last = start + timedelta(days=longest_days)
     if till > last:
-        raise Refused("date_interval_limit_reached", "date_till", params["date_till"])
+        raise Refused(refusal, "date_till", params["date_till"])
     return params["date_from"], params["date_till"]
 
 
 def _fields(params: dict[str, Any]) -> list[str]:
-    fields = params.get("fields", DEFAULT)
+    fields = params["fields"]
     if not isinstance(fields, list):
         raise Refused("data_type_error", "fields", fields)
     for name in fields:

@@ -59,10 +59,12 @@ class Store:
         with self._lock:
             self.replace([{**r, **columns} if r["id"] == id_ else r for r in self._rows])
 
-    def find(self, start: str, till: str, exclusive: bool, passes: Test | None) -> list[Row]:
-        """Rows of a span, by time."""
+    def find(
+        self, start: str, till: str, exclusive: bool, passes: Test | None, after: bool = False
+    ) -> list[Row]:
+        """Rows of a span, by time; without its end (`exclusive`), without its start (`after`)."""
         with self._lock:
-            first = bisect_left(self._times, start)
+            first = (bisect_right if after else bisect_left)(self._times, start)
             last = (bisect_left if exclusive else bisect_right)(self._times, till)
             found = self._rows[first:last]
         return [row for row in found if passes(row)] if passes else found

@@ -19,7 +19,7 @@ def main() -> None:
     use_standard_streams()
     share_one_heap()
 
-    from tap_visitor_sessions.api import TapError
+    from tap_visitor_sessions.api import TapError, passes
     from tap_visitor_sessions.singer.cli import Command
     from tap_visitor_sessions.singer.errors import one_line, where
     from tap_visitor_sessions.singer.logs import run_with_logs
@@ -29,7 +29,9 @@ def main() -> None:
     try:
         run_with_logs(lambda: Command.cli)
     except Exception as problem:
-        logger.error("%s", one_line(problem))
+        # For who starts it: whether to try again.
+        failure = {"kind": type(problem).__name__, "passes": passes(problem)}
+        logger.error("%s", one_line(problem), extra={"failure": failure})
         if not isinstance(problem, TapError):  # those say all there is
             logger.debug("Where it happened: %s", where(problem))
         sys.exit(1)

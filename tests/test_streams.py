@@ -140,6 +140,41 @@ def test_a_name_that_is_printed_is_escaped_where_the_encoding_lacks_its_letters(
     assert done.stdout.startswith("ok   account  \\u0420"), done.stderr
 
 
+ENCODINGS = ["ascii", "latin-1", "koi8-r", "cp1251", "utf-8"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_names_of_the_account_come_whole_or_escaped_in_any_encoding(
+    encoding: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """By the doctor for a reader; by --customers as JSON, whatever reads it."""
+    name = "Ромашка é 🚗"
+    sandbox = make_sandbox(sessions=0, partner={1: [10]})
+    sandbox.called = name
+    config = tmp_path / "настройки.json"
+    settings = {"access_token": sandbox.token, "api_url": sandbox.url, "start_date": "2024-05-01"}
+    settings |= {"account_type": "partner", "timezone": "Etc/UTC", "account": "Счёт é"}
+    config.write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    env["PYTHONCOERCECLOCALE"] = "0"
+
+    def said(*options: str) -> str:
+        command = [*TAP, "--config", str(config), *options]
+        done = subprocess.run(command, env=env, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode(encoding)
+
+    report = tmp_path / "отчёт.json"
+    lines = said("--doctor", "--report", str(report)).splitlines()
+    escaped = name.encode(encoding, "backslashreplace").decode(encoding)
+    [line] = [line for line in lines if line.startswith("ok   components")]
+    assert escaped in line
+    assert lines[-1].startswith("ok   report")
+    assert json.loads(report.read_text(encoding="utf-8"))["account"] == "partner"
+    [customer] = json.loads(said("--customers"))
+    assert customer["name"] == f"{name} 1"
+
+
 @pytest.mark.parametrize(
     ("variable", "content", "code"),
     [

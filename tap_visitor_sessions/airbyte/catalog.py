@@ -41,12 +41,14 @@ class Configured:
         is_full_refresh: Whether all is wanted anew; else what came since the state.
         generation_id: Of the rows that this read brings; None where the platform counts none.
         minimum_generation_id: The destination drops the rows of lower generations.
+        sync_id: Of the sync, which all its attempts share; None where the platform tells none.
     """
 
     columns: Columns
     is_full_refresh: bool
     generation_id: int | None = None
     minimum_generation_id: int | None = None
+    sync_id: int | None = None
 
 
 def discovered(settings: Settings) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def configured(catalog: object, settings: Settings) -> Configured | None:
             is_full_refresh,
             _id(one, "generation_id"),
             _id(one, "minimum_generation_id"),
+            _id(one, "sync_id"),
         )
     return chosen
 
@@ -116,7 +119,7 @@ def configured(catalog: object, settings: Settings) -> Configured | None:
 def _id(stream: Mapping[str, Any], name: str) -> int | None:
     found = stream.get(name)
     if found is not None and (isinstance(found, bool) or not isinstance(found, int)):
-        raise ConfiguredCatalogError(f"{name} is no whole number")
+        raise ConfiguredCatalogError(f"{name} is not a whole number")
     return found
 
 
@@ -140,7 +143,7 @@ def _columns(schema: object, settings: Settings) -> Columns:
     # A catalog of before the setting exclude_columns may name what is left out now.
     if gone := sorted(set(wanted) - set(known) - left_out(settings)):
         logger.warning(
-            "Catalog: there is no column %s: nothing comes for it. Refresh the source's schema",
+            "Catalog: there is no column %s: it is ignored. Refresh the source's schema",
             ", ".join(" ".join(str(name).split())[:60] for name in gone[:20]),
         )
         if ACCOUNT in gone:

@@ -113,7 +113,16 @@ class _Read:
         )
         self._heed_signals()
         output.status("STARTED")
+        if state.is_complete:
+            logger.info(
+                "An earlier attempt of this sync has read everything: nothing is read again"
+            )
+            output.status("RUNNING")
+            self._say_state()
+            output.status("COMPLETE")
+            return
         self._connection.client.pacer.on_wait = self._waiting
+        self._extraction.on_idle = self._idle
         try:
             with (
                 self._extraction.run(),
@@ -147,6 +156,11 @@ class _Read:
             output.state(self._state.progress, progress.sessions - self._said)
             self._said = progress.sessions
         output.heed()
+
+    def _idle(self) -> None:
+        """It has waited for some seconds, and may wait for a day's points."""
+        if self._extraction.progress.sessions > self._said:
+            self._say_state()
 
     def _waiting(self, seconds: float) -> None:
         """Points are used up."""

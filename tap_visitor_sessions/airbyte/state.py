@@ -3,6 +3,7 @@ refresh needs beside it.
 
     "generation_id": under which the rows that the state stands for have been read
     "full_refresh": "running" or "complete"; not there where the last read was incremental
+    "sync_id": of the sync that made the full refresh, where the platform tells it
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tap_visitor_sessions.airbyte.catalog import Configured
@@ -25,9 +27,9 @@ from tap_visitor_sessions.sessions import (
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
 
-_GENERATION, _FULL_REFRESH = "generation_id", "full_refresh"
+_GENERATION, _FULL_REFRESH, _SYNC = "generation_id", "full_refresh", "sync_id"
 _RUNNING, _COMPLETE = "running", "complete"
-_KNOWN = MEMBERS | {_GENERATION, _FULL_REFRESH}
+_KNOWN = MEMBERS | {_GENERATION, _FULL_REFRESH, _SYNC}
 FORM = json.dumps(
     [
         {
@@ -45,7 +47,8 @@ class AirbyteState(StreamState):
         given: What `--state` holds: state messages of any type, Singer's STATE, or nothing.
 
     Attributes:
-        goes_on: Whether the run builds on it; else everything is read.
+        is_complete: Whether an earlier attempt of this sync has read all of its full refresh: a
+            destination that failed after it has those rows already.
 
     Raises:
         StateError: it is nothing that this source, or the tap, has written.
@@ -53,7 +56,8 @@ class AirbyteState(StreamState):
 
     def __init__(self, given: object, settings: Settings, wanted: Configured) -> None:
         progress = _without_unknown(_own(given))
-        refusal = _refusal(progress, wanted)
+        self.is_complete = _is_complete(progress, wanted)
+        refusal = None if self.is_complete else _refusal(progress, wanted)
         if refusal is not None:
             if refusal:
                 logger.warning("The state is %s: %s", refusal, ALL_IS_READ)
@@ -62,13 +66,28 @@ class AirbyteState(StreamState):
         super().__init__(progress, is_partner=settings.is_partner, account=settings.account)
         if was_empty and wanted.generation_id is not None:
             self.progress[_GENERATION] = wanted.generation_id
+        if self.is_complete:
+            return
         self.progress.pop(_FULL_REFRESH, None)
+        self.progress.pop(_SYNC, None)
         if wanted.is_full_refresh:
             self.progress[_FULL_REFRESH] = _RUNNING
+            if wanted.sync_id is not None:
+                self.progress[_SYNC] = wanted.sync_id
 
     def complete(self) -> None:
         """A full refresh has read everything."""
         self.progress[_FULL_REFRESH] = _COMPLETE
+
+
+def _is_complete(progress: Mapping[str, Any], wanted: Configured) -> bool:
+    return (
+        wanted.is_full_refresh
+        and wanted.sync_id is not None
+        and progress.get(_FULL_REFRESH) == _COMPLETE
+        and progress.get(_SYNC) == wanted.sync_id
+        and progress.get(_GENERATION) == wanted.generation_id
+    )
 
 
 def _refusal(progress: Mapping[str, Any], wanted: Configured) -> str | None:
@@ -96,12 +115,17 @@ def _refusal(progress: Mapping[str, Any], wanted: Configured) -> str | None:
 
 
 def read_state(path: str) -> Any:
-    """What a state file holds; None where it is empty.
+    """What a state file holds: JSON, or a line of JSON for each message, as a read writes them;
+    None where it is empty.
 
     Raises:
         TapError: it cannot be read, or is no JSON.
     """
-    if text_of(path, "state").strip():
+    lines = [line for line in text_of(path, "state").split("\n") if line.strip()]
+    with suppress(ValueError, RecursionError):
+        if len(lines) > 1:
+            return [json.loads(line) for line in lines]
+    if lines:
         return json_of(path, "state")
     logger.warning("The state file %s is empty: %s", path, ALL_IS_READ)
     return None
@@ -116,13 +140,13 @@ def _own(given: object) -> Mapping[str, Any]:
     if others := sorted({name for name, _ in states} - {STREAM}):
         names = ", ".join(" ".join(name.split())[:60] for name in others[:5])
         and_so = "they are left out" if own else ALL_IS_READ
-        what = "holds other streams" if own else f"knows nothing of {STREAM}, only"
+        what = "holds other streams" if own else f"has nothing about {STREAM}, only"
         logger.warning("The state %s: %s: %s", what, names, and_so)
     elif not own:
-        logger.warning("The state knows nothing of %s: %s", STREAM, ALL_IS_READ)
+        logger.warning("The state has nothing about %s: %s", STREAM, ALL_IS_READ)
     found = own[-1] if own else {}
     if not isinstance(found, Mapping):
-        raise StateError(f"The state of {STREAM} is no object but {type_name(found)}: {FIX}")
+        raise StateError(f"The state of {STREAM} is not an object but {type_name(found)}: {FIX}")
     return found
 
 
@@ -142,7 +166,7 @@ def _in(message: object) -> Iterator[tuple[str, Any]]:
         if not isinstance(whole, Mapping) or not isinstance(whole.get("stream_states"), list):
             raise _unreadable("a GLOBAL one without stream_states")
         if whole.get("shared_state"):
-            logger.warning("The state's shared_state is not ours: it is left out")
+            logger.warning("The state's shared_state is not from this connector: it is ignored")
         yield from map(_described, whole["stream_states"])
     elif "data" in message or message.get("type") == "LEGACY":
         yield from _legacy(message.get("data"))
@@ -186,5 +210,5 @@ def _without_unknown(state: Mapping[str, Any]) -> dict[str, Any]:
         ]
     if unknown:
         names = ", ".join(sorted(" ".join(str(name).split())[:60] for name in unknown)[:10])
-        logger.warning("The state has members of another connector, left out: %s", names)
+        logger.warning("The state has members of another connector, ignored: %s", names)
     return found

@@ -4,8 +4,10 @@ Knows no stream and no host.
 """
 
 from tap_visitor_sessions.api.client import Client
-from tap_visitor_sessions.api.envelope import count
+from tap_visitor_sessions.api.envelope import Reply, count
 from tap_visitor_sessions.api.errors import (
+    MNEMONICS,
+    AllowanceSpent,
     ApiError,
     ConfigError,
     CountMismatch,
@@ -17,20 +19,26 @@ from tap_visitor_sessions.api.errors import (
     TransientError,
     Unreachable,
     Unreadable,
+    passes,
     unforeseen,
 )
 from tap_visitor_sessions.api.redaction import keep_secret, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
+from tap_visitor_sessions.api.transport import Arrival
 
 __all__ = [
+    "MNEMONICS",
     "TOO_DEEP",
+    "AllowanceSpent",
     "ApiError",
+    "Arrival",
     "Client",
     "ConfigError",
     "CountMismatch",
     "CustomersFailed",
     "DailyLimitReached",
     "LimitExceeded",
+    "Reply",
     "SecondTooFull",
     "TapError",
     "TransientError",
@@ -38,6 +46,7 @@ __all__ = [
     "Unreadable",
     "count",
     "keep_secret",
+    "passes",
     "redacted",
     "shown",
     "unforeseen",

@@ -25,6 +25,7 @@ import tenacity
 from tap_visitor_sessions.api.auth import Auth, LoginAuth, TokenAuth
 from tap_visitor_sessions.api.envelope import OddBytes, Reply, count, opened
 from tap_visitor_sessions.api.errors import (
+    AllowanceSpent,
     ApiError,
     CountMismatch,
     DailyLimitReached,
@@ -37,7 +38,7 @@ from tap_visitor_sessions.api.errors import (
     limits_of,
 )
 from tap_visitor_sessions.api.limits import Pacer, spelled
-from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Transport
+from tap_visitor_sessions.api.transport import CONNECT_TIMEOUT, Arrival, Transport
 
 logger = logging.getLogger("tap-visitor-sessions.client")
 
@@ -111,6 +112,13 @@ class Client:
         """Entered while a request waits for its next try."""
         self.patience: Callable[[], float] = lambda: float("inf")
         """Seconds after its first try from which a request is tried no more."""
+        self.on_reply: Callable[[str, Reply, Arrival | None], object] = lambda *_: None
+        """Told of each answer: the method, what it holds, and how it came."""
+        self.allowance: int | None = None
+        """So many points are spent at most, and none waited for that come back by day; None: as
+        many as the account has."""
+        self.points_spent = 0
+        """At most: a request whose answer has not arrived counts."""
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -227,7 +235,7 @@ class Client:
             except LimitExceeded as limit:
                 if limit.is_customers:
                     raise
-                if limit.limit_type == "day" and self._daily_fail:
+                if limit.limit_type == "day" and (self._daily_fail or self.allowance is not None):
                     raise DailyLimitReached(str(limit)) from None
                 waited = time.monotonic() - began
                 if limit.limit_type != "day" and waited > LONGEST_LIMIT_WAIT:
@@ -240,7 +248,7 @@ class Client:
             self.retries += 1
             problem = state.outcome.exception() if state.outcome else None
             pause = state.next_action.sleep if state.next_action else 0.0
-            logger.warning("%s: %s; again in %.1f s", method, problem, pause)
+            logger.warning("%s: %s; trying again in %.1f s", method, problem, pause)
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((TransientError, Unreachable)),
@@ -267,12 +275,15 @@ class Client:
 
     def _attempt(self, method: str, params: Mapping[str, object], *, mends_bytes: bool) -> Answer:
         """One request and its answer; meters are learnt from both kinds of answer."""
+        self._check_allowance()
         self.pacer.acquire()
+        self.points_spent += 1
         limits: dict[str, Any] | None = None
         try:
             reply = self._exchange(method, params, mends_bytes=mends_bytes)
             self._reached = True
             if reply.error is not None:
+                self.points_spent -= 1  # a refusal costs none
                 limits = limits_of(reply.error.get("data"))
                 problem = error_from(reply.error, method)
                 if isinstance(problem, LimitExceeded):
@@ -291,6 +302,17 @@ class Client:
             return Answer(data, total, reply.metadata)
         finally:
             self.pacer.release(limits)
+
+    def _check_allowance(self) -> None:
+        if self.allowance is None:
+            return
+        if self.points_spent >= self.allowance:
+            raise AllowanceSpent(
+                f"{self.allowance} points are spent, as many as it may: requests without an answer "
+                "count. Try again later"
+            )
+        if self.pacer.day.remaining == 0:
+            raise AllowanceSpent("No points are left for the day")
 
     def _is_customers(
         self, limit: LimitExceeded, params: Mapping[str, object], limits: Mapping[str, Any] | None
@@ -326,6 +348,7 @@ class Client:
         except TransientError:
             self._transport.drop()
             raise
+        self.on_reply(method, reply, self._transport.arrived)
         if reply.repaired:
             self._mends_bytes |= mends_bytes
             self._warn_once(

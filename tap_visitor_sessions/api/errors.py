@@ -86,6 +86,10 @@ class Unreachable(TapError):
     """No connection could be made."""
 
 
+class AllowanceSpent(TapError):
+    """As many points as may be spent have been, or none are left for the day."""
+
+
 class CountMismatch(TapError):
     """The rows received do not add up to the number the API promised."""
 
@@ -104,6 +108,17 @@ class CustomersFailed(TapError):
     def __init__(self, message: str, causes: Iterable[TapError] = ()) -> None:
         super().__init__(message)
         self.causes = tuple(causes)
+
+
+def passes(problem: BaseException) -> bool:
+    """Whether another try within the hour can do what this one could not; of customers that
+    failed, whether it can for one of them. What nobody has foreseen may pass."""
+    if isinstance(problem, CustomersFailed):
+        return not problem.causes or any(map(passes, problem.causes))
+    if isinstance(problem, LimitExceeded):
+        return problem.limit_type != "day"
+    passing = (TransientError, Unreachable, CountMismatch, Unreadable)
+    return isinstance(problem, passing) or not isinstance(problem, TapError)
 
 
 def unforeseen(problem: BaseException) -> str:
@@ -346,3 +361,5 @@ _TEXTS: dict[str, Callable[[str, Mapping[str, Any], str], str]] = {
     "filter_prohibited": _filter,
     "sort_prohibited": _sort,
 }
+MNEMONICS = frozenset(_TEXTS)
+"""Those of the vendor's page on errors."""

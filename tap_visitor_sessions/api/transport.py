@@ -16,6 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
@@ -47,6 +48,26 @@ LONGEST_RETRY_AFTER = 300.0
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """How an answer came.
+
+    Attributes:
+        headers: Their names, in lower case.
+        encoding: `Content-Encoding`; "" for none.
+        size: Bytes of its body, unpacked.
+        seconds: From the request to the end of the answer.
+        clock_offset: How far the server's clock is ahead of this machine's, in seconds, give or
+            take `seconds`; None when its `Date` cannot be read.
+    """
+
+    headers: frozenset[str]
+    encoding: str
+    size: int
+    seconds: float
+    clock_offset: float | None
+
+
 class Transport:
     """Posts to one URL; safe to use from several threads, each with its own connection."""
 
@@ -62,6 +83,8 @@ class Transport:
         parts = urlsplit(url)
         self._scheme = parts.scheme
         self._host = parts.netloc.rpartition("@")[2]
+        self.arrived: Arrival | None = None
+        """How the last answer came."""
         self.clock_lead: timedelta | None = None
         """By how much this machine's clock is ahead of the API's, by the first `Date` that came;
         None before. Up to CLOCKS_DIFFER it counts as none."""
@@ -98,7 +121,9 @@ class Transport:
                     self.clock_lead = clock_lead(
                         answer.headers.get("Date"), asked, datetime.now(timezone.utc)
                     )
-                return self._body(answer)
+                body = self._body(answer)
+                self.arrived = _arrival(answer, len(body), asked)
+                return body
         except (InvalidURL, InvalidSchema, TypeError) as problem:  # TypeError: a proxy without host
             if "SOCKS" in str(problem):
                 names = " and ".join(self._proxy_variable()) or "the proxy settings"
@@ -230,6 +255,17 @@ class Transport:
         return session
 
 
+def _arrival(answer: requests.Response, size: int, asked: datetime) -> Arrival:
+    came, date = datetime.now(timezone.utc), _date(answer.headers.get("Date"))
+    return Arrival(
+        headers=frozenset(name.lower() for name in answer.headers),
+        encoding=answer.headers.get("Content-Encoding", "").strip().lower(),
+        size=size,
+        seconds=(came - asked).total_seconds(),
+        clock_offset=None if date is None else (date - came).total_seconds(),
+    )
+
+
 def _held(pieces: Iterable[bytes]) -> io.BytesIO:
     held = io.BytesIO()
     for piece in pieces:
@@ -255,7 +291,7 @@ def _unpacked(packed: io.BytesIO) -> Iterator[bytes]:
 
 def _too_large() -> TapError:
     return TapError(
-        f"The API sent an answer of more than {LARGEST_ANSWER >> 20} MB: set page_size to less"
+        f"The API sent an answer of more than {LARGEST_ANSWER >> 20} MB: lower page_size"
     )
 
 

@@ -11,6 +11,7 @@ from tap_visitor_sessions.config.schema import (
     CUSTOMER,
     KEY,
     STREAM,
+    enumerations,
     key_columns,
     record_schema,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "SettingsError",
     "core_settings",
     "emitted_schema",
+    "enumerations",
     "environment",
     "excluded_members",
     "foreign",

@@ -93,6 +93,15 @@ def personal() -> frozenset[str]:
     return frozenset(name for name, declared in found.items() if declared.get("x-personal"))
 
 
+@cache
+def enumerations() -> Mapping[str, tuple[str, ...]]:
+    """The values that the vendor's page lists for columns and members, by their name."""
+    document = _document()
+    found = {name: node_of(document, name) or {} for name in all_names(document)}
+    listed = {name: tuple(declared.get("x-values", ())) for name, declared in found.items()}
+    return MappingProxyType({name: values for name, values in listed.items() if values})
+
+
 def stream_schema() -> dict[str, Any]:
     """The JSON Schema of a record; the caller may change what it gets."""
     return copy.deepcopy(_plain())

@@ -16,6 +16,7 @@ import pendulum
 from msgspec import Meta
 
 from tap_visitor_sessions.api import TapError
+from tap_visitor_sessions.config.customers import Listed, customers_of
 from tap_visitor_sessions.config.dates import DATE_PATTERN, Moment, parse_duration, shortened
 from tap_visitor_sessions.config.declaration import json_schema
 from tap_visitor_sessions.config.parsing import (
@@ -114,8 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["reports@example.com"],
                 title="Login",
-                description="Login of a user with the right to the API, instead of a key. The "
-                "session is renewed when it ends and logged out at the end.",
+                description="Login of a user with access to the API, instead of a key. The "
+                "session is renewed when it expires and logged out at the end.",
                 extra_json_schema=_SENSITIVE,
             ),
         ]
@@ -174,8 +175,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["Europe/Moscow"],
                 title="Time zone",
                 description="The account's time zone, an IANA name such as Europe/Moscow. "
-                "Default: asked from the API. Required for a partner account, which the API does "
-                "not tell its zone.",
+                "Default: the API is asked; for a partner it is asked about each customer, whose "
+                "account needs the component `Data API for configuration` for that.",
             ),
         ]
         | None
@@ -185,9 +186,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=["P3D", "PT6H"],
             title="Look-back window",
-            description="How far before the end of what was read (not the bookmark: spans without "
-            "sessions count) a run reads again, as an ISO 8601 duration of at most ten years, "
-            "since sessions go on changing after they are first seen.",
+            description="How far back each run reads again, counted from the end of what has been "
+            "read (spans without sessions included), because sessions keep changing after they are "
+            "first seen. An ISO 8601 duration of at most ten years.",
         ),
     ] = "P1D"
     filter: (
@@ -241,8 +242,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["north"],
                 max_length=255,
                 title="Account",
-                description="A name of yours for the account: adds a column `account` with it to "
-                "every record and to the key, so that several accounts can share a table.",
+                description="Your own name for the account. Adds a column `account` to every "
+                "record and to the key, so that several accounts can share a table.",
             ),
         ]
         | None
@@ -270,6 +271,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "components that the report needs.",
         ),
     ] = frozenset()
+    customers_file: (
+        Annotated[
+            str,
+            Meta(
+                examples=["customers.json"],
+                title="File of customers",
+                description="Partner: path of what `--customers` has printed, or of a part of it: "
+                "the customers and users are those, and the API is not asked for them.",
+            ),
+        ]
+        | None
+    ) = None
     on_customer_error: Annotated[
         Literal["skip", "fail"],
         Meta(
@@ -300,8 +313,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         bool,
         Meta(
             title="ACTIVATE_VERSION messages",
-            description="In a FULL_TABLE sync, tell the loader after a complete read that rows "
-            "of former reads can go.",
+            description="In a FULL_TABLE sync, write ACTIVATE_VERSION after a complete read, so "
+            "that the loader drops rows of earlier reads.",
         ),
     ] = False
     stream_maps: (
@@ -346,11 +359,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         | None
     ) = None
     flattening_enabled: Annotated[
-        bool, Meta(title="Flattening", description="Members of objects become columns.")
+        bool, Meta(title="Flattening", description="Turn members of objects into columns.")
     ] = False
     flattening_max_depth: (
         Annotated[
-            int, Meta(ge=0, le=100, title="Flattening: depth", description="How deep to flatten.")
+            int, Meta(ge=0, le=100, title="Flattening: depth", description="Levels to flatten.")
         ]
         | None
     ) = None
@@ -372,7 +385,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["."],
                 title="Flattening: separator",
-                description="What stands between the names of which a flattened column's is made.",
+                description="Separator between the parts of a flattened column's name.",
             ),
         ]
         | None
@@ -392,8 +405,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=[["visitor_ip_address", "hits.hit_url"]],
             title="Columns left out",
-            description="Columns, and members such as `hits.hit_url`, that leave the process in no "
-            "message, whatever is selected; columns are not even asked for.",
+            description="Columns, and members such as `hits.hit_url`, that are never written to "
+            "any message, whatever is selected. Columns are not requested from the API either.",
         ),
     ] = ()
     hash_columns: Annotated[
@@ -411,8 +424,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["of 32 random bytes, as hex"],
                 title="Key of the hashes",
-                description="Secret of `hash_columns`, and required with it. Another key makes "
-                "other hashes. At least 16 characters: `openssl rand -hex 32` makes one.",
+                description="Secret key of the hashes, required with `hash_columns`. A different "
+                "key produces different hashes. At least 16 characters: `openssl rand -hex 32` "
+                "makes one.",
                 extra_json_schema=_SECRET,
             ),
         ]
@@ -465,6 +479,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """`lookback_window`."""
         return parse_duration("lookback_window", self.lookback_window)
 
+    @cached_property
+    def listed(self) -> list[Listed] | None:
+        """What `customers_file` holds; None where it is not set."""
+        return None if self.customers_file is None else customers_of(self.customers_file)
+
     @property
     def is_partner(self) -> bool:
         """Whether it is an agency's account."""
@@ -502,6 +521,7 @@ SENSITIVE = frozenset(
 """Settings whose values are never shown."""
 SINGERS = frozenset(
     {
+        "customers_file",
         "emit_activate_version_messages",
         "stream_maps",
         "stream_map_config",

@@ -12,6 +12,7 @@ import msgspec
 import pendulum
 
 from tap_visitor_sessions.api import ConfigError
+from tap_visitor_sessions.config.customers import customers_of
 from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
 from tap_visitor_sessions.config.excluding import SETTING as EXCLUDE
 from tap_visitor_sessions.config.excluding import exclude_problems
@@ -38,6 +39,7 @@ logger = logging.getLogger("tap-visitor-sessions.settings")
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CREDENTIALS = ("access_token", "login", "password")
+_PARTNERS = ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones")
 
 
 def problems(config: Mapping[str, Any]) -> list[str]:
@@ -151,16 +153,19 @@ def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{setting}: {shortened(key)} is no {whose} id"
     for setting, zone in zones.items():
         if zone is not None and not _is_zone(zone):
-            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+            yield f"{setting}: {shortened(zone)} is not an IANA time zone such as Europe/Moscow"
 
 
 def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     if clean.get("account_type") != "partner":
-        for name in ("user_ids", "exclude_customer_ids", "customer_timezones", "timezones"):
+        for name in (*_PARTNERS, "customers_file"):
             if clean.get(name):
                 yield f"{name}: only for account_type partner"
-    elif "timezone" not in clean:
-        yield "timezone: a partner account must set it, the API does not tell a partner"
+    elif "customers_file" in clean:
+        try:
+            customers_of(clean["customers_file"])
+        except ConfigError as problem:
+            yield f"customers_file: {problem.reason}"
 
 
 def _exclude_problems(clean: Mapping[str, Any]) -> Iterator[str]:

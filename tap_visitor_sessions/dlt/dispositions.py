@@ -48,14 +48,14 @@ def replaces(resources: Mapping[str, DltResource], name: str, children: Sequence
         if way == "merge" and strategy is not None and strategy not in MERGES:
             raise ConfigError(
                 "write_disposition",
-                f"strategy {strategy} takes what a load does not bring for gone, and a load brings "
+                f"strategy {strategy} treats rows that a load lacks as deleted, and a load has "
                 f"but the sessions since the last one: use {', '.join(MERGES)}",
             )
         if one != name and way != "replace" and strategy != CHILD_MERGE:
             raise ConfigError(
                 "child_tables",
-                f"{one} would be written by {strategy or 'append'}, which leaves the items that a "
-                f"session no more has: that takes merge by {CHILD_MERGE}, or replace",
+                f"{one} would be written by {strategy or 'append'}, which keeps items that a "
+                f"session no longer has: use merge by {CHILD_MERGE}, or replace",
             )
     return ways[name][0] == "replace"
 

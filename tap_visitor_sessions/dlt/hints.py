@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import KEY, STREAM
 from tap_visitor_sessions.sessions import kind_of
 
@@ -77,3 +78,28 @@ def child_hints(child: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any
         "primary_key": [*keys, POSITION],
         "merge_key": list(keys),
     }
+
+
+def check_types(
+    table: str, hints: Mapping[str, Mapping[str, Any]], loaded: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Whether what is read can go into the columns of a table that was loaded before: a load that
+    fails would stay pending, and each further run try it again.
+
+    Args:
+        table: Its name.
+        hints: The columns as they are read now.
+        loaded: As they were loaded.
+
+    Raises:
+        ConfigError: a hash would go into a column of numbers, or numbers into one of hashes.
+    """
+    for name, hint in hints.items():
+        was, is_ = loaded.get(name, {}).get("data_type"), hint.get("data_type")
+        if was and is_ and was != is_ and {was, is_} != {"json", "text"}:
+            raise ConfigError(
+                "hash_columns",
+                f"{name} is {was} in the table {table} that was loaded, and would be {is_} now: "
+                'run once with refresh="drop_resources", which reads all anew, or give the '
+                "resource a table_name or the pipeline a dataset_name of its own",
+            )

@@ -24,7 +24,7 @@ from dlt.common.runtime import signals
 from tap_visitor_sessions.api import ConfigError, CustomersFailed, DailyLimitReached, TapError
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.dlt.dispositions import replaces
-from tap_visitor_sessions.dlt.hints import REMOVED, child_table
+from tap_visitor_sessions.dlt.hints import REMOVED, check_types, child_table
 from tap_visitor_sessions.dlt.incomplete import INCOMPLETE
 from tap_visitor_sessions.dlt.shared import TABLE, check_others
 from tap_visitor_sessions.dlt.tables import Made, Maker
@@ -248,6 +248,7 @@ def _suit(resources: Any, names: Sequence[str], replace: bool) -> None:
             nested = [c for c, how in columns.items() if how.get("data_type") == "json"]
             for column in nested:
                 resource.apply_hints(columns=[{"name": column, "data_type": "text"}])
+        check_types(str(resource.table_name), resource.columns, before.get("columns", {}))
         if replace and REMOVED in columns:
             resource.apply_hints(columns=[{"name": REMOVED, "hard_delete": False}])
 

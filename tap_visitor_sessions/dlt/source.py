@@ -78,7 +78,8 @@ def visitor_sessions(
             in the account's zone.
         end_date: Last session wanted, spelled likewise; a date alone is the whole day. Unless
             set: now.
-        timezone: IANA name of the account's zone; asked from the API unless set. A partner must.
+        timezone: IANA name of the account's zone; asked from the API unless set, for a partner of
+            each customer.
         lookback_window: How far before the bookmark a run reads again, as an ISO 8601 duration.
         filter: The API's own filter: a condition, or a tree of them.
         page_size: Rows asked per request.

@@ -1,6 +1,6 @@
 """Sessions complete and in order, from settings, columns and bookmarks. Knows no host."""
 
-from tap_visitor_sessions.sessions.accounts import Connection, User
+from tap_visitor_sessions.sessions.accounts import PATIENCE, Connection, User, is_customers
 from tap_visitor_sessions.sessions.bookmarks import (
     ALL_IS_READ,
     FIX,
@@ -11,6 +11,7 @@ from tap_visitor_sessions.sessions.bookmarks import (
     type_name,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
+from tap_visitor_sessions.sessions.identity import listing
 from tap_visitor_sessions.sessions.output import (
     Chunk,
     Lines,
@@ -30,6 +31,7 @@ __all__ = [
     "FIX",
     "MEMBERS",
     "METHOD",
+    "PATIENCE",
     "SECOND",
     "Chunk",
     "Columns",
@@ -53,7 +55,9 @@ __all__ = [
     "chunked",
     "drained",
     "exit_soon",
+    "is_customers",
     "kind_of",
+    "listing",
     "type_name",
     "write_all",
 ]

@@ -46,6 +46,7 @@ logger = logging.getLogger("tap-visitor-sessions.extraction")
 
 RETRIED_BESIDE_OTHERS = 600.0
 """Seconds after which a request of a customer is given up while others wait."""
+GONE = "not among your customers any more"
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
@@ -110,9 +111,8 @@ class Part(Generic[T]):
         problem = yield from self._taken()
         while problem is not None and (other := self._extraction.stand_in(self.user, problem)):
             positions.replaced(self.user)
-            pipeline.insert(other)
             self.user = other
-            problem = yield from self._taken()
+            problem = yield from self._taken(is_extra=True)
         if problem is None or is_customers(problem):
             positions.take_turn(self.user)  # whatever is not its fault costs it none
         if problem is None:
@@ -126,13 +126,13 @@ class Part(Generic[T]):
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
-    def _taken(self) -> Generator[Taken[T], None, TapError | None]:
+    def _taken(self, *, is_extra: bool = False) -> Generator[Taken[T], None, TapError | None]:
         """The windows, and the error that ended them."""
         pipeline, progress = self._pipeline, self._extraction.progress
         positions = self._extraction.positions
         try:
             with readable():
-                for taken in pipeline.read(self.user):
+                for taken in pipeline.read(self.user, is_extra=is_extra):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     positions.refused(self.user, self._refusals.columns(self.user))
                     yield taken
@@ -189,6 +189,9 @@ class Extraction:
         self._refused: set[int] = set()  # users without the right to the report
         self._page_size = min(settings.page_size, SAMPLE) if sample else settings.page_size
         self._concurrency = 1 if sample else settings.concurrency
+        self.on_idle: Callable[[], object] = lambda: None
+        """Called by the thread that takes the windows when it has waited for some seconds: time
+        to save how far what has been written goes, since the wait may be for a day's points."""
         self.progress = Progress()
         self.warnings = Warnings()
         self.zones = CustomerZones(connection, state)
@@ -221,11 +224,10 @@ class Extraction:
         if user is None or not isinstance(problem, ApiError) or problem.mnemonic != "forbidden":
             return None
         self._refused.add(user.user_id)
-        wanted = self._settings.user_ids
-        for user_id in user.customer.users:
-            if user_id not in self._refused and (wanted is None or user_id in wanted):
-                logger.warning("Not as %s, but as user %d: %s", user, user_id, problem)
-                return User(user_id, user.customer)
+        for other in user.others(self._settings.user_ids):
+            if other.user_id not in self._refused:
+                logger.warning("%s: read as user %d instead: %s", user, other.user_id, problem)
+                return other
         return None
 
     def unread(self) -> dict[str, str]:
@@ -235,10 +237,13 @@ class Extraction:
             return {}
         unread = dict(self._found.unread)
         if self._settings.user_ids is None:
-            listed = {one.customer_id for one in self._connection.account.customers()}
-            gone = self.positions.known_customers - listed
+            customers = self._connection.account.customers()
+            gone = self.positions.known_customers - {one.customer_id for one in customers}
             for customer_id in sorted(gone - set(self._settings.exclude_customer_ids)):
-                unread[f"customer {customer_id}"] = "not among your customers any more"
+                unread[f"customer {customer_id}"] = GONE
+            users = {user_id for one in customers for user_id in one.users}
+            for user_id in sorted(self.positions.users_of_unknown - users):
+                unread[f"user {user_id}"] = GONE
         return unread
 
     @contextmanager
@@ -257,7 +262,7 @@ class Extraction:
                 yield
         finally:
             figures = self.figures()
-            self.warnings.tell_undeclared()
+            self.warnings.report_undeclared()
             self.zones.end()
             self.positions.end()
             if losses := self.warnings.losses:
@@ -318,7 +323,14 @@ class Extraction:
             )
             return Span(reader, reading.stretches)
 
-        pipe = Pipeline(chosen, span_of, self._concurrency, self.positions.take_turn)
+        pipe = Pipeline(
+            chosen,
+            span_of,
+            self._concurrency,
+            self.positions.take_turn,
+            lambda user: self.zones.is_known(user, self._former(user)),
+            lambda: self.on_idle(),
+        )
         self.zones.join = shared.in_flight.join
 
         def each() -> Iterator[Part[T]]:
@@ -333,12 +345,14 @@ class Extraction:
         others = self.progress.parts - self.progress.parts_done - 1
         return RETRIED_BESIDE_OTHERS if others > 0 else float("inf")
 
+    def _former(self, user: User | None) -> list[int]:
+        """The users by whom former runs have read a user's customer."""
+        return [one.user_id for one in self.positions.of_customer(user)] if user else []
+
     def _timezone(self, user: User | None) -> Timezone:
-        former = [one.user_id for one in self.positions.of_customer(user)] if user else ()
-        timezone = self._connection.account.timezone(user, former)
-        if user is not None:
-            self.zones.compare(user, timezone)
-        return timezone
+        if user is None:
+            return self._connection.account.timezone()
+        return self.zones.of(user, self._former(user))
 
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""

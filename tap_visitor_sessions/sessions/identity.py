@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from tap_visitor_sessions.api import ApiError
 from tap_visitor_sessions.sessions.accounts import Connection
@@ -18,6 +19,20 @@ REFUSALS = {
     "parameter_component_disabled",
 }
 """Answers that say nothing of the key: the sessions may be open to it all the same."""
+
+
+def listing(connection: Connection) -> list[dict[str, Any]]:
+    """Partner: the customers as `--customers` prints them, each with whose account it is of: what
+    the setting `customers_file` takes."""
+    rows = connection.account.listing()
+    try:
+        app_id = connection.account.app_id
+    except ApiError as problem:
+        if problem.mnemonic not in REFUSALS:
+            raise
+        logger.info("The API does not say whose account it is: %s", problem)
+        app_id = ""
+    return [row | {"app_id": app_id} for row in rows]
 
 
 def check_identity(connection: Connection, state: StreamState) -> None:
@@ -42,7 +57,7 @@ def check_identity(connection: Connection, state: StreamState) -> None:
             raise
         logger.log(
             logging.WARNING if state.has_credential else logging.INFO,
-            "Whose account it is the API does not say, so that a key of another account would not "
+            "The API does not say whose account it is, so that a key of another account would not "
             "be noticed, and its sessions would be taken for those of the state: %s",
             problem,
         )

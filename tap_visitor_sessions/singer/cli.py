@@ -6,20 +6,25 @@ TapError: one line, which `__main__` prints.
 
 from __future__ import annotations
 
+import codecs
+import json
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from tap_visitor_sessions.api import ConfigError, TapError
 from tap_visitor_sessions.config import object_of, text_of
+from tap_visitor_sessions.sessions import listing
 from tap_visitor_sessions.singer.state import read_state
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 logger = logging.getLogger(TapVisitorSessions.name)
+
+REPORT = "--report"
 
 
 class _Command(SingerCommand):
@@ -32,15 +37,17 @@ class _Command(SingerCommand):
         except click.UsageError as problem:
             if "extra argument" not in problem.message:
                 raise
-            raise TapError("Arguments too many: each option takes the path of one file") from None
+            raise TapError("Too many arguments: each option takes the path of one file") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        if REPORT in ctx.meta:  # the doctor would have ended it
+            raise TapError(f"{REPORT} is the doctor's: write --doctor {REPORT} FILE")
         return click.Command.invoke(self, ctx)
 
 
 class Command(TapVisitorSessions):
-    """The tap as its command line runs it."""
+    """Visitor sessions of CallGear, CoMagic and UIS: complete, in order, resumable."""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -75,6 +82,15 @@ class Command(TapVisitorSessions):
                 [name], is_flag=True, expose_value=False, callback=callback, help=text
             )
             command.params.append(option)
+        report = click.Option(
+            [REPORT],
+            metavar="FILE",
+            is_eager=True,  # before --doctor, which ends the command
+            expose_value=False,
+            callback=cls._report,
+            help="With --doctor: write to FILE how the API behaves, with shapes and no values.",
+        )
+        command.params.append(report)
         return command
 
     @classmethod
@@ -127,27 +143,38 @@ class Command(TapVisitorSessions):
         tap = cls._configured(ctx)
         if not tap.settings.is_partner:
             raise ConfigError("account_type", "only a partner has customers to list")
-        listing = tap.connection.account.listing()
-        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2))
+        rows = listing(tap.connection)
+        is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+        print(json.dumps(rows, indent=2, ensure_ascii=not is_utf8))
         ctx.exit()
 
     @classmethod
     def _doctor(cls, ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
         if not wanted:
             return
-        from tap_visitor_sessions.doctor import Check, checks  # jsonschema takes its time
+        from tap_visitor_sessions.doctor import Check, checks, reported  # take their time
 
         try:
             tap = cls._configured(ctx)
         except TapError as problem:
-            click.echo(Check("settings", False, str(problem)))
+            print(Check("settings", False, str(problem)))
             ctx.exit(1)
-        click.echo(Check("settings", True, "valid"))
+        # Not by click, which writes UTF-8 where the locale's encoding is ASCII.
+        print(Check("settings", True, "valid"))
         all_ok = True
-        for check in checks(tap.connection):
-            click.echo(check)
+        path = ctx.meta.get(REPORT)
+        found = checks(tap.connection)
+        if path is not None:
+            found = reported(tap.connection, Path(path), tap.plugin_version)
+        for check in found:
+            print(check, flush=True)
             all_ok = all_ok and bool(check.ok)
         ctx.exit(0 if all_ok else 1)
+
+    @classmethod
+    def _report(cls, ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            ctx.meta[REPORT] = path
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
@@ -162,14 +189,18 @@ class Command(TapVisitorSessions):
 
     def _tell_account(self) -> None:
         # Not by the users read: to choose them again would say again who is skipped.
-        rows = self.connection.account.listing() if self.settings.is_partner else []
-        zones = (row["timezone"] for row in rows if row["read"])
+        if self.settings.is_partner:
+            rows = self.connection.account.listing()
+            zones = [row["timezone"] for row in rows if row["read"]] or [self.settings.timezone]
+            zone = zones[0] or "of each customer, as the API says"
+        else:
+            zone = self.connection.account.timezone().name
         if contradiction := self.connection.account.contradiction():
             self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.timezone().name,
+            zone,
             self.connection.client.pacer.left() or "no limit is named",
         )
 

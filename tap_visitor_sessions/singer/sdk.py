@@ -84,17 +84,11 @@ class SdkStream(Stream):
         return bool(wanted) and not self.is_incremental and not self.is_test
 
     def begin_version(self) -> None:
-        """Records from here on are of a new version, if one is for_loaders."""
+        """Records from here on are of a new version, if one is announced."""
         if self.announces_version:
             self._stream_version = self._initialized_at // 1000
 
-    def announce_version(self) -> bool:
-        """Everything has been read: the loader may drop what is not of this version.
-
-        Returns:
-            Whether it was told.
-        """
-        if not self.announces_version or self._stream_version is None:
-            return False
+    def announce_version(self) -> None:
+        """Everything has been read: the loader may drop what is not of this version."""
+        assert self._stream_version is not None, "begin_version comes first"
         self._write_activate_version_message(self._stream_version)
-        return True

@@ -99,7 +99,12 @@ class VisitorSessions(SdkStream):
             incremental=self.is_incremental,
             announces_version=self.announces_version,
             sample=self.is_test,
+            idle=self._idle,
         )
+
+    def _idle(self) -> None:
+        if not self.is_test:
+            self._write_state_message()
 
     @property
     def partitions(self) -> list[dict[str, Any]] | None:
@@ -210,13 +215,16 @@ class VisitorSessions(SdkStream):
             raise
         if self.announces_version and (unread := self._reading.unread()):
             self.logger.warning(
-                "ACTIVATE_VERSION is not announced, or the loader would drop the rows of %s. Have "
-                "them read, or leave them out by exclude_customer_ids: their rows then go",
+                "ACTIVATE_VERSION is not written, because the loader would drop the rows of %s. "
+                "Make them readable, or exclude them with exclude_customer_ids, which drops their "
+                "rows",
                 ", ".join(f"{who} ({reason})" for who, reason in unread.items()),
             )
-        elif self.announce_version():
+        elif self.announces_version:
+            # First: whoever is killed in between leaves no bookmark of rows that are dropped.
             self._reading.version_activated()
             self._write_state_message()
+            self.announce_version()
 
     def _fits_typed_lane(self) -> bool:
         """Whether records go out as they are, to a writer of ours."""

@@ -40,6 +40,7 @@ class Reading:
         incremental: Whether it goes on where former runs ended.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+        idle: Called when it has waited for some seconds, as for points: time to write the state.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Reading:
         incremental: bool,
         announces_version: bool,
         sample: bool,
+        idle: Callable[[], object],
     ) -> None:
         self._connection = connection
         settings = connection.settings
@@ -69,6 +71,7 @@ class Reading:
             announces_version=announces_version,
             sample=sample,
         )
+        self._extraction.on_idle = idle
 
     @property
     def partitions(self) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def test_what_the_form_gives_is_what_the_settings_take() -> None:
     assert zones == {7: "Asia/Omsk"}
 
 
-def test_check_says_the_first_that_is_not_ok_and_its_cure(
+def test_check_reports_the_first_that_is_not_ok_and_its_fix(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=20)
@@ -197,7 +197,7 @@ def test_it_reads_what_the_api_has_and_goes_on_from_there(
     assert again.of("STATE")
 
 
-def test_an_account_gone_silent_costs_one_request_and_says_a_state(
+def test_an_account_gone_silent_costs_one_request_and_writes_a_state(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=0)
@@ -231,7 +231,7 @@ def test_from_any_state_the_union_is_complete(
             assert {*held, *(record["id"] for record in rest.records)} == {*ids}
 
 
-def test_only_what_the_catalog_wants_is_asked_and_said(
+def test_only_what_the_catalog_wants_is_asked_and_written(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=30)
@@ -334,7 +334,7 @@ def test_a_state_of_the_singer_tap_is_gone_on_from(
 # Errors
 
 
-def test_an_error_is_told_with_who_can_do_something_about_it(
+def test_an_error_is_reported_with_who_can_do_something_about_it(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=900, limits=Limits(day=4))
@@ -409,7 +409,7 @@ OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "
             {"account_type": "partner", "timezone": "UTC"},
             "of a customer's account",
         ),
-        (OTHER, {}, "knows nothing of visitor_sessions"),
+        (OTHER, {}, "has nothing about visitor_sessions"),
     ],
 )
 def test_a_state_that_is_passed_over_is_warned_about(
@@ -444,7 +444,7 @@ def test_an_empty_state_file_is_no_state_and_a_byte_order_mark_is_none_of_it(
     assert "is empty: everything" in warnings[0]
 
 
-def test_waiting_for_points_is_said_with_its_reset(
+def test_waiting_for_points_is_reported_with_its_reset(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=400, limits=Limits(minute=4, minute_seconds=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from support import catalog_of, config_of
 from sandbox import Sandbox
 from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import Configured
-from tap_visitor_sessions.airbyte.state import FORM, AirbyteState
+from tap_visitor_sessions.airbyte.state import FORM, AirbyteState, read_state
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions import Columns, StateError
 
@@ -66,6 +68,18 @@ FORMS = {
 }
 
 
+def test_a_file_of_messages_has_one_a_line_or_is_json(tmp_path: Path) -> None:
+    messages = [{"type": "STATE", "state": by_stream(state)} for state in ({}, OWN)]
+    file = tmp_path / "state.json"
+    file.write_text("".join(f"{json.dumps(one)}\n\n" for one in messages), "utf-8")
+    assert read_state(str(file)) == messages
+    file.write_text(json.dumps(messages, indent=1), "utf-8")
+    assert read_state(str(file)) == messages
+    file.write_text('{"type": 1}\n{"type"', "utf-8")
+    with pytest.raises(TapError, match="is no JSON, line 2: correct it"):
+        read_state(str(file))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_gone_on_from(form: str, caplog: pytest.LogCaptureFixture) -> None:
     state = AirbyteState(FORMS[form], SETTINGS, INCREMENTAL)
@@ -76,12 +90,12 @@ def test_every_form_is_gone_on_from(form: str, caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([by_stream({"cursor": 1}, "calls")], ["knows nothing of visitor_sessions", "calls"]),
+        ([by_stream({"cursor": 1}, "calls")], ["has nothing about visitor_sessions", "calls"]),
         ([by_stream(OWN), by_stream({}, "calls")], ["holds other streams", "calls"]),
         (globally(described(OWN), described({}, "calls"), page=3), ["shared_state", "calls"]),
         ([{"type": "LEGACY", "data": {}}], ["everything from start_date on is read"]),
         ({"bookmarks": {}}, ["everything from start_date on is read"]),
-        ({"bookmarks": {"calls": {"x": 1}}}, ["knows nothing of visitor_sessions", "calls"]),
+        ({"bookmarks": {"calls": {"x": 1}}}, ["has nothing about visitor_sessions", "calls"]),
         ([by_stream({**OWN, "zzz": {"page": 7}})], ["members of another connector", "zzz"]),
         ([by_stream({"__ab_no_cursor_state_message": True})], ["__ab_no_cursor_state_message"]),
     ],
@@ -207,7 +221,7 @@ def test_what_a_catalog_of_long_ago_names_is_warned_about(
 
 
 @pytest.mark.parametrize("kind", ["customer", "partner"])
-def test_a_read_that_fails_says_a_last_state_of_all_that_it_wrote(
+def test_a_read_that_fails_writes_a_last_state_of_all_that_it_wrote(
     kind: str, make_sandbox: MakeSandbox
 ) -> None:
     rows = rows_of([10, 20])

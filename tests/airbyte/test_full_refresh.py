@@ -126,6 +126,28 @@ def test_of_another_generation_or_of_an_incremental_read_all_is_read(
     assert len(read_here(config, full_refresh(None), half).records) < len(everything)
 
 
+def test_a_retry_of_a_sync_whose_refresh_is_complete_reads_nothing(
+    make_sandbox: MakeSandbox,
+) -> None:
+    """The destination failed after the source's end: it has the rows, and no key to merge by."""
+    sandbox = make_sandbox(rows=of_seconds(*range(0, 40_000, 1000)))
+    config = config_of(sandbox)
+    catalog = full_refresh(3)
+    catalog["streams"][0]["sync_id"] = 17
+    first = read_here(config, catalog)
+    assert len(first.records) == 40
+    asked = len(sandbox.calls)
+    retry = read_here(config, catalog, first.state).check_once()
+    assert not retry.records
+    assert len(sandbox.calls) == asked
+    assert progress_of(retry.state) == progress_of(first.state)
+    assert not read_here(config, catalog, retry.state).records
+    for changed in ({"sync_id": 18}, {"sync_id": None}, {"generation_id": 4}):
+        other = copy.deepcopy(catalog)
+        other["streams"][0] |= changed
+        assert len(read_here(config, other, retry.state).records) == 40
+
+
 def test_an_incremental_read_goes_on_from_a_complete_one_and_not_from_a_half(
     make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:

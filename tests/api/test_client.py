@@ -272,6 +272,17 @@ def test_the_accounts_meter_at_nothing_says_whose_they_are(make_sandbox: MakeSan
     assert not client._is_customers(spent(), {"user_id": 10}, None)
 
 
+def test_an_error_tells_the_meters_too(make_sandbox: MakeSandbox) -> None:
+    """Others have used up some: what a refusal says of it counts as much as an answer's."""
+    sandbox = make_sandbox(sessions=0, limits=Limits(day=10, minute=7), disabled_component=True)
+    for _ in range(4):
+        sandbox.meters.charge()
+    client = client_of(sandbox)
+    with pytest.raises(ApiError):
+        client.call(METHOD, SPAN)
+    assert client.pacer.left() == "3 of 7 per minute, 6 of 10 per day"
+
+
 # A login's session
 
 

@@ -228,9 +228,72 @@ def test_the_command_prints_a_plan_and_a_table(capsys: pytest.CaptureFixture[str
     assert "no limit" in table[-1]
 
 
+def test_with_a_pool_each_task_costs_its_reports_and_its_start() -> None:
+    def outcome(*more: str, daily: bool) -> tuple[plan.Load, Setup, float, int]:
+        given = ["--customers=24", "--years=0.5", "--per-day=100", *more]
+        options = plan.parser(plan.measured()).parse_args(given)
+        load = plan.loads(options).daily if daily else plan.loads(options).backfill
+        setup = Setup(processes=options.pool or 1, concurrency=1, latency=1, task_startup=8)
+        found = plan.simulated(setup, load)
+        return load, setup, found.seconds, found.points
+
+    _, _, _, alone = outcome(daily=True)
+    for group, tasks in ((1, 24), (5, 5)):
+        load, setup, seconds, points = outcome("--pool=2", f"--group-size={group}", daily=True)
+        assert points == alone + 1 == 24 + 3  # whose account it is
+        assert plan.bounds(setup, load, points)["task start-up"] == tasks * 8 / 2
+        rounds = math.ceil(tasks / 2)
+        assert rounds * 8 + 24 / 2 <= seconds <= (rounds + 2) * 8 + 24 / 2 + group + 2
+    load, *_, points = outcome("--pool=2", daily=False)
+    # Half a year from January on; and once whose account it is, and each customer's zone.
+    assert len(load.customers) == 2 * 24
+    assert points == load.requests + 2 + 1 + 24
+    assert load.sessions == 24 * 100 * round(0.5 * 365)
+
+
 @pytest.mark.parametrize(
-    "wrong", [["--customers=0"], ["--page-size=10001"], ["--processes=9", "--customers=3"]]
+    ("wrong", "named"),
+    [
+        (["--customers=0"], "--customers"),
+        (["--customers=-5"], "--customers"),
+        (["--customers=two"], "--customers"),
+        (["--years=0"], "--years"),
+        (["--years=nan"], "--years"),
+        (["--years=inf"], "--years"),
+        (["--per-day=0"], "--per-day"),
+        (["--per-day=-1"], "--per-day"),
+        (["--minute-limit=-1"], "--minute-limit"),
+        (["--minute-limit", "60", "-1"], "--minute-limit"),
+        (["--day-limit=-1"], "--day-limit"),
+        (["--latency=-1"], "--latency"),
+        (["--latency=nan"], "--latency"),
+        (["--latency=inf"], "--latency"),
+        (["--concurrency=0"], "--concurrency"),
+        (["--concurrency=65"], "--concurrency"),
+        (["--processes=0"], "--processes"),
+        (["--processes=9", "--customers=3"], "--processes"),
+        (["--processes=2", "--pool=2"], "--processes"),
+        (["--pool=-1"], "--pool"),
+        (["--group-size=0"], "--group-size"),
+        (["--task-startup=-1"], "--task-startup"),
+        (["--page-size=10001"], "--page-size"),
+        (["--page-size=0"], "--page-size"),
+        (["--page-size=1", "--per-day=1000000"], "--page-size"),
+        (["--lookback=-1"], "--lookback"),
+        (["--silent=1"], "--silent"),
+        (["--silent=-0.1"], "--silent"),
+        (["--silent=2"], "--silent"),
+        (["--records-per-second=0"], "--records-per-second"),
+        (["--loader-per-second=-1"], "--loader-per-second"),
+        (["--session-bytes=-1"], "--session-bytes"),
+        (["--megabits=0"], "--megabits"),
+    ],
 )
-def test_what_makes_no_sense_is_refused(wrong: list[str]) -> None:
-    with pytest.raises(SystemExit):
+def test_what_makes_no_sense_is_refused_by_name(
+    wrong: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
         plan.main(wrong)
+    assert ended.value.code == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert f"argument {named}" in line

@@ -117,6 +117,21 @@ def test_a_delta_table_is_merged(make_sandbox: MakeSandbox, make_pipeline: MakeP
         assert by_id(rows) == wanted(sandbox)
 
 
+def test_an_iceberg_table_is_merged(make_sandbox: MakeSandbox, make_pipeline: MakePipeline) -> None:
+    pytest.importorskip("pyiceberg")
+    from dlt.common.libs.pyiceberg import get_iceberg_tables
+
+    sandbox = make_sandbox(sessions=200, timezone=ZONE)
+    pipeline = make_pipeline("filesystem")
+    for _ in range(2):
+        source = source_of(sandbox, lookback_window="P40D")
+        source.visitor_sessions.apply_hints(table_format="iceberg")
+        pipeline.run(source)
+        rows = get_iceberg_tables(pipeline, NAME)[NAME].scan().to_arrow().to_pylist()
+        rows = [{k: _plain(v) for k, v in row.items()} for row in rows]
+        assert by_id(rows) == wanted(sandbox)
+
+
 def test_the_table_has_the_types_and_the_key_of_the_schema(
     make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
@@ -307,7 +322,7 @@ def test_replace_reads_everything_again(
     assert by_id(table(pipeline)) == wanted(sandbox)
 
 
-def test_tables_that_would_not_keep_up_with_the_marks_are_refused(
+def test_tables_that_would_not_keep_up_with_the_bookmarks_are_refused(
     make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
     sandbox = make_sandbox(sessions=20)

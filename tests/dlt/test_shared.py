@@ -110,3 +110,23 @@ def test_a_load_whose_jobs_failed_is_not_complete(
     assert info.has_failed_jobs
     with pytest.raises(Incomplete, match="Jobs of the load have failed"):
         raise_on_incomplete(info)
+
+
+@pytest.mark.parametrize("how", [{}, {"write_disposition": "replace"}, {"refresh": "drop_data"}])
+def test_a_column_of_numbers_takes_no_hashes(
+    how: dict[str, Any], make_sandbox: MakeSandbox, make_pipeline: MakePipeline
+) -> None:
+    sandbox = make_sandbox(sessions=20, timezone=ZONE, seed=4)
+    hashed: dict[str, Any] = {"hash_columns": ["visitor_id"], "hash_key": "k" * 16}
+    pipeline = make_pipeline()
+    pipeline.run(source_of(sandbox))
+    before = table(pipeline)
+    with pytest.raises(PipelineStepFailed, match=r"visitor_id is bigint in the table .* anew"):
+        pipeline.run(source_of(sandbox, **hashed), **how)
+    assert not pipeline.has_pending_data
+    assert table(pipeline) == before
+    pipeline.run(source_of(sandbox, **hashed), refresh="drop_resources")
+    assert {len(row["visitor_id"]) for row in table(pipeline)} == {64}
+    pipeline.run(source_of(sandbox, **hashed))
+    with pytest.raises(PipelineStepFailed, match=r"visitor_id is text in the table"):
+        pipeline.run(source_of(sandbox))

@@ -66,7 +66,8 @@ class Documented:
     @property
     def sql(self) -> dict[str, str]:
         """Blocks of SQL by the comment that they begin with."""
-        return {block.split("\n")[0].removeprefix("-- "): block for block in self.blocks("sql")}
+        titled = [block for block in self.blocks("sql") if block.startswith("-- ")]
+        return {block.split("\n")[0].removeprefix("-- "): block for block in titled}
 
 
 def project() -> dict[str, Any]:
@@ -135,12 +136,16 @@ def spoken(
     return done.stdout
 
 
-def install() -> None:
-    """Have Meltano make the environments of all plugins, unless they are there and up to date."""
+def install(*loaders: str) -> None:
+    """Have Meltano make the environments of these loaders, or of all plugins, unless they are
+    there and up to date."""
     HOME.mkdir(exist_ok=True)
     write_project(HOME, project())
+    if loaders:
+        return meltano(HOME, "install", "loader", *loaders)
     for kind in ("loaders", "utilities"):
         meltano(HOME, "install", "--plugin-type", kind)
+    return None
 
 
 def programs(kind: str, plugin: str) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_date_time_made_a_timestamptz_stays_one(
     first = tap(sandbox, tmp_path)
     loader.load(first)
     assert isinstance(loader, Postgres)
-    [statement] = [block for block in loader.docs.blocks("text") if "timestamptz" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "timestamptz" in block]
     loader.execute(statement)
     loader.load(first)
     [row] = loader.query("SELECT pg_typeof(date_time)::text AS kind FROM visitor_sessions LIMIT 1")
@@ -156,7 +158,7 @@ def test_a_partners_table_of_before_goes_on_and_never_overwrites(
     refused = loader.run(met.stdout)
     assert refused.returncode != 0
     assert "duplicate key" in refused.stderr
-    [statement] = [block for block in loader.docs.blocks("text") if "PRIMARY KEY" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "PRIMARY KEY" in block]
     loader.execute(statement)
     loader.load(met)
     found = loader.query("SELECT customer_id, id FROM visitor_sessions")
@@ -168,3 +170,75 @@ def tap_partner(sandbox: Sandbox, folder: Path, **settings: Any) -> Run:
     run = run_tap({**config, **settings}, directory=folder)
     assert run.code == 0, run.stderr
     return run
+
+
+def as_role(loader: Loader, role: str) -> None:
+    """Have the loader log in as another user of the database."""
+    url = loader.config["sqlalchemy_url"]
+    config = {**loader.config, "sqlalchemy_url": url.replace("//postgres:", f"//{role}:")}
+    assert config != loader.config
+    (loader.folder / "config.json").write_text(json.dumps(config))
+
+
+def test_the_rights_that_the_page_names_are_enough(
+    sandbox: Sandbox, make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    assert isinstance(loader, Postgres)
+    loader.execute("DROP ROLE IF EXISTS loader")
+    loader.execute("CREATE ROLE loader LOGIN")
+    first = tap(sandbox, tmp_path)
+    loader.load(first)  # by another user, so that the table is not the loader's own
+    loader.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
+    loader.execute("GRANT CONNECT ON DATABASE postgres TO loader")
+    as_role(loader, "loader")
+    try:
+        assert "permission denied" in loader.run(first.stdout).stderr
+        [block] = [one for one in loader.docs.blocks("text") if "GRANT" in one]
+        for line in block.replace("DATABASE warehouse", "DATABASE postgres").splitlines()[1:]:
+            loader.execute(line.replace("CREATE SCHEMA", "CREATE SCHEMA IF NOT EXISTS"))
+        loader.load(first)
+        assert loader.table() == loader.expected(sandbox.rows())
+        loader.execute("DROP TABLE analytics.visitor_sessions")
+        loader.load(first)  # and makes the table
+        assert loader.table() == loader.expected(sandbox.rows())
+        loader.execute("DROP SCHEMA analytics CASCADE")
+        assert "permission denied for database" in loader.run(first.stdout).stderr
+        loader.execute("GRANT CREATE ON DATABASE postgres TO loader")
+        loader.load(first)
+        assert loader.table() == loader.expected(sandbox.rows())
+    finally:
+        loader.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres TO PUBLIC")
+        loader.execute("DROP OWNED BY loader CASCADE")
+        loader.execute("DROP ROLE loader")
+
+
+def test_of_two_first_loads_at_once_nothing_is_lost_when_they_run_again(
+    make_sandbox: Callable[..., Sandbox], make_loader: MakeLoader, tmp_path: Path
+) -> None:
+    loader = make_loader(NAME)
+    runs = [
+        tap(make_sandbox(rows=sessions(), timezone=ZONE), tmp_path, account=name)
+        for name in ("north", "south")
+    ]
+    both = [
+        subprocess.Popen(
+            loader.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=loader.folder,
+            env={**os.environ, **loader.env},
+            text=True,
+        )
+        for _ in runs
+    ]
+    for process, run in zip(both, runs, strict=True):
+        assert process.stdin is not None
+        process.stdin.write(run.stdout)
+        process.stdin.close()
+    for process, run in zip(both, runs, strict=True):
+        if process.wait():
+            loader.load(run)
+    found = loader.query("SELECT account, count(*) AS n FROM visitor_sessions GROUP BY account")
+    assert {row["account"]: row["n"] for row in found} == {"north": 400, "south": 400}

@@ -238,7 +238,8 @@ def test_meltano_runs_the_pairs_as_the_page_says(
     meltano(folder, "install", "extractor", "tap-visitor-sessions", **env)
     for loader in loaders:
         meltano(folder, "install", "loader", loader.name, **env)
-        meltano(folder, "run", "tap-visitor-sessions", loader.name, **env)
+        run = ["--environment=sandbox", "run", "tap-visitor-sessions", loader.name]
+        meltano(folder, *run, **env)
         assert loader.table() == loader.expected(sandbox.rows())
 
 

@@ -16,8 +16,8 @@ from tap_visitor_sessions.config.settings import SENSITIVE
 
 
 def masked(name: str, value: str) -> set[str]:
-    before = set(Meltano({}, lambda _: None).secrets)
-    return set(Meltano({name: value}, lambda _: None).secrets) - before
+    before, after = (Meltano(extras, lambda *_: None) for extras in ({}, {name: value}))
+    return after.secrets({}) - before.secrets({})
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_what_of_a_value_is_a_secret_by_itself_is_masked_too() -> None:
 )
 def test_what_a_log_needs_is_not(name: str) -> None:
     assert masked(name, "some-value") == set()
+
+
+def test_of_a_connection_all_is_masked_but_what_is_known_to_be_no_secret() -> None:
+    extras = {
+        "TARGET_OTHER_WORD": "s3cr3t-word",
+        "TAP_VISITOR_SESSIONS_START_DATE": "2024-01-01",
+        "VISITOR_SESSIONS_GROUP_SIZE": "20",
+    }
+    command = Meltano(extras, lambda *_: None)
+    assert command.secrets(extras) - command.secrets({}) == {"s3cr3t-word"}

@@ -22,6 +22,8 @@ import yaml
 from packages import PART
 from support import ROOT
 
+from tap_visitor_sessions.doctor.report import MOST_POINTS
+
 VERSION = re.compile(r"(\d+\.\d+\.\d+)(\.dev\d+)?(\+[a-z0-9.]+)?")
 
 
@@ -205,6 +207,14 @@ def test_the_bug_form_asks_for_the_doctor() -> None:
     fields = {field.get("id"): field for field in yaml.safe_load(text)["body"]}
     assert "--doctor" in fields["doctor"]["attributes"]["description"]
     assert fields["doctor"]["validations"] == {"required": True}
+
+
+def test_the_form_of_a_first_run_asks_for_the_report() -> None:
+    text = (ROOT / ".github/ISSUE_TEMPLATE/live.yml").read_text(encoding="utf-8")
+    fields = {field.get("id"): field for field in yaml.safe_load(text)["body"]}
+    assert "--doctor --report report.json" in fields[None]["attributes"]["value"]
+    assert f"{MOST_POINTS} points" in fields[None]["attributes"]["value"]
+    assert fields["report"]["validations"] == {"required": True}
 
 
 def test_what_runs_on_each_python_is_there() -> None:

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import Tally
-from hosts import EVERY_HOST, Host
+from hosts import AND_DLT, Host
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import FORMAT
@@ -123,7 +123,7 @@ def config_at(sandbox: Sandbox, start: datetime, end: datetime, **more: Any) -> 
     }
 
 
-@EVERY_HOST
+@AND_DLT
 def test_around_a_change_of_the_clock_three_runs_bring_all(
     host: Host, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
@@ -131,7 +131,7 @@ def test_around_a_change_of_the_clock_three_runs_bring_all(
     counted = 0
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=max(EXAMPLES // host.costs, 2),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes
@@ -174,7 +174,7 @@ def test_around_a_change_of_the_clock_three_runs_bring_all(
 ZONES = ["Europe/Moscow", "Asia/Omsk", "America/New_York", "Europe/Berlin"]
 
 
-@EVERY_HOST
+@AND_DLT
 def test_a_zone_that_is_corrected_loses_nothing_and_reads_nothing_twice(
     host: Host, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def talks_of(row: dict[str, Any]) -> set[str]:
 
 
 def is_talked(row: dict[str, Any]) -> bool:
-    return bool(talks_of(row) & {"call", "chat"})
+    return bool(talks_of(row) & {"call", "chat", "offline_message"})
 
 
 class Page(HTMLParser):
@@ -159,6 +159,64 @@ def test_a_partners_customers_are_counted(database: str) -> None:
     assert "Customers" in Page(page(found)).check().texts
 
 
+def test_ids_of_two_accounts_and_customers_that_meet_are_told_apart(database: str) -> None:
+    whose = [("north", 7), ("north", 8), ("south", 7), (None, 7)]
+    columns = {**COLUMNS, "account": "text", "customer_id": "bigint"}
+    made = make_sessions(200, seed=9)
+    made[0]["visitor_id"] = None
+    rows = [
+        {**row, "account": account, "customer_id": customer}
+        for account, customer in whose
+        for row in made
+    ]
+    load(database, "two.visitor_sessions", rows, columns)
+    found = collect(database, "two.visitor_sessions", "UTC")
+    visitors = len({row["visitor_id"] for row in made} - {None})
+    counts = Counter(kind for row in made * 4 for kind in talks_of(row))
+    assert (found.sessions, found.accounts, found.customers) == (800, 2, 4)
+    assert found.visitors == 4 * visitors
+    assert found.talks is not None
+    assert {talk.type: talk.sessions for talk in found.talks} == counts
+    splits = {split.column: split for split in found.splits}
+    assert [(line.value, line.sessions) for line in splits["account"].lines] == [
+        ("north", 400),
+        ("south", 200),
+        (None, 200),
+    ]
+    assert [line.value for line in splits["customer_id"].lines] == [
+        "7",
+        "north / 7",
+        "north / 8",
+        "south / 7",
+    ]
+    assert {"Accounts", "accounts"} <= set(Page(page(found)).check().texts)
+
+
+def test_a_page_of_one_account(database: str) -> None:
+    rows = [
+        {**row, "account": account, "customer_id": 7}
+        for account in ("north <b>", "south")
+        for row in make_sessions(100, seed=len(account))
+    ]
+    columns = {**COLUMNS, "account": "text", "customer_id": "bigint"}
+    load(database, "one.visitor_sessions", rows, columns)
+    chosen = collect(database, "one.visitor_sessions", "UTC", "north <b>")
+    load(database, "one.visitor_sessions", rows[:100], columns)
+    alone = collect(database, "one.visitor_sessions", "UTC")
+    assert chosen.sessions == 100
+    assert (chosen.talks, chosen.periods, chosen.visitors) == (
+        *(alone.talks, alone.periods, alone.visitors),
+    )
+    assert "account" not in {split.column for split in chosen.splits}
+    shown = page(chosen)
+    assert "Visitor sessions of north <b>" in Page(shown).check().texts
+    assert "<b>" not in shown.split("</h1>")[0]
+    with pytest.raises(ReportError, match="no session of account 'west'"):
+        collect(database, "one.visitor_sessions", "UTC", "west")
+    load(database, TABLE, make_sessions(3))
+    assert collect(database, TABLE, "UTC", "west").account == "west"  # for the title alone
+
+
 def test_columns_that_were_not_loaded_are_left_out_and_named(database: str) -> None:
     columns = {"id": "bigint", "date_time": "timestamp", "channel": "text"}
     load(database, "lean.visitor_sessions", make_sessions(50), columns)
@@ -168,7 +226,8 @@ def test_columns_that_were_not_loaded_are_left_out_and_named(database: str) -> N
     text = page(found)
     seen = Page(text).check()
     assert "Not in the table: campaign_name, communications," in text
-    assert "With a call or chat" not in seen.cells
+    assert "With a call, chat or message" not in seen.cells
+    assert "with a call, chat or message" not in seen.texts
 
 
 def test_an_empty_table_gives_a_page_that_says_so(database: str, tmp_path: Path) -> None:
@@ -196,7 +255,7 @@ def test_texts_of_the_data_are_shown_and_never_run(database: str) -> None:
         row["communications"] = [{"communication_type": text}]
     load(database, TABLE, rows)
     seen = Page(page(collect(database, TABLE, "UTC"))).check()
-    assert seen.tags["svg"] == 6
+    assert seen.tags["ul"] == 5
     shown = {cell.replace("\n", " ").replace("\x0b", " ") for cell in seen.cells}
     assert {text.replace("\n", " ").replace("\x0b", " ") for text in HOSTILE} <= shown
 
@@ -302,7 +361,92 @@ def test_a_long_span_is_shown_by_months(database: str) -> None:
     found = collect(database, "long.visitor_sessions", "UTC")
     assert found.unit == "month"
     assert sum(count for _, count, _ in found.periods) == 500
-    assert "Sessions per month" in Page(page(found)).check().texts
+    assert "Rate and sessions per month" in Page(page(found)).check().texts
+
+
+def test_a_span_of_months_is_shown_by_weeks_from_monday_on(database: str) -> None:
+    rows = make_sessions(300, start=datetime(2024, 1, 10), end=datetime(2024, 6, 10))
+    load(database, "half.visitor_sessions", rows)
+    found = collect(database, "half.visitor_sessions", "UTC")
+    assert found.unit == "week"
+    assert {at.weekday() for at, _, _ in found.periods} == {0}
+    assert without_gaps([(date(2024, 1, 1), 1, 0), (date(2024, 1, 15), 1, 0)], "week") == [
+        (date(2024, 1, 1), 1, 0),
+        (date(2024, 1, 8), 0, 0),
+        (date(2024, 1, 15), 1, 0),
+    ]
+
+
+def test_the_last_full_week_stands_against_the_one_before(database: str) -> None:
+    """By hand: the 21st is the last day and may go on, so the weeks are 14..20 and 7..13 May."""
+    call = [{"communication_type": "offline_message"}]
+    template = make_sessions(1)[0]
+    days = [*[5] * 9, *[8] * 40, *[15] * 50, *[21] * 7]
+    rows = [
+        {
+            **template,
+            "id": number,
+            "date_time": f"2024-05-{day:02} 12:00:00",
+            "communications": call if number % 5 == 0 else [],
+        }
+        for number, day in enumerate(days)
+    ]
+    load(database, "weeks.visitor_sessions", rows)
+    found = collect(database, "weeks.visitor_sessions", "UTC")
+    assert found.weeks is not None
+    now, before = found.weeks
+    assert (now.first, now.sessions, now.talked) == (date(2024, 5, 14), 50, 10)
+    assert (before.first, before.sessions, before.talked) == (date(2024, 5, 7), 40, 8)
+    texts = Page(page(found)).check().texts
+    assert "+25.0% against the week before; rate 20.0% (+0.0 points)" in texts
+    assert "sessions, last week (14 May to 20 May 2024)" in texts
+    assert "7 a day in 16 days" in texts
+    load(database, "short.visitor_sessions", [row for row in rows if row["id"] > 8])
+    assert collect(database, "short.visitor_sessions", "UTC").weeks is None
+
+
+def test_the_title_has_account_and_span(database: str) -> None:
+    rows = [{**row, "site_domain_name": "shop.example"} for row in make_sessions(40)]
+    columns = {**COLUMNS, "site_domain_name": "text", "account": "text"}
+    load(database, "titled.visitor_sessions", rows, columns)
+    for account, rows_of, said in [
+        (None, rows, "Visitor sessions of shop.example"),
+        (None, [{**row, "account": "north <b>"} for row in rows], "of north <b>"),
+        ("Acme", rows, "Visitor sessions of Acme"),
+    ]:
+        load(database, "titled.visitor_sessions", rows_of, columns)
+        found = collect(database, "titled.visitor_sessions", "UTC", account)
+        text = page(found)
+        assert said in "".join(Page(text).check().texts)
+        assert re.search(r"</bdi><span class=\"days\"> · \d+ May to \d+ May 2024</span></h1>", text)
+    many = [{**row, "site_domain_name": f"shop{row['id'] % 9}.example"} for row in rows]
+    load(database, "titled.visitor_sessions", many, columns)
+    found = collect(database, "titled.visitor_sessions", "UTC")
+    assert found.account == ""
+    assert "Visitor sessions of titled.visitor_sessions" in Page(page(found)).check().texts
+
+
+def test_values_have_names_for_people(database: str) -> None:
+    rows = [
+        {**row, "channel": "cashed", "communications": [{"communication_type": "offline_message"}]}
+        for row in make_sessions(20)
+    ]
+    load(database, "names.visitor_sessions", rows)
+    texts = Page(page(collect(database, "names.visitor_sessions", "UTC"))).check().texts
+    assert {"cached", "offline message"} <= set(texts)
+    assert not {"cashed", "offline_message"} & set(texts)
+
+
+def test_bars_show_the_rate_with_sessions_beside_it(database: str) -> None:
+    rows = make_sessions(3000, seed=3)
+    load(database, "rates.visitor_sessions", rows)
+    text = page(collect(database, "rates.visitor_sessions", "UTC"))
+    for device in ("desktop", "mobile"):
+        mine = [row for row in rows if row["visitor_device"] == device]
+        rate = f"{sum(map(is_talked, mine)) / len(mine):.1%}"
+        sessions = f"{len(mine):,} sessions".replace(",", "\u202f")
+        beside = f'<b>{rate}</b><span class="beside">{sessions}</span>'
+        assert re.search(f"<bdi>{device}</bdi></span>.{{0,120}}{beside}", text)
 
 
 def test_the_page_states_its_zone_and_is_the_same_each_time() -> None:
@@ -320,10 +464,10 @@ def test_the_page_states_its_zone_and_is_the_same_each_time() -> None:
     text = page(figures)
     assert "Days and times are those of Europe/Moscow." in text
     labels = re.findall(r">(\d+ [A-Z][a-z]{2})<", text)
-    assert labels == ["1 May", "2 May"]
+    assert labels == ["1 May", "2 May"] * 2  # of the rate and of the sessions
     assert text == page(figures)
     cells = Page(text).check().cells
-    assert cells[:5] == ["Day", "Sessions", "With a call or chat", "Rate", "2024-05-01"]
+    assert cells[:5] == ["Day", "Sessions", "With a call, chat or message", "Rate", "2024-05-01"]
     assert "not known" in cells
     # Parts of charts that refer to each other by id would meet those of other charts.
     assert "url(" not in text

@@ -43,7 +43,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def meltano(project: Path, env: dict[str, str], *arguments: str) -> None:
-    command = [str(Path(sys.executable).with_name("meltano")), *arguments]
+    program = str(Path(sys.executable).with_name("meltano"))
+    command = [program, "--environment=sandbox", *arguments]
     done = subprocess.run(
         command, cwd=project, env={**os.environ, **env}, capture_output=True, text=True
     )

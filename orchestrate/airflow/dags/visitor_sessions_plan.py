@@ -1,42 +1,59 @@
 """What the DAGs of visitor_sessions.py are to read, as pieces. Pure: no Airflow, no I/O.
 
-A piece is one `meltano run` with a state id of its own. State ids end in:
-
-    customer-7                a customer's new sessions, day by day
-    customers-7-19            the same for a group of customers, 7 the first and 19 the last
-    customer-7-2024Q1         a first load, by quarter of a year
-    customer-7-20240215-20240331    the same where a quarter is not whole
-    backfill-RUN-customer-7-2024Q1  a backfill; RUN is its own
+A piece is one `meltano run`: customers, a span, and a state of its own that it begins from. What
+is in the state counts, not its id (see `visitor_sessions_states`): pieces may be cut otherwise at
+any time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
-DAY = timedelta(days=1)
-STREAM, BOOKMARK = "visitor_sessions", "date_time"
-CURRENT = re.compile(r"customer-\d+|customers-\d+-\d+")
+from visitor_sessions_states import (
+    DAY,
+    Position,
+    customers_with,
+    is_done,
+    stamp,
+    state_of,
+)
+
+DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\d)", re.ASCII)
+WORTH_A_PIECE = timedelta(days=31)
+"""Of a customer's closed quarters so much must be unread to be read apart, in pieces that can run
+side by side; less is read with what is new."""
 
 
-class Customer(TypedDict):
-    """A customer to read, as `tap-visitor-sessions --customers` lists it."""
+class PlanProblem(ValueError):
+    """What is wanted cannot be done, and will not pass."""
+
+
+class Row(TypedDict):
+    """A customer to read, as `tap-visitor-sessions --customers` lists it; it has more members."""
 
     customer_id: int
     user_id: int
 
 
 class Piece(TypedDict):
-    """One run: the users' sessions from `start` to `end`, wall clock of each one's zone, both
-    included; `end` None: up to now."""
+    """One run: the customers' sessions from `start` to `end`, wall clock of each one's zone, both
+    included; `end` None: up to now.
+
+    `again` is the state from which it begins anew when somebody clears its task; `planned` is
+    when it was planned, in UTC.
+    """
 
     suffix: str
-    customers: list[int]
-    user_ids: list[int]
+    rows: list[Row]
     start: str
     end: str | None
+    planned: str
+    again: dict[str, Any]
 
 
 class Quarter(TypedDict):
@@ -45,6 +62,45 @@ class Quarter(TypedDict):
     name: str
     first: date
     after: date
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a plan is made from.
+
+    Attributes:
+        rows: The customers to read.
+        known: Their positions, by customer id.
+        now: When it is made (aware, UTC).
+        most: Pieces at most.
+        again: Whether it does once more what has been done before: its states are then its own.
+    """
+
+    rows: Sequence[Row]
+    known: Mapping[int, Position]
+    now: datetime
+    most: int
+    again: bool = False
+
+    def position(self, row: Row) -> Position:
+        """That of a customer."""
+        return self.known.get(row["customer_id"]) or Position()
+
+    @property
+    def closed(self) -> date:
+        """The day before which all quarters are over in every zone."""
+        return quarter_of(self.now.date() - 2 * DAY)
+
+    def in_turn(self, rows: Iterable[Row]) -> list[Row]:
+        """Those first that were read the longest ago, and before them those never read, by id."""
+        return sorted(rows, key=lambda row: (self.position(row).turn, row["customer_id"]))
+
+
+Planned = list[tuple[Piece, dict[str, Any]]]
+"""Pieces, in the order in which they are to be read, and the state that each begins from."""
+
+
+# Days
 
 
 def quarter_of(day: date) -> date:
@@ -62,25 +118,35 @@ def quarters(first: date, after: date) -> list[Quarter]:
     found = []
     while first < after:
         end = min(quarter_after(first), after)
-        whole = first == quarter_of(first) and end == quarter_after(first)
-        name = (
-            f"{first.year}Q{(first.month + 2) // 3}"
-            if whole
-            else f"{first:%Y%m%d}-{end - DAY:%Y%m%d}"
-        )
-        found.append(Quarter(name=name, first=first, after=end))
+        found.append(Quarter(name=_name(first, end), first=first, after=end))
         first = end
     return found
 
 
-def closed(today: date) -> date:
-    """The day before which all quarters are over in every zone, seen from UTC's today."""
-    return quarter_of(today - 2 * DAY)
+def _name(first: date, after: date) -> str:
+    if first == quarter_of(first) and after == quarter_after(first):
+        return f"{first.year}Q{(first.month + 2) // 3}"
+    return f"{first:%Y%m%d}-{after - DAY:%Y%m%d}"
+
+
+def day_of(text: object, name: str) -> date:
+    """The day of a date or a date and time.
+
+    Raises:
+        PlanProblem: it is none; it names it.
+    """
+    if found := DATE.match(str(text).strip()):
+        with suppress(ValueError):
+            return date(*map(int, found.groups()))
+    raise PlanProblem(f"{name} is {str(text)[:40]!r}, no date such as 2024-01-31")
+
+
+# Customers
 
 
 def readable(
     listed: Iterable[Mapping[str, Any]], chosen: Iterable[int] | None
-) -> tuple[list[Customer], list[str]]:
+) -> tuple[list[Row], list[str]]:
     """The customers to read, by rising id, and a line on each one that is left out.
 
     Args:
@@ -88,158 +154,195 @@ def readable(
         chosen: Ids of customers; None: all.
 
     Raises:
-        ValueError: `chosen` names one that is not listed.
+        PlanProblem: `chosen` names one that is not listed, or none can be read.
     """
-    by_id = {int(entry["customer_id"]): entry for entry in listed}
-    wanted = set(by_id if chosen is None else chosen)
+    by_id: dict[int, Mapping[str, Any]] = {}
+    for entry in listed:  # of a customer's rows the one that is read
+        if entry["read"] or int(entry["customer_id"]) not in by_id:
+            by_id[int(entry["customer_id"])] = entry
+    wanted = set(by_id if chosen is None else map(int, chosen))
     if unknown := wanted - set(by_id):
-        raise ValueError(f"Not among your customers: {sorted(unknown)}")
-    customers, left_out = [], []
+        raise PlanProblem(f"Not among your customers: {', '.join(map(str, sorted(unknown)))}")
+    rows: list[Row] = []
+    left_out = []
     for customer_id in sorted(wanted):
         entry = by_id[customer_id]
         if entry["read"] and entry["user_id"] is not None:
-            customers.append(Customer(customer_id=customer_id, user_id=int(entry["user_id"])))
+            rows.append(dict(entry))  # type: ignore[arg-type]
         else:
             left_out.append(f"Customer {customer_id} is not read: {entry['reason']}")
-    return customers, left_out
+    if not rows:
+        why = "; ".join(left_out[:10]) or "the account has none"
+        raise PlanProblem(f"There is no customer to read: {why}")
+    return rows, left_out
 
 
-def bookmarks(states: Mapping[str, Any], prefix: str) -> dict[int, str]:
-    """Customer id -> how far its day-by-day reading has come, whichever state id holds it: so
-    customers may be grouped anew at any time. It is the later of the bookmark and the end of what
-    has been read: a customer without sessions has no bookmark.
+# What is new
 
-    Args:
-        states: What `meltano state export` printed.
-        prefix: What comes before a suffix in the ids, `production:TAP-to-TARGET:`.
+
+def current(plan: Plan, *, start: str, group_size: int) -> Planned:
+    """What is new, of all customers, in groups: those first that were read the longest ago.
+
+    A customer of whom quarters are still to be read (see `first_load`) is read from the quarter
+    that is open.
     """
-    newest: dict[int, str] = {}
-    for state_id, parts in states.items():
-        if not (state_id.startswith(prefix) and CURRENT.fullmatch(state_id[len(prefix) :])):
-            continue
-        for part in (parts.get("completed"), parts.get("partial")):
-            streams = ((part or {}).get("singer_state") or {}).get("bookmarks") or {}
-            for partition in streams.get(STREAM, {}).get("partitions", []):
-                customer_id = partition.get("customer_id")
-                ends = [end for _, end in partition.get("read") or []]
-                value = max([partition.get("replication_key_value") or "", *ends])
-                if customer_id is not None and value:
-                    newest[customer_id] = max(value, newest.get(customer_id, ""))
-    return newest
-
-
-def by_quarter(
-    customers: Iterable[Customer], first: date, after: date, before: str = ""
-) -> list[Piece]:
-    """The sessions of [first, after), by customer and quarter; `before` begins the suffixes."""
-    return [
-        Piece(
-            suffix=f"{before}customer-{customer['customer_id']}-{quarter['name']}",
-            customers=[customer["customer_id"]],
-            user_ids=[customer["user_id"]],
-            start=f"{quarter['first']}T00:00:00",
-            end=f"{quarter['after'] - DAY}T23:59:59",
-        )
-        for customer in customers
-        for quarter in quarters(first, after)
+    first = day_of(start, "start")
+    whole: list[Row] = []
+    opened: list[Row] = []
+    for row in plan.rows:
+        missing = _missing(plan, row, first)
+        (opened if missing else whole).append(row)
+    size = max(group_size, 1)
+    while _count(whole, size) + _count(opened, size) > max(plan.most, 2):
+        size += 1
+    groups = [
+        (rows[at : at + size], begin)
+        for rows, begin in ((whole, start), (opened, f"{plan.closed}T00:00:00"))
+        for at in range(0, len(rows), size)
     ]
+    groups.sort(key=lambda group: min((plan.position(r).turn, r["customer_id"]) for r in group[0]))
+    found: Planned = []
+    for rows, begin in groups:
+        state = state_of(customers_with(rows, plan.known), plan.now, fresh=False, asks_zone=True)
+        found.append((_piece(plan, rows, begin, None, again=state), state))
+    return found
 
 
-def first_load(
-    customers: Iterable[Customer],
-    known: Mapping[int, str],
-    *,
-    start: date,
-    today: date,
-    most: int,
-) -> tuple[list[Piece], list[int]]:
-    """The closed quarters of the customers without a bookmark, and the customers that have to
-    wait for the next run because more than `most` pieces would result. A customer is never
-    halved, so `most` may be exceeded by a single one."""
-    pieces: list[Piece] = []
-    waiting = []
-    for customer in customers:
-        if customer["customer_id"] in known:
-            continue
-        its = by_quarter([customer], start, closed(today))
-        if pieces and len(pieces) + len(its) > most:
-            waiting.append(customer["customer_id"])
-        else:
-            pieces += its
-    return pieces, waiting
+def _count(items: Sequence[object], size: int) -> int:
+    """How many groups of a size they make."""
+    return -(-len(items) // size)
 
 
-def current(
-    customers: Iterable[Customer],
-    known: Mapping[int, str],
-    *,
-    planned: Iterable[Piece],
-    loaded: Iterable[str],
-    start: date,
-    today: date,
-    group_size: int,
-    most: int,
-) -> tuple[list[Piece], dict[str, Any]]:
-    """The day-by-day pieces of the customers whose first load is done, and the states that
-    these pieces start from (suffix -> a state as `meltano state import` takes it).
+def _missing(plan: Plan, row: Row, start: date) -> list[Quarter]:
+    """The closed quarters of which a day or more has not been read; none where that is little."""
+    position = plan.position(row)
+    found, total = [], timedelta(0)
+    for quarter in quarters(start, plan.closed):
+        unread = position.unread(quarter["first"], quarter["after"])
+        if unread >= DAY:
+            found.append(quarter)
+            total += unread
+    return found if total >= WORTH_A_PIECE else []
 
-    Args:
-        customers: All customers to read.
-        known: Their bookmarks, from `bookmarks`.
-        planned: The run's first loads.
-        loaded: Suffixes of those that succeeded.
-        start: First day wanted.
-        today: Today in UTC.
-        group_size: Customers a piece; more if there were more than `most` pieces otherwise.
+
+# Quarters
+
+
+def first_load(plan: Plan, *, start: str) -> Planned:
+    """The closed quarters that have not been read: of new customers, or of all where the start
+    has moved to an earlier day."""
+    first = day_of(start, "start")
+    all_ = [(row, _missing(plan, row, first)) for row in plan.in_turn(plan.rows)]
+    wanted = [(row, missing) for row, missing in all_ if missing]
+    found: Planned = []
+    for piece in _cut(plan, wanted, start=start):
+        known = customers_with(piece["rows"], plan.known)
+        state = state_of(known, plan.now, fresh=False, asks_zone=False)
+        found.append((piece, state))
+    return found
+
+
+def backfill(plan: Plan, *, start: str, end: str) -> Planned:
+    """A span once more, by customer and quarter.
+
+    Raises:
+        PlanProblem: it holds no day that has begun.
     """
-    from_day = dict(known)
-    done = set(loaded)
-    failed, reached = set(), dict[int, date]()
-    for piece in planned:
-        [customer_id] = piece["customers"]
-        last = date.fromisoformat(str(piece["end"])[:10])
-        reached[customer_id] = max(last, reached.get(customer_id, last))
-        if piece["suffix"] not in done:
-            failed.add(customer_id)
-    for customer_id, last in reached.items():
-        if customer_id not in failed:
-            # All up to the end of `last` is read. A day less is right in every zone.
-            from_day.setdefault(customer_id, f"{last}T00:00:00Z")
-    nothing_before = start >= closed(today)
-    ready = [c for c in customers if c["customer_id"] in from_day or nothing_before]
-    ready.sort(key=lambda customer: customer["customer_id"])
-    size = max(group_size, -(-len(ready) // most))
-    pieces, states = [], {}
-    for at in range(0, len(ready), size):
-        group = ready[at : at + size]
-        piece = _current_piece(group, start)
-        pieces.append(piece)
-        states[piece["suffix"]] = _state(group, from_day)
-    return pieces, states
+    first, last = day_of(start, "start"), day_of(end, "end")
+    if first > last:
+        raise PlanProblem(f"start {first} lies after end {last}: there is nothing to read")
+    if first > plan.now.date() + DAY:
+        raise PlanProblem(f"start {first} lies in the future: there is nothing to read")
+    whole = [(row, quarters(first, last + DAY)) for row in plan.in_turn(plan.rows)]
+    pieces = _cut(plan, whole, start=start, before=f"backfill-{stamp(plan.now)}-")
+    return [(piece, piece["again"]) for piece in pieces]
 
 
-def _current_piece(group: Sequence[Customer], start: date) -> Piece:
-    ids = [customer["customer_id"] for customer in group]
+def one_day(plan: Plan, day: date, *, group_size: int) -> Planned:
+    """A day once more, of all customers in groups: a run of `airflow backfill`."""
+    size = max(group_size, _count(plan.rows, plan.most), 1)
+    found: Planned = []
+    for at in range(0, len(plan.rows), size):
+        rows = list(plan.rows[at : at + size])
+        before = f"backfill-{stamp(plan.now)}-"
+        span = (f"{day}T00:00:00", f"{day}T23:59:59")
+        piece = _piece(plan, rows, *span, before=before, name=f"{day:%Y%m%d}")
+        found.append((piece, piece["again"]))
+    return found
+
+
+def _cut(
+    plan: Plan,
+    wanted: Sequence[tuple[Row, Sequence[Quarter]]],
+    *,
+    start: str,
+    before: str = "",
+) -> list[Piece]:
+    """Pieces of customers and quarters, as small as `plan.most` of them allow: of several quarters
+    where one each were too many, of several customers where one each were."""
+    together = max(_count(wanted, plan.most), 1)
+    size = 1
+    while together == 1 and sum(_count(its, size) for _, its in wanted) > plan.most:
+        size += 1
+    found = []
+    for at in range(0, len(wanted), together):
+        some = wanted[at : at + together]
+        rows = [row for row, _ in some]
+        spans = some[0][1]
+        if together > 1:
+            every = [quarter for _, its in some for quarter in its]
+            first, after = min(q["first"] for q in every), max(q["after"] for q in every)
+            spans, size = [Quarter(name=_name(first, after), first=first, after=after)], 1
+        for place in range(0, len(spans), size):
+            first, after = spans[place]["first"], spans[min(place + size, len(spans)) - 1]["after"]
+            begin = start if first == day_of(start, "start") else f"{first}T00:00:00"
+            span = (begin, f"{after - DAY}T23:59:59")
+            found.append(_piece(plan, rows, *span, before=before, name=_name(first, after)))
+    return found
+
+
+def _piece(
+    plan: Plan,
+    rows: Sequence[Row],
+    start: str,
+    end: str | None,
+    *,
+    before: str = "",
+    name: str = "",
+    again: dict[str, Any] | None = None,
+) -> Piece:
+    ids = [row["customer_id"] for row in rows]
+    whose = f"customer-{ids[0]}" if len(ids) == 1 else f"customers-{min(ids)}-{max(ids)}"
+    after = f"-again-{stamp(plan.now)}" if plan.again and not before else ""
+    known = customers_with(rows, plan.known)
     return Piece(
-        suffix=f"customer-{ids[0]}" if len(ids) == 1 else f"customers-{ids[0]}-{ids[-1]}",
-        customers=ids,
-        user_ids=[customer["user_id"] for customer in group],
-        start=f"{start}T00:00:00",
-        end=None,
+        suffix=before + whose + (f"-{name}" if name else "") + after,
+        rows=list(rows),
+        start=start,
+        end=end,
+        planned=f"{plan.now.isoformat()}",
+        again=again or state_of(known, plan.now, fresh=True, asks_zone=False),
     )
 
 
-def _state(group: Iterable[Customer], from_day: Mapping[int, str]) -> dict[str, Any]:
-    """A Singer state with a partition for each customer that has a bookmark."""
-    partitions = [
-        {
-            "context": {"user_id": customer["user_id"]},
-            "customer_id": customer["customer_id"],
-            "replication_key": BOOKMARK,
-            "replication_key_value": from_day[customer["customer_id"]],
-        }
-        for customer in group
-        if customer["customer_id"] in from_day
+# A try of a piece
+
+
+def suffix_of(piece: Piece, cleared: int) -> str:
+    """Of the state of a piece whose task has been cleared, at a try of this number; 0: never."""
+    if not cleared:
+        return piece["suffix"]
+    planned = datetime.fromisoformat(piece["planned"])
+    return f"{piece['suffix']}-again-{stamp(planned)}-{cleared}"
+
+
+def undone(piece: Piece, known: Mapping[int, Position]) -> list[Row]:
+    """The customers of whom something is still to be read, by the state of a former try."""
+    planned = datetime.fromisoformat(piece["planned"]).replace(microsecond=0)
+    return [
+        row
+        for row in piece["rows"]
+        if not is_done(
+            known.get(row["customer_id"]) or Position(), piece["start"], piece["end"], planned
+        )
     ]
-    state = {"singer_state": {"bookmarks": {STREAM: {"partitions": partitions}}}}
-    return {"completed": state, "partial": {}}

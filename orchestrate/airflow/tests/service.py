@@ -18,7 +18,9 @@ from urllib.parse import quote
 
 ROOT = Path(__file__).parents[3]
 DAGS = ROOT / "orchestrate" / "airflow" / "dags"
-COMMAND = ROOT / ".venv-airflow" / "bin" / "airflow"
+ENVIRONMENT = Path(os.environ.get("AIRFLOW_ENVIRONMENT") or ROOT / ".venv-airflow")
+"""Where Airflow is installed; `dev.py airflow` says it."""
+COMMAND = ENVIRONMENT / "bin" / "airflow"
 JSON = dict[str, Any]
 
 
@@ -140,7 +142,7 @@ class Airflow:
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                found: JSON = json.load(answer)
+                found: JSON = json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as problem:
             raise AssertionError(f"{method} {path}: {problem} {problem.read()!r}") from None
         return found
@@ -156,10 +158,28 @@ class Airflow:
         found: list[JSON] = self.api("GET", path)["task_instances"]
         return found
 
-    def trigger(self, dag: str, conf: JSON) -> str:
+    def trigger(self, dag: str, conf: JSON, **more: Any) -> str:
         """Start a run; its id."""
-        body = {"logical_date": None, "conf": conf}
+        body = {"logical_date": None, "conf": conf, **more}
         return str(self.api("POST", f"/dags/{dag}/dagRuns", body)["dag_run_id"])
+
+    def clear(self, dag: str, run: str, *tasks: str | tuple[str, int]) -> None:
+        """Clear tasks of a run, by id or by id and map index; without any the whole run."""
+        body: JSON = {"dry_run": False, "only_failed": False, "dag_run_id": run}
+        if tasks:
+            body["task_ids"] = [task if isinstance(task, str) else [*task] for task in tasks]
+            body["include_downstream"] = False
+        self.api("POST", f"/dags/{dag}/clearTaskInstances", body)
+
+    def end(self, dag: str, run: str, meanwhile: Callable[[], object] = lambda: None) -> str:
+        """Wait for a run's end, calling `meanwhile` over and over; its state."""
+
+        def ended() -> str | None:
+            meanwhile()
+            state = self.api("GET", f"/dags/{dag}/dagRuns/{quote(run)}")["state"]
+            return state if state in ("success", "failed") else None
+
+        return str(wait_for(f"the end of {run}", ended, lambda: self.blame(dag, run)))
 
     def finish(
         self, dag: str, run: str, meanwhile: Callable[[], object] = lambda: None
@@ -169,15 +189,17 @@ class Airflow:
         Raises:
             AssertionError: it failed, or took too long; with the logs of what went wrong.
         """
-
-        def ended() -> str | None:
-            meanwhile()
-            state = self.api("GET", f"/dags/{dag}/dagRuns/{quote(run)}")["state"]
-            return state if state in ("success", "failed") else None
-
-        state = wait_for(f"the end of {run}", ended, lambda: self.blame(dag, run))
+        state = self.end(dag, run, meanwhile)
         assert state == "success", f"{run} {state}\n{self.blame(dag, run)}"
         return self.tasks(dag, run)
+
+    def log_of(self, dag: str, run: str, task: str) -> str:
+        """What the tries of a task have logged, those of all its map indexes."""
+        return "\n".join(
+            text
+            for path, text in sorted(self.logs().items())
+            if f"dag_id={dag}/run_id={run}/task_id={task}/" in str(path)
+        )
 
     def logs(self) -> dict[Path, str]:
         """Log file of each try of a task -> its text."""

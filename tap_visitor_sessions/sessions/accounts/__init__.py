@@ -2,6 +2,6 @@
 
 from tap_visitor_sessions.sessions.accounts.account import User, Users
 from tap_visitor_sessions.sessions.accounts.connection import Connection
-from tap_visitor_sessions.sessions.accounts.failures import Failures, is_customers
+from tap_visitor_sessions.sessions.accounts.failures import PATIENCE, Failures, is_customers
 
-__all__ = ["Connection", "Failures", "User", "Users", "is_customers"]
+__all__ = ["PATIENCE", "Connection", "Failures", "User", "Users", "is_customers"]

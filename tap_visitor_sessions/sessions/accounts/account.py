@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from functools import cached_property
 from typing import Any
 
 import msgspec
-import pendulum
 
 from tap_visitor_sessions.api import (
     ApiError,
@@ -19,17 +18,20 @@ from tap_visitor_sessions.api import (
     LimitExceeded,
     TapError,
     TransientError,
+    Unreadable,
     count,
     shown,
 )
 from tap_visitor_sessions.config import Settings
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 
 ARCHIVED = "archived"
 EXCLUDED = "left out by exclude_customer_ids"
 NO_USER = "has no user on whose behalf it could be read"
+_NO_ZONE = ("forbidden", "method_component_disabled", "method_not_found")
+"""Refusals of getobj.account."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ class User:
         """Its customer's."""
         return self.customer.customer_id
 
+    def others(self, wanted: Collection[int] | None) -> Iterator[User]:
+        """The other users of its customer, by rising id, as far as `user_ids` names them."""
+        for user_id in self.customer.users:
+            if user_id != self.user_id and (wanted is None or user_id in wanted):
+                yield User(user_id, self.customer)
+
     def __str__(self) -> str:
         return f"{self.customer} as user {self.user_id}"
 
@@ -93,33 +101,78 @@ class Account:
         self._client = client
         self._settings = settings
         self._timezones: dict[tuple[str, bool], Timezone] = {}
+        self._refused_zones: ApiError | None = None  # of the first customer
 
-    def timezone(self, user: User | None = None, former: Iterable[int] = ()) -> Timezone:
+    def timezone(
+        self, user: User | None = None, former: Iterable[int] = (), told: str = ""
+    ) -> Timezone:
         """The time zone of the account, or of a partner's user.
 
-        Source: the settings, else `get.account`.
+        Source: the settings, else `get.account`, for a partner's user `getobj.account`.
+
+        Args:
+            former: As in `set_zone`.
+            told: What the API has told of a user's zone in a former run: it is not asked again.
+        """
+        name = self.set_zone(user, former)
+        if user is not None and (whose := self._named_by(user, former)) not in (None, user.user_id):
+            logger.info(
+                "%s is read in the time zone %s, which timezones gives its user %d: name the "
+                "customer in customer_timezones",
+                *(user, name, whose),
+            )
+        key = name or (told or self._customer_zone(user) if user else self._asked_zone), bool(name)
+        if key not in self._timezones:  # one clock for all of a zone: it remembers
+            self._timezones[key] = Timezone(key[0], "setting" if name else "api")
+        return self._timezones[key]
+
+    def set_zone(self, user: User | None = None, former: Iterable[int] = ()) -> str | None:
+        """What the settings say of the time zone of the account, or of a partner's user.
 
         Args:
             former: Users of the customer by whom former runs have read it: what `timezones` says
                 of one that is gone holds for its successor.
         """
         settings = self._settings
-        name = settings.timezone
-        if user is not None:
-            name = settings.customer_timezones.get(user.customer_id, name)
-            named = (user.user_id, *user.customer.users, *sorted(former))
-            whose = next((one for one in named if one in settings.timezones), user.user_id)
-            name = settings.timezones.get(whose, name)
-            if whose != user.user_id:
-                logger.info(
-                    "%s is read in the time zone %s, which timezones gives its user %d: name the "
-                    "customer in customer_timezones",
-                    *(user, name, whose),
-                )
-        key = name or self._asked_zone, name is not None
-        if key not in self._timezones:  # one clock for all of a zone: it remembers
-            self._timezones[key] = Timezone(key[0], "setting" if name else "api")
-        return self._timezones[key]
+        if user is None:
+            return settings.timezone
+        whose = self._named_by(user, former)
+        if whose is not None:
+            return settings.timezones[whose]
+        return settings.customer_timezones.get(user.customer_id, settings.timezone)
+
+    def _named_by(self, user: User, former: Iterable[int]) -> int | None:
+        """The user of its customer whose zone `timezones` gives."""
+        named = (user.user_id, *user.customer.users, *sorted(former))
+        return next((one for one in named if one in self._settings.timezones), None)
+
+    def _customer_zone(self, user: User) -> str:
+        """The zone of a partner's customer, which no setting gives.
+
+        Raises:
+            TapError: the API does not say it either.
+        """
+        fix = f"Set it in customer_timezones ({user.customer_id}), or timezone for all"
+        refusal, name = self._refused_zones, None
+        if refusal is None:
+            try:
+                name = self.described_by_object(user).get("timezone")
+            except ApiError as problem:
+                if problem.mnemonic not in _NO_ZONE:
+                    raise
+                refusal = problem
+                if problem.mnemonic != "forbidden":
+                    self._refused_zones = problem
+        if refusal is not None:
+            text = f"The time zone of {user.customer} is not known: {refusal} {fix}"
+            raise ApiError(text, mnemonic=refusal.mnemonic)
+        if not is_zone(name):
+            raise Unreadable(
+                f"The API names the time zone of {user.customer} {shown(name)!r}, which is not "
+                f"known. {fix}"
+            )
+        logger.info("The time zone of %s is %s, by the API", user.customer, name)
+        return str(name)
 
     @cached_property
     def profile(self) -> dict[str, Any]:
@@ -134,8 +187,11 @@ class Account:
     def app_id(self) -> str:
         """The vendor's id of the account; "" where the answer does not hold it.
 
-        Source: `get.account`, for a partner `getobj.account`.
+        Source: `get.account`, for a partner `getobj.account`, or `customers_file`.
         """
+        listed = self._settings.listed
+        if listed is not None and listed[0].app_id is not None:
+            return listed[0].app_id
         if self._settings.is_partner:
             value = self.described_by_object().get("app_id")
         else:
@@ -169,13 +225,11 @@ class Account:
             if problem.mnemonic in ("forbidden", "method_component_disabled"):
                 problem.args = (f"{problem} Or set `timezone`: then get.account is not asked.",)
             raise
-        try:
-            pendulum.timezone(str(name))
-        except Exception:
+        if not is_zone(name):
             raise TapError(
                 f"The API names the account's time zone {shown(name)!r}, which is not known: "
                 "set `timezone`"
-            ) from None
+            )
         logger.info("The account's time zone is %s", name)
         return str(name)
 
@@ -289,7 +343,8 @@ class Account:
                     "name": customer.name,
                     "status": customer.status,
                     "user_id": user_id,
-                    "timezone": self.timezone(User(user_id or 0, customer)).name,
+                    "users": list(customer.users),
+                    "timezone": self.set_zone(User(user_id or 0, customer)),
                     "read": reason is None,
                     "reason": reason,
                 }
@@ -299,7 +354,7 @@ class Account:
     def customers(self, known: Sequence[int] = ()) -> list[Customer]:
         """Partner: all customers by rising id, archived ones too as long as they have users.
 
-        Source: `get.customer_users` and `get.customers`.
+        Source: `get.customer_users` and `get.customers`, or `customers_file`.
         """
         users, listed = self._users_by_customer, self._listed
         return [
@@ -310,6 +365,11 @@ class Account:
     @cached_property
     def _users_by_customer(self) -> dict[int, list[int]]:
         users: dict[int, list[int]] = {}
+        if (listed := self._settings.listed) is not None:
+            for entry in listed:
+                its = users.setdefault(entry.customer_id, [])
+                its += [user_id for user_id in entry.its_users if user_id not in its]
+            return users
         method = "get.customer_users"
         for row in self._client.items(method, {"fields": ["id", "customer_id"]}):
             customer_id = _whole(row, "customer_id", method)
@@ -319,6 +379,8 @@ class Account:
     @cached_property
     def _listed(self) -> dict[int, tuple[str | None, str | None]] | None:
         """Name and status by customer id; None where the key may not ask for them."""
+        if (listed := self._settings.listed) is not None:
+            return {one.customer_id: (_text(one.name), one.status) for one in listed}
         # Asked after the users: a customer that comes in between is then one without users.
         _ = self._users_by_customer
         try:
@@ -326,7 +388,7 @@ class Account:
         except ApiError as problem:
             if problem.mnemonic not in ("forbidden", "method_not_found"):
                 raise
-            logger.warning("Names and statuses of the customers are not known: %s", problem)
+            logger.warning("The names and statuses of the customers are unknown: %s", problem)
             return None
         return {
             _whole(row, "id", "get.customers"): (_text(row.get("name")), _text(row.get("status")))

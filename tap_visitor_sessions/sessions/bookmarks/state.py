@@ -34,7 +34,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
     union,
 )
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
 
@@ -76,7 +76,7 @@ def _instant(value: object, what: str) -> datetime:
     if instant is None:
         shown = repr(value) if isinstance(value, (str, int, float)) else type_name(value)
         raise StateError(
-            f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
+            f"The state's {what} {shown[:60]} is not a date and time such as 2024-05-01T00:00:00Z: "
             f"{FIX}"
         )
     if instant < _EARLIEST:
@@ -108,7 +108,7 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
     if not isinstance(spans, list) or not all(
         isinstance(span, list) and len(span) == 2 for span in spans
     ):
-        raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
+        raise StateError(f"The state's member {_READ} is not a list of pairs: {FIX}")
     read = [(_instant(a, _READ), _instant(b, _READ)) for a, b in spans]
     for first, last in read:
         if last < first:
@@ -143,13 +143,11 @@ def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
 
 
 def _zone_name(name: object, what: str) -> str:
-    try:
-        pendulum.timezone(str(name))
-    except Exception:  # zoneinfo raises several kinds for odd names
+    if not is_zone(name):
         raise StateError(
-            f"The state's {what} {str(name)[:60]!r} is no IANA time zone such as Europe/Moscow: "
-            f"{FIX}"
-        ) from None
+            f"The state's {what} {str(name)[:60]!r} is not an IANA time zone such as "
+            f"Europe/Moscow: {FIX}"
+        )
     return str(name)
 
 
@@ -159,7 +157,7 @@ def _loaded(progress: Mapping[str, Any]) -> Iterator[Loaded]:
             yield Loaded(_zone_name(name, _LOADED), datetime.strptime(until, _WALL))
     except (TypeError, ValueError):
         raise StateError(
-            f"The state's member {_LOADED} is no list of zones and times: {FIX}"
+            f"The state's member {_LOADED} is not a list of zones and times: {FIX}"
         ) from None
 
 
@@ -202,7 +200,7 @@ def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
     """
     partitions = progress.get("partitions") or []
     if not isinstance(partitions, list):
-        raise StateError(f"The state's partitions are no list: {FIX}")
+        raise StateError(f"The state's partitions are not a list: {FIX}")
     found: dict[int, UserState] = {}
     for partition in partitions:
         context = partition.get("context") if isinstance(partition, Mapping) else None

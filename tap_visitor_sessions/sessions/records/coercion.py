@@ -1,7 +1,7 @@
 """Decoded JSON made to fit the schema, value by value, saying what it gave up.
 
 The slow way, for rows and values that do not fit the types: one odd value costs that value. What
-did not fit is remembered, so that the types of the next rows take it (`shapes`).
+did not fit is remembered, so that the types of the next rows take it (`structs`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api import TOO_DEEP, Unreadable, shown, without_odd_tokens
+from tap_visitor_sessions.sessions.records.kinds import SPELLINGS, as_decoded, is_null, kind_of
 
 logger = logging.getLogger("tap-visitor-sessions.records")
 
-# Spellings of the page's own example (source: get.visitor_sessions_report).
-SPELLINGS = {"hist": "hits", "camapign_id": "campaign_id"}
 REPLACEMENT = "\ufffd"
 MOST_LISTED = 100
 """Columns that one warning names."""
@@ -36,21 +35,8 @@ MOST_REMEMBERED = 1000
 MOST_NAMED = 10
 LONGEST_NAME = 100
 
-_INTEGER: Any = int | None
-_TIME: Any = datetime | None
 _CANNOT = (msgspec.ValidationError, ValueError)
 """What msgspec raises; ValueError of half a character, and of the year 10000."""
-
-
-def _type_of(schema: Mapping[str, Any]) -> list[str]:
-    kind = schema.get("type", "string")
-    return [kind] if isinstance(kind, str) else list(kind)
-
-
-def kind_of(schema: Mapping[str, Any]) -> str:
-    """One of integer, number, boolean, string, date-time, array, object."""
-    kind = next(name for name in _type_of(schema) if name != "null")
-    return "date-time" if kind == "string" and schema.get("format") == "date-time" else kind
 
 
 def _report(paths: Sequence[str], what: str) -> None:
@@ -110,11 +96,11 @@ class Warnings:
                 self._undeclared[path] = None
         if is_first:
             logger.warning(
-                "%s: the API sends it, it is not declared; left out. Others are told at the end",
+                "%s: the API sends it, it is not declared; left out. Others are listed at the end",
                 path,
             )
 
-    def tell_undeclared(self) -> None:
+    def report_undeclared(self) -> None:
         """Say which members came that are not declared, where they are more than one."""
         with self._lock:
             names = list(self._undeclared)
@@ -296,7 +282,7 @@ class Coercer:
 
     def _value(self, path: str, value: Any, schema: Mapping[str, Any]) -> Any:
         kind = kind_of(schema)
-        if value is None or (kind != "string" and _is_null(value)):
+        if value is None or (kind != "string" and is_null(value)):
             return None
         if kind == "array":
             return self._items(path, value, schema["items"])
@@ -334,7 +320,7 @@ class Coercer:
         is_key = path in self._required
         if is_key or path not in self.met.wide:
             try:
-                number: int | None = msgspec.convert(value, _INTEGER, strict=False)
+                number: int | None = as_decoded("integer", value)
             except _CANNOT:
                 self._widen(path)
             else:
@@ -343,7 +329,7 @@ class Coercer:
             # Rounded it would be another's.
             raise _Unfit(f"a number is declared, a {type(value).__name__} came")
         if isinstance(value, str):
-            if _is_null(value):
+            if is_null(value):
                 return None
             try:
                 value = int(value) if _DIGITS.fullmatch(value.strip()) else float(value)
@@ -363,7 +349,7 @@ class Coercer:
         """A date and time as what it says: of a wall clock, or, with an offset or as an epoch
         number (seconds, or milliseconds), an instant."""
         try:
-            time: datetime | None = msgspec.convert(value, _TIME, strict=False)
+            time: datetime | None = as_decoded("date-time", value)
         except _CANNOT:
             self._widen(path)
         else:
@@ -393,11 +379,6 @@ class Coercer:
             what = f"NUL or half a character came; replaced by {REPLACEMENT}"
             self._warnings.once(path, what, gathered=True)
         return str(clean)
-
-
-def _is_null(value: object) -> bool:
-    """Whether it is what the typed decoder takes for null where no text is declared."""
-    return isinstance(value, str) and value.lower() == "null"
 
 
 def _can_be_a_field(name: str) -> bool:

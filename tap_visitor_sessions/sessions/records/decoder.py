@@ -1,6 +1,6 @@
 """An answer's bytes -> typed, coerced, sorted records.
 
-The types are built from the stream's JSON Schema (`shapes`). A page that fits them is decoded at
+The types are built from the stream's JSON Schema (`structs`). A page that fits them is decoded at
 the speed of msgspec. One that does not is decoded row by row; a row that does not fit is coerced
 by itself, value by value (`coercion`), and the types of the next rows take what it held.
 """
@@ -18,13 +18,8 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api import Unreadable
-from tap_visitor_sessions.sessions.records.coercion import (
-    SPELLINGS,
-    Coercer,
-    Warnings,
-    decoded,
-    kind_of,
-)
+from tap_visitor_sessions.sessions.records.coercion import Coercer, Warnings, decoded
+from tap_visitor_sessions.sessions.records.kinds import SPELLINGS, kind_of
 from tap_visitor_sessions.sessions.records.structs import Record, SessionTypes, WideningTypes
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 
@@ -148,32 +143,32 @@ class Decoder:
         return self._on_the_wall(self._typed(raw))
 
     def _typed(self, raw: Raw) -> list[Record]:
-        shape = self._types.present()
+        types = self._types.present()
         has_nul = NUL.search(raw) is not None  # databases cannot store NUL
         if not has_nul:
             try:
-                page = shape.page(raw)
+                page = types.page(raw)
             except UNFIT:
                 pass
             else:
-                return shape.repair(page)
+                return types.repair(page)
         try:
             rows = _ROWS.decode(raw)
         except UNFIT:
-            return self._conformed(decoded(raw))
+            return self._coerced(decoded(raw))
         result: list[Record] = []
         for one in rows:
-            row = None if has_nul and NUL.search(one) else self._fitting(shape, one)
+            row = None if has_nul and NUL.search(one) else self._fitting(types, one)
             if row is None:
-                result += self._conformed([decoded(one)])
-                shape = self._types.present()
+                result += self._coerced([decoded(one)])
+                types = self._types.present()
             else:
-                result += shape.repair([row])
+                result += types.repair([row])
         return result
 
-    def _fitting(self, shape: SessionTypes, raw: Raw) -> Record | None:
+    def _fitting(self, types: SessionTypes, raw: Raw) -> Record | None:
         try:
-            return shape.one(raw)
+            return types.one(raw)
         except UNFIT:
             return None
 
@@ -201,7 +196,7 @@ class Decoder:
         came.update(self._left_out())
         self._warnings.missing([name for name in self._declared if name not in came])
 
-    def _conformed(self, rows: object) -> list[Record]:
+    def _coerced(self, rows: object) -> list[Record]:
         """Decoded rows, coerced value by value."""
         coerced = self._coercer.rows(rows)
         try:

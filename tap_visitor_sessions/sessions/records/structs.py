@@ -10,28 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.sessions.records.coercion import SPELLINGS, Coercer, Met, kind_of
+from tap_visitor_sessions.sessions.records.coercion import Coercer, Met
+from tap_visitor_sessions.sessions.records.kinds import DECLARED, KEY, SPELLINGS, kind_of
 
 Record = Any
 """A msgspec.Struct with an attribute per selected column; types from the schema."""
 Repair = Callable[[Any], Any]
 """Gives for a value of a wider type, not null, the one that the schema allows."""
 
-_SCALARS: dict[str, type] = {
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "string": str,
-    "date-time": datetime,
-}
 _PLAIN = str | int | float | bool
-_KEYS = str | int | float
-"""Of a key or bookmark: what could still be one. All else is an error of its session."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class SessionTypes:
     Args:
         properties: The schema's columns.
         required: Those that are never null.
-        coercer: Conforms what a wider type lets in.
+        coercer: Coerces what a wider type lets in.
         met: What does not fit the declared types.
 
     Attributes:
@@ -110,11 +101,11 @@ class SessionTypes:
             return self._wider(made, path, schema) if path in self.met.wide else made
         if kind == "array":
             return self._array(name, path, schema)
-        declared = _SCALARS[kind]
+        declared = DECLARED[kind]
         if path not in self.met.wide:
             return _Made(declared)
         if path in self._required:
-            return _Made(_KEYS, lambda value: self._coercer.key(path, value, schema))
+            return _Made(KEY, lambda value: self._coercer.key(path, value, schema))
         coerced = self._coercer.scalar(path, schema)
         # A moment is decoded as the text that it is.
         return _Made(Any, lambda value: value if type(value) is declared else coerced(value))
@@ -134,7 +125,7 @@ class SessionTypes:
         item, coerced = schema["items"], self._coercer.value
         wide, wide_items = path in self.met.wide, f"{path}[]" in self.met.wide
         if kind_of(item) != "object":
-            declared = _SCALARS[kind_of(item)]
+            declared = DECLARED[kind_of(item)]
             if not wide and not wide_items:
                 return _Made(_list(declared))
             return _Made(Any, lambda value: coerced(path, value, schema))
@@ -210,11 +201,11 @@ class SessionTypes:
 
 
 class WideningTypes:
-    """The shape of a run, which widens as odd values are met. Safe to use from several threads.
+    """The types of a run, which widen as odd values are met. Safe to use from several threads.
 
     Attributes:
         declared_rows: The type of rows that fit the schema.
-        blanks: Those of all shapes.
+        blanks: Those of all of them.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ import msgspec
 
 from tap_visitor_sessions.api import Unreadable
 from tap_visitor_sessions.config import KEY
-from tap_visitor_sessions.sessions.records.coercion import Warnings, kind_of
+from tap_visitor_sessions.sessions.records.coercion import Warnings
+from tap_visitor_sessions.sessions.records.kinds import kind_of
 from tap_visitor_sessions.sessions.records.structs import Record
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from strategies import json_values
 from sandbox import make_sessions
 from tap_visitor_sessions.api import Unreadable
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema
-from tap_visitor_sessions.sessions.records.coercion import kind_of
 from tap_visitor_sessions.sessions.records.decoder import Decoder
+from tap_visitor_sessions.sessions.records.kinds import kind_of
 from tap_visitor_sessions.sessions.records.tables import NESTED, Tables
 from tap_visitor_sessions.sessions.zones import Zone
 
@@ -162,7 +162,7 @@ def test_columns_of_a_partner_stand_in_the_table() -> None:
     assert table["customer_id"].to_pylist() == [7, 7, 7]
 
 
-def test_numbers_that_do_not_fit_are_counted_and_told_once(
+def test_numbers_that_do_not_fit_are_counted_and_warned_about_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = make_sessions(3, seed=1)

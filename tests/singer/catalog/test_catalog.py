@@ -465,7 +465,9 @@ def test_a_column_none_of_whose_members_is_selected_is_left_out_with_a_warning()
         ({"metadata": [], "selected": False}, False),
     ],
 )
-def test_a_stream_that_is_not_selected_is_told(entry: dict[str, Any], selected: bool) -> None:
+def test_a_stream_that_is_not_selected_is_warned_about(
+    entry: dict[str, Any], selected: bool
+) -> None:
     found = wanted(OWN, catalog_of(**entry))
     assert found.metadata.resolve_selection()[()] is selected
     assert any("does not select the stream" in note for note in notes(found)) is not selected
@@ -511,7 +513,7 @@ def test_a_catalog_of_before_the_setting_account_fits() -> None:
     assert found.schema["required"] == ["id", "date_time"]  # as that catalog has it
 
 
-def test_what_the_stream_knows_not_of_other_streams_is_told() -> None:
+def test_what_the_stream_knows_not_of_other_streams_is_reported() -> None:
     catalog = {"streams": [*catalog_of()["streams"], {"tap_stream_id": "calls"}]}
     assert notes(wanted(OWN, catalog)) == [
         "WARNING The catalog has streams that this tap does not: calls"

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError, Unreadable
-from tap_visitor_sessions.config import (
-    emitted_schema,
-    excluded_members,
-    privacy_note,
-    record_schema,
-    without,
-)
-from tap_visitor_sessions.sessions import (
-    METHOD,
-    SECOND,
-    Columns,
-    Connection,
-    Decoder,
-    Fields,
-    Query,
-    User,
-    Window,
-)
-
-LOOK_BACK = (timedelta(days=7), timedelta(days=85))
-"""How far back a sample session is looked for, first try and last."""
-SAMPLE = 5  # sessions
+from tap_visitor_sessions.config import emitted_schema, privacy_note
+from tap_visitor_sessions.doctor.sample import Looking, Sample
+from tap_visitor_sessions.sessions import PATIENCE, Connection, User, is_customers
 
 _ADDRESS = "ip_not_whitelisted"
 _KEY = {
@@ -85,12 +64,16 @@ class _Over(Exception):
     """Nothing more can be asked."""
 
 
-def checks(connection: Connection) -> Iterator[Check]:
+def checks(connection: Connection, looking: Looking | None = None) -> Iterator[Check]:
     """All checks in the order of NAMES, each as soon as it is known; after a failure those that
-    depend on it are not asked."""
+    depend on it are not asked.
+
+    Args:
+        looking: Looks at sessions, and keeps what it has looked at.
+    """
     done = []
     try:
-        for check in _asked(connection):
+        for check in _asked(connection, looking or Looking(connection)):
             done.append(check.name)
             yield check
     except _Over:
@@ -105,40 +88,22 @@ def checks(connection: Connection) -> Iterator[Check]:
             yield Check(name, True if points else None, points)
 
 
-def _asked(connection: Connection) -> Iterator[Check]:
+def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
     client, account, settings = connection.client, connection.account, connection.settings
     note = privacy_note(emitted_schema(settings), settings.hash_columns)
     yield Check("personal data", True, note)
-    whole = record_schema(is_partner=settings.is_partner, has_account=False)
-    schema = without(whole, settings.exclude_columns)
-    columns = Columns(list(schema["properties"]))
-    # Asked for as a read does: a column that is refused costs that column.
-    fields = Fields(columns.asked)
-
-    def look(user: User | None) -> tuple[memoryview | bytes, int, timedelta]:
-        """Some of the latest sessions, how many there are, and in how long a time."""
-        query = Query(columns.asked, SAMPLE, settings.filter, user.user_id if user else None)
-        now = account.timezone(user).zone.last_wall(settings.now - client.clock_lead())
-        for back in LOOK_BACK:
-            params = query.params(Window(now - back, now + SECOND))
-            answer = fields.ask(
-                lambda names, params=params, **more: client.call(
-                    METHOD, {**params, "fields": list(names), **more}
-                )
-            )
-            if answer.total_items:
-                break
-        return answer.data, answer.total_items or 0, back
-
     began = time.monotonic()
     problem: ApiError | None = None
     users: list[User] = []
+    closed: list[str] = []
     sample = None
     try:
         if settings.is_partner:
             users = list(account.users().read)
+            if users and not client.requests_made:  # customers_file has listed them
+                sample = _open_to(users, looking, settings.user_ids, closed)
         elif settings.timezone:
-            sample = look(None)  # first: the key may have no right to get.account
+            sample = looking.look(None)  # first: the key may have no right to get.account
         else:
             _ = account.profile
     except ApiError as caught:
@@ -152,7 +117,7 @@ def _asked(connection: Connection) -> Iterator[Check]:
         raise _Over
     yield Check("address", True, "this machine is on the allowlist")
     yield Check("key", True, "valid")
-    if problem is not None and not settings.timezone:
+    if problem is not None and not settings.timezone and not users:
         raise problem
     yield Check("account", True, account.described())
     if settings.is_partner and not users:
@@ -163,38 +128,56 @@ def _asked(connection: Connection) -> Iterator[Check]:
     yield Check("time zone", True, contradiction or name, warns=bool(contradiction))
     if problem is not None:
         raise problem
-    data, total, back = sample or look(user)
-    whose = f" of {user}" if user else ""
-    without_some = f", but the API refuses to give {', '.join(sorted(fields.left_out))}: null"
-    text = f"the report{whose} is open{without_some if fields.left_out else ''}"
-    yield Check("components", True, text, warns=bool(fields.left_out))
-    zone = account.timezone(user).zone
-    extra = {name: getattr(user, name) for name in columns.added}
-    excluded = excluded_members(settings.exclude_columns)
-    decoder = Decoder(schema, zone, extra, excluded=excluded).of_account(
-        zone, extra, lambda: fields.left_out
-    )
-    yield _sample(decoder, data, schema, total, back)
+    if user is not None and sample is None:
+        sample = _open_to(users, looking, settings.user_ids, closed)
+    sample = sample or looking.look(None)
+    whose = f" of {sample.user}" if sample.user else ""
+    lacking = sample.fields.left_out
+    text = f"the report{whose} is open"
+    if lacking:
+        text += f", but the API refuses to give {', '.join(sorted(lacking))}: null"
+    text = "; ".join([text, *closed])
+    yield Check("components", True, text, warns=bool(lacking or closed))
+    yield _of_sessions(sample)
     yield Check("limits", True, client.pacer.left() or "the API names none")
 
 
-def _sample(
-    decoder: Decoder,
-    data: memoryview | bytes,
-    schema: Mapping[str, Any],
-    total: int,
-    back: timedelta,
-) -> Check:
+def _open_to(
+    users: Sequence[User], looking: Looking, wanted: Collection[int] | None, closed: list[str]
+) -> Sample:
+    """Partner: a look at the first customer that can be read, by any of its users, as a run does;
+    `closed` says who could not be, and why.
+
+    Raises:
+        TapError: so many in a row that it is not a customer's fault, or one that never is.
+    """
+    for user in users[:PATIENCE]:
+        for one in (user, *user.others(wanted)):
+            try:
+                return looking.look(one)
+            except TapError as problem:
+                closed.append(f"not of {one}: {problem}")
+                last = problem
+            if not isinstance(last, ApiError) or last.mnemonic != "forbidden":
+                break
+        if not is_customers(last):
+            break
+    last.args = ("; ".join(closed),)
+    raise last
+
+
+def _of_sessions(sample: Sample) -> Check:
     """Whether the first sessions are as the stream declares them."""
-    if not total:
-        return Check("sample session", True, f"none in the last {back.days} days to look at")
+    name, days = "sample session", sample.back.days
+    if not sample.total:
+        return Check(name, True, f"none in the last {days} days to look at")
     with _warnings() as said:
         try:
-            records = decoder.finish(decoder.rows(data))
+            records = sample.decoder.finish(sample.decoder.rows(sample.data))
         except msgspec.MsgspecError as problem:
             text = f"cannot be read: {problem}. Report it"
-            return Check("sample session", False, text, problem=Unreadable(text))
-    validator = Draft202012Validator(dict(schema), format_checker=FormatChecker())
+            return Check(name, False, text, problem=Unreadable(text))
+    validator = Draft202012Validator(sample.schema, format_checker=FormatChecker())
     for record in records:
         plain = msgspec.json.decode(msgspec.json.encode(record))
         for error in validator.iter_errors(plain):
@@ -202,11 +185,9 @@ def _sample(
             rule = f"{error.validator} {error.validator_value!r}"
             said.append(f"{'.'.join(map(str, error.path))}: not of {rule[:100]}")
     if said:
-        text = f"read, though not as declared: report it: {'; '.join(said)}"
-        return Check("sample session", True, text, warns=True)
-    return Check(
-        "sample session", True, f"{len(records)} of {total} of {back.days} days as declared"
-    )
+        text = f"read, though not as declared: report it: {'; '.join(dict.fromkeys(said))}"
+        return Check(name, True, text, warns=True)
+    return Check(name, True, f"{len(records)} of {sample.total} of {days} days as declared")
 
 
 @contextmanager

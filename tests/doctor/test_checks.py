@@ -89,7 +89,7 @@ def test_what_is_left_out_is_not_asked_for_and_what_is_clear_is_listed(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_line_that_fails_tells_the_cure(
+def test_the_line_that_fails_names_the_fix(
     options: dict[str, Any],
     config: dict[str, Any],
     failing: str,
@@ -117,7 +117,7 @@ def test_a_host_that_is_not_there_and_settings_that_cannot_work(
     assert not sandbox.calls
 
 
-def test_a_session_that_is_not_as_declared_is_told(
+def test_a_session_that_is_not_as_declared_is_reported(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(
@@ -143,6 +143,83 @@ def test_a_partners_account(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     assert lines["account"][1] == "a partner of 3 customers, 1 of them read"
     assert "customer 2 (Customer 2)" in lines["components"][1]
     assert lines["limits"][1] == "the API names none"
+
+
+REFUSED = [
+    ({"refusals": {1: "ip_not_whitelisted"}}, "allowlist"),
+    ({"refusals": {1: "method_component_disabled"}}, "component"),
+    ({"silent": {1}}, "HTTP 504"),
+    ({"forbidden_users": [10]}, "no right"),
+]
+
+
+@pytest.mark.parametrize(("options", "why"), REFUSED)
+def test_a_customer_that_cannot_be_read_is_named_and_another_one_looked_at(
+    options: dict[str, Any], why: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(rows=recent(), partner={1: [10], 2: [20]}, **options)
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo", "max_retries": 0}
+    run = doctor(sandbox, tmp_path, **more)
+    assert run.code == 0, run.stdout
+    mark, text = lines_of(run)["components"]
+    assert mark == "WARN"
+    assert text.startswith("the report of customer 2 (Customer 2) as user 20 is open; ")
+    assert "not of customer 1 (Customer 1) as user 10: " in text
+    assert why in text
+    alone = doctor(sandbox, tmp_path, **more, user_ids=[10])
+    mark, text = lines_of(alone)["components"]
+    assert (alone.code, mark) == (1, "FAIL")
+    assert text.startswith("not of customer 1 (Customer 1) as user 10: ")
+
+
+def test_another_user_of_the_customer_is_looked_at_as_a_run_does(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"rows": recent(), "partner": {1: [10, 11, 12], 2: [20]}}
+    sandbox = make_sandbox(**options, forbidden_users=[10, 11])
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo"}
+    mark, text = lines_of(doctor(sandbox, tmp_path, **more))["components"]
+    assert mark == "WARN"
+    assert text.startswith("the report of customer 1 (Customer 1) as user 12 is open; ")
+    asked = [call.params["user_id"] for call in sandbox.reports]
+    assert asked == [10, 11, 12]
+    sandbox.calls.clear()
+    doctor(sandbox, tmp_path, **more, user_ids=[10, 20])
+    assert [call.params["user_id"] for call in sandbox.reports] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("options", "token", "failing"),
+    [({}, None, None), ({}, "wrong-key", "key"), ({"allowed_ips": {"10.1.1.1"}}, None, "address")],
+)
+def test_where_a_file_lists_the_customers_their_sessions_are_asked_for_first(
+    options: dict[str, Any],
+    token: str | None,
+    failing: str | None,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+) -> None:
+    sandbox = make_sandbox(rows=recent(), partner={1: [10], 2: [20]}, **options)
+    path = tmp_path / "customers.json"
+    path.write_text('[{"customer_id": 1, "user_id": 10, "users": [10]}]')
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo", "customers_file": str(path)}
+    run = doctor(sandbox, tmp_path, **more, **({"access_token": token} if token else {}))
+    lines = lines_of(run)
+    assert [name for name, (mark, _) in lines.items() if mark == "FAIL"] == (
+        [failing] if failing else []
+    )
+    assert run.code == bool(failing)
+    assert {call.method for call in sandbox.calls} == {"get.visitor_sessions_report"}
+
+
+def test_three_customers_in_a_row_are_enough(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    partner = {number: [number * 10] for number in range(1, 6)}
+    refusals = dict.fromkeys(partner, "ip_not_whitelisted")
+    sandbox = make_sandbox(rows=recent(), partner=partner, refusals=refusals)
+    run = doctor(sandbox, tmp_path, account_type="partner", timezone="Asia/Tokyo")
+    mark, text = lines_of(run)["components"]
+    assert (run.code, mark) == (1, "FAIL")
+    assert text.count("not of customer") == len(sandbox.reports) == 3
 
 
 def test_the_executable_of_its_own(make_sandbox: MakeSandbox, tmp_path: Path) -> None:

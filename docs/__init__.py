@@ -1,0 +1,1 @@
+"""The docs: pages, and the programs that write the generated parts of them."""

@@ -1,0 +1,92 @@
+"""Meltano's log as the Airflow DAGs pass it on, and the settings of the DAGs. Without Airflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import airflow_support  # noqa: F401 - the DAGs' folder
+import pytest
+from visitor_sessions_log import Log
+from visitor_sessions_settings import AtParsing, SettingProblem, environment, text, whole
+
+
+def logged(*entries: dict[str, Any] | str) -> tuple[Log, list[tuple[int, str]]]:
+    lines: list[tuple[int, str]] = []
+    log = Log(lambda level, line: lines.append((level, line)))
+    for entry in entries:
+        log.take(entry if isinstance(entry, str) else json.dumps(entry))
+    log.end()
+    return log, lines
+
+
+def test_each_line_has_its_level_and_the_summary_comes_last() -> None:
+    _, lines = logged(
+        {"event": "Environment 'production' is active", "level": "info"},
+        {"event": "Done", "level": "info", "plugin_logger": "tap", "summary": {"points": 3}},
+        {"event": "odd", "level": "warning", "plugin_logger": "tap-visitor-sessions.x"},
+        "not JSON\n",
+        "",
+    )
+    assert lines == [
+        (logging.INFO, "meltano | Environment 'production' is active"),
+        (logging.WARNING, "tap-visitor-sessions.x | odd"),
+        (logging.INFO, "not JSON"),
+        (logging.INFO, "tap | Done"),
+    ]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_the_reason_is_the_taps_own_error_whoever_fails_after_it(passes: bool) -> None:
+    log, _ = logged(
+        {"event": "broken pipe", "level": "error", "name": "target-postgres"},
+        {"event": "The key is blocked", "level": "error", "failure": {"passes": passes}},
+        {"event": "Extractor failed", "level": "error", "exception": "Traceback\nRunnerError: 1"},
+    )
+    assert log.reason == "The key is blocked"
+    assert log.passes is passes
+
+
+def test_where_the_loader_fails_the_reason_is_its_first_error() -> None:
+    failed = {"type": "OperationalError", "message": "disk full"}
+    log, lines = logged(
+        {"event": "Unhandled", "level": "error", "plugin_exception": failed},
+        {"event": "Loader failed", "level": "error"},
+    )
+    assert log.reason == "Unhandled (OperationalError: disk full)"
+    assert log.passes
+    assert len(lines) == 2
+
+
+def test_null_and_empty_are_not_set() -> None:
+    environ = {"TAP_VISITOR_SESSIONS_TIMEZONE": "UTC", "VISITOR_SESSIONS_POOL": "", "EMPTY": ""}
+    extras = {
+        "TAP_VISITOR_SESSIONS_TIMEZONE": None,
+        "TAP_VISITOR_SESSIONS_START_DATE": "",
+        "TAP_VISITOR_SESSIONS_PAGE_SIZE": 500,
+        "TAP_VISITOR_SESSIONS_TIMEZONES": {"11": "UTC"},
+    }
+    assert environment(environ, extras) == {
+        "TAP_VISITOR_SESSIONS_TIMEZONE": "UTC",
+        "EMPTY": "",
+        "TAP_VISITOR_SESSIONS_PAGE_SIZE": "500",
+        "TAP_VISITOR_SESSIONS_TIMEZONES": '{"11": "UTC"}',
+    }
+    assert text({}, "LOADER", "target-postgres") == "target-postgres"
+
+
+@pytest.mark.parametrize("value", ["five", "-1", "1.5", "0", "١", "9" * 30])
+def test_a_number_that_cannot_work_is_named(value: str) -> None:
+    with pytest.raises(SettingProblem, match="VISITOR_SESSIONS_GROUP_SIZE is"):
+        whole({"VISITOR_SESSIONS_GROUP_SIZE": value}, "GROUP_SIZE", 1, least=1)
+    parsing = AtParsing({"VISITOR_SESSIONS_RETRIES": value})
+    assert parsing.whole("RETRIES", 5, least=1) == 5  # the DAG can be imported
+    assert any("VISITOR_SESSIONS_RETRIES" in line for line in parsing.told({}))
+
+
+def test_a_setting_that_stands_in_the_connection_in_vain_is_named() -> None:
+    assert AtParsing({}).told({"VISITOR_SESSIONS_POOL": "p", "VISITOR_SESSIONS_QUEUE": None}) == [
+        "VISITOR_SESSIONS_POOL counts in the environment only, where the DAGs are parsed: take it "
+        "out of the connection"
+    ]

@@ -1,0 +1,39 @@
+"""The package over what each way of loading leaves: each mart is what the reckoning makes of the
+API's rows, at first, after sessions have changed, come late and gone, and as a full refresh."""
+
+from __future__ import annotations
+
+import pytest
+from comparing import check_marts
+from handed_in import hand_in
+from reckoning import Reckoning
+from suite import LANES, VARS, MakeLane, MakeProject
+
+HALF = "meltano-duckdb"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.half if n == HALF else ()) for n in LANES]
+)
+def test_marts_are_what_the_rows_of_the_api_make(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(name)
+    lane.load()
+    handed, rules = hand_in(lane)
+    project = make_project(lane, **handed, **VARS.get(name, {}))
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), rules))
+
+    for held in lane.feed.held:
+        held.hold(held.later)
+    lane.load()
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), rules))
+
+    lane.forget()
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), rules))
+    project.build("--target", "anew", "--full-refresh")
+    for mart in project.marts():
+        assert not project.differences(mart), mart
