@@ -58,7 +58,7 @@ def test_the_enumerations_are_those_that_the_descriptions_list() -> None:
     assert "communications.communication_type" in enumerations()
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_no_value_is_told_wherever_it_stands(data: st.DataObject) -> None:
     sessions = [row(number) for number in (1, 2, 3)]
