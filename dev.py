@@ -3,10 +3,12 @@
 
 python3 dev.py check       linter, types and the quick tests: those that start no process and no
                            server; further arguments go to pytest
-python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it and a report;
-                           --psql opens psql on its database, further arguments go to psql
-python3 dev.py test        the gate: lint, types, tests, then loaders, package and minimums; with
-                           arguments, which go to pytest, only lint, types and those tests
+python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
+                           of the dbt package and a report; --psql opens psql on its database,
+                           further arguments go to psql
+python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
+                           transform; with arguments, which go to pytest, only lint, types and
+                           those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
                            (docs/loaders.md); further arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
@@ -20,7 +22,8 @@ python3 dev.py mutants     small changes of the core's modules, each run through
 python3 dev.py audit       known vulnerabilities of the resolved dependencies (needs the advisories
                            that the package index publishes)
 python3 dev.py bench NAME  a figure of docs/benchmarks.md: throughput, latency, customers, memory,
-                           requests, table, shapes, increment, steps, plot; further arguments go
+                           requests, table, shapes, increment, transform, steps,
+                           plot; further arguments go
                            to it
 python3 dev.py plan ...    what a first load costs in points, hours and memory (--help)
 python3 dev.py report ...  a page of charts made from the loaded database (--help); with --check
@@ -30,8 +33,8 @@ python3 dev.py package     build sdist and wheel, check them, install the wheel 
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
 python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
 python3 dev.py next        the same with the newest pre-release of singer-sdk
-python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked at in
-                           a headless Chromium
+python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked
+                           at in a headless Chromium
 python3 dev.py pictures    docs/images/report.png, of the report of the last demo, in Chromium
 python3 dev.py sync        README, meltano.yml, hub/ and the tables of docs/ made anew from --about
                            and benchmarks/results; with --check it only says what differs
@@ -40,6 +43,9 @@ python3 dev.py airflow     the DAGs of orchestrate/airflow in a real Airflow, ov
                            that they take; further arguments go to pytest
 python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and PostgreSQL, and under
                            Airbyte's own tests of a source
+python3 dev.py transform   the dbt package of transform/ in a project of its own, on PostgreSQL and
+                           DuckDB, over what each way of loading leaves: every mart against a
+                           computation in Python; further arguments go to pytest
 python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
                            podman or Debian's buildah; an argument is another base image
 python3 dev.py setup       only make the environment in .venv
@@ -61,7 +67,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
     *("test tests", "package", "minimums", "loaders"),  # together the gate
-    *("faults", "airflow", "airflow lowest", "pyairbyte", "pythons", "next"),
+    *("faults", "airflow", "airflow lowest", "pyairbyte", "transform", "pythons", "next"),
     *("docs", "docs --check", "report --check"),
     "image",
 )
@@ -136,6 +142,7 @@ def test(*arguments: str) -> None:
         packages("package")
         packages("minimums")
         loaders()
+        transform("--half")
 
 
 def everything() -> None:
@@ -207,6 +214,8 @@ def audit() -> None:
 def bench(*arguments: str) -> None:
     """A figure."""
     setup("benchmarks")
+    if arguments[:1] == ("transform",):
+        dbt()
     run(str(PYTHON), "-m", "benchmarks", *arguments)
 
 
@@ -255,6 +264,28 @@ def pyairbyte(*arguments: str) -> None:
     """The Airbyte source, run by PyAirbyte, which has an environment of its own."""
     setup("dev")
     run(str(PYTHON), "-m", "pytest", str(Path("tests", "pyairbyte")), *arguments)
+
+
+def transform(*arguments: str) -> None:
+    """The dbt package."""
+    setup("dev")
+    dbt()
+    tests = [str(Path("tests", "transform")), "--durations=5", *arguments]
+    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *tests)
+
+
+def dbt() -> None:
+    """Make .venv-transform, unless it is there already."""
+    folder = ROOT / ".venv-transform"
+    python, stamp = folder / PYTHON.relative_to(VENV), folder / "made-for"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("==> Making .venv-transform (a minute)", flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run(*pip, "--upgrade", "pip>=25.1")
+        run(*pip, "--group", "transform")
+        stamp.write_text(wanted)
 
 
 def image(*arguments: str) -> None:
@@ -311,6 +342,8 @@ def main() -> None:
             report(*arguments)
         case ["pyairbyte", *arguments]:
             pyairbyte(*arguments)
+        case ["transform", *arguments]:
+            transform(*arguments)
         case ["airflow", *arguments]:
             airflow(*arguments)
         case ["image"] | ["image", _]:

@@ -16,9 +16,12 @@ FIGURES = {
     "table": ("table", 60_000, "into PostgreSQL, DuckDB and Parquet, against the peers"),
     "shapes": ("shapes", 60_000, "values that deviate, selection, flattening, hashing, maps"),
     "increment": ("increment", 20_000, "meltano run where nothing is new"),
+    "transform": ("transform", 1_000_000, "the dbt package: a full build and a day's increment"),
     "steps": ("steps", None, "where the time of a page goes"),
     "plot": ("plot", None, "docs/benchmarks.svg from throughput and memory"),
 }
+FEW = ("table", "transform")
+"""Fewer rounds: they take long."""
 SIZES = {"memory": [30_000, 100_000, 300_000, 1_000_000], "requests": [30_000, 300_000]}
 
 
@@ -29,7 +32,7 @@ def main() -> None:
     for name, (_, sessions, text) in FIGURES.items():
         command = commands.add_parser(name, help=text, description=text)
         if name != "plot":
-            command.add_argument("--rounds", type=int, default=3 if name == "table" else ROUNDS)
+            command.add_argument("--rounds", type=int, default=3 if name in FEW else ROUNDS)
         if sessions is not None:
             command.add_argument("--sessions", type=int, default=sessions)
         if name in SIZES:
@@ -37,7 +40,7 @@ def main() -> None:
         if name == "customers":
             command.add_argument("--customers", type=int, default=500)
             command.add_argument("--latency", type=float, default=0.3, help="seconds per request")
-        if name in ("table", "shapes"):
+        if name in ("table", "shapes", "transform"):
             command.add_argument("--only", default="", help="some of them; keeps no result")
         if name == "latency":
             command.add_argument("--latency", type=float, default=1.0, help="seconds per request")

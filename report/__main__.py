@@ -23,13 +23,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--database", required=True, metavar="URL", help="postgresql://user:password@host/name")
     add("--table", help="schema.table; default: the only table named visitor_sessions")
     add("--timezone", default="UTC", help="IANA name of the zone whose days are shown")
-    add("--account", help="whose sessions, for the title; default: accounts or sites of the table")
+    add(
+        "--account",
+        help="only its sessions, where the table has the column account, and its name in the\n"
+        "title; default: all, and the accounts or sites of the table",
+    )
+    add("--marts", help="schema of the marts of transform/; default: the only one that has them")
     add("--output", type=Path, default=Path("report.html"))
     options, more = parser.parse_known_args(arguments)
     if more:  # not by argparse, which would repeat them: one may be a URL
         parser.error(f"{len(more)} arguments that are no options: see --help")
     try:
-        figures = collect(options.database, options.table, options.timezone, options.account)
+        figures = collect(
+            options.database, options.table, options.timezone, options.account, options.marts
+        )
     except ReportError as problem:
         sys.exit(f"report: {problem}")
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,20 @@ def bars(found: Sequence[Bar], kind: str = "talked") -> str:
     return f'<ul class="bars">{rows}</ul>'
 
 
+def pairs(found: Sequence[tuple[str | None, int, int]]) -> str:
+    """Two bars for each label, the first of them in the colour `all`."""
+    most = max((max(one, other) for _, one, other in found), default=0) or 1
+    rows = []
+    for name, *values in found:
+        tracks = "".join(
+            f'<span class="track"><i class="{kind}" style="width:{100 * value / most:.1f}%"></i>'
+            f"</span><b>{number(value)}</b>"
+            for kind, value in zip(("all", "talked"), values, strict=True)
+        )
+        rows.append(f'<li><span class="name"><bdi>{escape(label(name))}</bdi></span>{tracks}</li>')
+    return f'<ul class="bars pairs">{"".join(rows)}</ul>'
+
+
 def columns(found: Sequence[Column], unit: str, top: str, kind: str = "all") -> str:
     """A column for each period, with labels thinned out.
 

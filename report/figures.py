@@ -8,12 +8,14 @@ were not loaded leave their part of the report out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from report.answers import Answers, AnswersError, collect_answers
 
 TOP = 12
 """Values shown of a column; the rest is summed up."""
@@ -83,12 +85,14 @@ class Figures:
     """All that a report shows.
 
     Attributes:
+        accounts: How many the table tells apart; None: it does not, or one was chosen.
         account: Whose sessions they are: accounts, or sites; empty where these are many or none.
         weeks: The last seven full days, and the seven before; None where the span is shorter.
         first, last: Times of the first and last session in `timezone`; None: no sessions.
         unit: `day`, `week` or `month`: what `periods` counts; those without sessions are left out.
         talks: None where the communications were not loaded.
         missing: Columns that the table lacks.
+        answers: What the marts of transform/ say; None: there are none.
     """
 
     table: str
@@ -96,6 +100,7 @@ class Figures:
     made_at: datetime
     sessions: int = 0
     visitors: int | None = None
+    accounts: int | None = None
     customers: int | None = None
     talked: int | None = None
     first: datetime | None = None
@@ -107,19 +112,28 @@ class Figures:
     missing: Sequence[str] = field(default_factory=list)
     account: str = ""
     weeks: tuple[Week, Week] | None = None
+    answers: Answers | None = None
 
 
-def collect(database: str, table: str | None, timezone: str, account: str | None = None) -> Figures:
+def collect(
+    database: str,
+    table: str | None,
+    timezone: str,
+    account: str | None = None,
+    marts: str | None = None,
+) -> Figures:
     """Read the figures, in one read-only snapshot.
 
     Args:
-        account: Its name in the title; None: the accounts or sites that the table names.
+        account: Where the table tells accounts apart, only the sessions of this one; its name in
+            the title. None: all, and the accounts or sites that the table names.
         database: `postgresql://...`; a SQLAlchemy driver (`postgresql+psycopg://`) is ignored.
         table: `schema.table`, `table`, or None for the only table named `visitor_sessions`.
         timezone: IANA name: whose days are shown.
+        marts: Schema of the marts of transform/, or None for the only one that has them.
 
     Raises:
-        ReportError: no such database, table or zone.
+        ReportError: no such database, table, zone or account.
     """
     scheme, colon, rest = database.partition("://")
     if scheme.partition("+")[0] not in ("postgresql", "postgres"):
@@ -133,7 +147,10 @@ def collect(database: str, table: str | None, timezone: str, account: str | None
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.execute("SET TIME ZONE 'UTC'")
-            return _Reader(connection, table, timezone).figures(account)
+            figures = _Reader(connection, table, timezone, account).figures(account)
+            return replace(figures, answers=collect_answers(connection, marts))
+    except AnswersError as problem:
+        raise ReportError(str(problem)) from None
     except psycopg.Error as problem:  # its text can hold a value of the table
         raise ReportError(f"the table cannot be read: {_kind(problem)}") from None
 
@@ -155,7 +172,11 @@ class _Reader:
     """The queries."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], table: str | None, timezone: str
+        self,
+        connection: psycopg.Connection[Any],
+        table: str | None,
+        timezone: str,
+        account: str | None,
     ) -> None:
         self._connection = connection
         known = "SELECT 1 FROM pg_timezone_names WHERE name = %s"
@@ -163,8 +184,9 @@ class _Reader:
             raise ReportError(f"--timezone: PostgreSQL knows no zone {timezone!r}")
         self._timezone = timezone
         self._schema, self._name = self._found(table)
-        self._table = Identifier(self._schema, self._name)
         self._columns = self._found_columns()
+        self._is_of_one = account is not None and self._has_accounts()
+        self._table = self._chosen(account)
         if "date_time" not in self._columns:
             raise ReportError(f"--table: {self._schema}.{self._name} has no column date_time")
         # A time without a zone is read in the connection's, which is UTC.
@@ -178,6 +200,28 @@ class _Reader:
                 for kind in TALKS
             ]
             self._talked = SQL("count(*) FILTER (WHERE {})").format(SQL(" OR ").join(kinds))
+
+    def _has_accounts(self) -> bool:
+        query = "SELECT 1 FROM {} WHERE nullif(account, '') IS NOT NULL LIMIT 1"
+        table = Identifier(self._schema, self._name)
+        return "account" in self._columns and bool(self._rows(SQL(query).format(table)))
+
+    def _chosen(self, account: str | None) -> Composable:
+        """The table; where it tells accounts apart, the rows of the one that is wanted."""
+        table = Identifier(self._schema, self._name)
+        if not self._is_of_one:
+            return table
+        chosen = SQL("(SELECT * FROM {} WHERE account = {}) AS chosen").format(
+            table, Literal(account)
+        )
+        if not self._rows(SQL("SELECT 1 FROM {} LIMIT 1").format(chosen)):
+            raise ReportError(f"--account: the table has no session of account {account!r}")
+        return chosen
+
+    @property
+    def _owners(self) -> list[Composable]:
+        """What tells the accounts apart whose ids may meet."""
+        return [Identifier(name) for name in OWNERS if name in self._columns]
 
     def _found(self, table: str | None) -> tuple[str, str]:
         schema, _, name = (table or "visitor_sessions").rpartition(".")
@@ -217,25 +261,29 @@ class _Reader:
 
     def figures(self, account: str | None) -> Figures:
         """All of them."""
-        optional = {name: self._count_distinct(name) for name in ("visitor_id", "customer_id")}
+        counted = ("visitor_id", "customer_id", "account")
+        optional = {name: self._count_distinct(name) for name in counted}
         [totals] = self._select(
-            "count(*), {talked}, min({wall}), max({wall}), {visitor_id}, {customer_id}",
+            "count(*), {talked}, min({wall}), max({wall}), {visitor_id}, {customer_id}, {account}",
             parts=optional,
         )
-        sessions, talked, first, last, visitors, customers = totals
+        sessions, talked, first, last, visitors, customers, accounts = totals
         days = (last - first).days if sessions else 0
         unit = "day" if days < MOST_PERIODS else "week" if days < 7 * MOST_PERIODS else "month"
         [made_at] = self._rows(SQL("SELECT now() AT TIME ZONE {}").format(self._timezone))[0]
         splits = [
             self._split(title, column, *more)
             for title, column, *more in SPLITS
-            if column in self._columns and sessions
+            if column in self._columns
+            and sessions
+            and not (column == "account" and self._is_of_one)
         ]
-        wanted = {column for _, column, *_ in SPLITS} - {"customer_id"} | {"communications"}
+        wanted = {column for _, column, *_ in SPLITS} - set(OWNERS) | {"communications"}
         return Figures(
             table=f"{self._schema}.{self._name}",
             timezone=self._timezone,
             made_at=made_at,
+            accounts=None if self._is_of_one else accounts,
             sessions=sessions,
             visitors=visitors,
             customers=customers,
@@ -279,7 +327,12 @@ class _Reader:
     def _count_distinct(self, column: str) -> Composable:
         if column not in self._columns:
             return SQL("NULL::bigint")
-        return SQL("count(DISTINCT {})").format(Identifier(column))
+        whose = [owner for owner in self._owners if owner != Identifier(column)]
+        if column == "account":
+            whose = []
+        return SQL("count(DISTINCT ({})) FILTER (WHERE {} IS NOT NULL)").format(
+            SQL(", ").join([*whose, Identifier(column)]), Identifier(column)
+        )
 
     def _periods(self, unit: str) -> list[tuple[date, int, int | None]]:
         rows = self._select(
@@ -291,7 +344,9 @@ class _Reader:
 
     def _split(self, title: str, column: str, needs: str = "", note: str = "") -> Split:
         # An empty text says no more than none.
-        value = SQL("nullif({}::text, '')").format(Identifier(column))
+        value: Composable = SQL("nullif({}::text, '')").format(Identifier(column))
+        if column == "customer_id" and "account" in self._columns and not self._is_of_one:
+            value = SQL("concat_ws(' / ', nullif(account, ''), {})").format(value)
         where = ""
         if needs in self._columns:
             where = "WHERE nullif({needs}::text, '') IS NOT NULL AND {value} IS NOT NULL"
@@ -316,13 +371,16 @@ class _Reader:
 
     def _talks(self) -> list[Talk]:
         rows = self._select(
-            "talk ->> 'communication_type', count(*), count(DISTINCT id)",
+            "talk ->> 'communication_type', count(*), count(DISTINCT ({key}))",
             """
             CROSS JOIN LATERAL jsonb_array_elements(
                 CASE jsonb_typeof({json}) WHEN 'array' THEN {json} ELSE '[]' END
             ) AS talk GROUP BY 1 ORDER BY 3 DESC, 1
             """,
-            {"json": self._json},
+            {
+                "json": self._json,
+                "key": SQL(", ").join([*self._owners, Identifier("id")]),
+            },
         )
         return [Talk(*row) for row in rows]
 
@@ -341,11 +399,14 @@ _REASONS: Mapping[str, str] = {
     "certificate": "TLS: see sslrootcert",
 }
 """What libpq says of a connection -> what we say."""
+OWNERS = ("account", "customer_id")
+"""Columns without which an id says nothing, where they are there."""
 SPLITS: Sequence[tuple[str, ...]] = (
     # title, column, only sessions that have this column too, a note
     ("Channels", "channel"),
     ("Campaigns", "campaign_name", "engine", "Only sessions from an advertising engine."),
     ("Devices", "visitor_device"),
     ("Countries", "visitor_country"),
+    ("Accounts", "account"),
     ("Customers", "customer_id"),
 )

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from html import escape
 
 from report import charts
+from report.answers import Answers, Path, Touched
 from report.charts import Bar, Column, number
 from report.figures import Figures, Line, Split, Talk, Week
 from report.names import name_of
@@ -25,8 +26,8 @@ body { margin: 0; background: var(--page); color: var(--ink);
   sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 48px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.01em;
-  overflow-wrap: anywhere; }
-h2 { font-size: 17px; margin: 0 0 2px; }
+  overflow-wrap: anywhere; } .days { white-space: nowrap; }
+h2 { font-size: 17px; margin: 0 0 2px; } h2.part { font-size: 21px; margin-top: 28px; }
 p { margin: 0; } .soft { color: var(--soft); font-size: 13px; }
 .totals { display: flex; flex-wrap: wrap; gap: 16px; margin-top: 24px; }
 .totals .card { flex: 1 1 200px; }
@@ -48,6 +49,8 @@ p { margin: 0; } .soft { color: var(--soft); font-size: 13px; }
 .bars b, .bars .beside { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .bars .beside { color: var(--soft); }
+.pairs li { grid-template-columns: minmax(0, 11em) 1fr 4em; gap: 1px 10px; }
+.pairs .name { grid-row: span 2; } .pairs .track { height: 11px; }
 .columns { position: relative; padding-top: 20px; }
 .columns .top { position: absolute; top: 0; left: 0; font-size: 12px; color: var(--soft); }
 .plot { display: flex; align-items: stretch; gap: 2px; height: 170px; margin-bottom: 24px;
@@ -73,6 +76,7 @@ thead th { color: var(--soft); position: sticky; top: 0; background: var(--card)
   .totals { gap: 12px; } .totals .card { flex-basis: 140px; }
   .cards { grid-template-columns: minmax(0, 1fr); gap: 12px; }
   .bars li { grid-template-columns: 1fr auto auto; gap: 2px 10px; padding: 5px 0; }
+  .pairs li { grid-template-columns: 1fr auto; } .pairs .name { grid-row: auto; }
   .bars .name { grid-column: 1 / -1; } .bars b { min-width: 3.6em; }
   .bars .beside { min-width: 7.5em; }
 }
@@ -87,12 +91,13 @@ def page(figures: Figures) -> str:
     span = ""
     if figures.first is not None and figures.last is not None:
         span = f" · {span_of(figures.first.date(), figures.last.date())}"
+    days = f'<span class="days">{span}</span>'
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(charts.label(title))}{span}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<header><h1><bdi>{_text(title)}</bdi>{span}</h1>\n"
+        f"<body>\n<main>\n<header><h1><bdi>{_text(title)}</bdi>{days}</h1>\n"
         f'<p class="soft">Table {_text(figures.table)}, read at {figures.made_at:%Y-%m-%d %H:%M}. '
         f"Days and times are those of {_text(figures.timezone)}.</p></header>\n"
         + "\n".join(_body(figures))
@@ -116,6 +121,8 @@ def _body(figures: Figures) -> Iterator[str]:
     yield from _totals(figures)
     yield f'<div class="wide">{_periods(figures)}</div>'
     yield from _cards(figures)
+    if figures.answers is not None:
+        yield from _answers(figures.answers)
     if figures.missing:
         names = ", ".join(figures.missing)
         yield f'<p class="soft" style="margin-top:16px">Not in the table: {_text(names)}.</p>'
@@ -147,6 +154,8 @@ def _totals(figures: Figures) -> Iterator[str]:
     if figures.visitors is not None:
         each = figures.sessions / max(figures.visitors, 1)
         cells.append((number(figures.visitors), "visitors", f"{each:.1f} sessions each"))
+    if figures.accounts is not None and figures.accounts > 1:
+        cells.append((number(figures.accounts), "accounts", "in one table"))
     if figures.customers is not None:
         cells.append((number(figures.customers), "customers", "of the partner"))
     if now is not None and before is not None:
@@ -242,6 +251,54 @@ def _talks(talks: Sequence[Talk], sessions: int) -> str:
     ]
     keys = '<span class="key rate">share of sessions that have one</span>'
     return _card(title, keys, charts.bars(drawn), _rows(title, head, rows))
+
+
+def _answers(answers: Answers) -> Iterator[str]:
+    """What brought the conversions, from the marts."""
+    marts = f"{number(answers.conversions)} calls, chats, goals and messages, from the marts in "
+    yield f'<h2 class="part">What brought them</h2><p class="soft">{marts}'
+    yield f"{_text(answers.schema)}.</p>"
+    if answers.conversions:
+        yield '<div class="cards wide">'
+        yield _touched(answers.channels)
+        yield _days(answers)
+        yield _paths(answers.paths)
+        yield "</div>"
+
+
+def _touched(channels: Sequence[Touched]) -> str:
+    title = "Channels by first and last touch"
+    named = [(_channel(one.channel), one.first, one.last) for one in channels]
+    rows = [[_value(name), number(first), number(last)] for name, first, last in named]
+    keys = '<span class="key">first touch</span><span class="key rate">last touch</span>'
+    return _card(title, keys, charts.pairs(named), _rows(title, ["Channel", "First", "Last"], rows))
+
+
+def _days(answers: Answers) -> str:
+    title = "Days from the first touch"
+    found = [(name, count, _share(count, answers.conversions)) for name, count in answers.days]
+    drawn = [
+        Bar(name, count / answers.conversions, share, number(count)) for name, count, share in found
+    ]
+    rows = [[_value(name), number(count), share] for name, count, share in found]
+    keys = '<span class="key rate">share of the calls, chats, goals and messages</span>'
+    table = _rows(title, ["After", "How many", "Share"], rows)
+    return _card(title, keys, charts.bars(drawn), table)
+
+
+def _paths(paths: Sequence[Path]) -> str:
+    title = "The commonest paths"
+    rows = []
+    for one in paths:
+        name = " → ".join(_channel(step) or charts.UNKNOWN for step in one.path.split(" > "))
+        rate = _share(one.conversions, one.conversions + one.without)
+        rows.append([_value(name), number(one.conversions), number(one.without), rate])
+    head = ["Channels of the sessions", "With a conversion", "Without", "Rate"]
+    return _card(title, "", "", _rows(title, head, rows))
+
+
+def _channel(value: str) -> str | None:
+    return None if value == "(unknown)" else name_of("channel", value)
 
 
 def _keys(talked: bool) -> str:

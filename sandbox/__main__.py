@@ -11,6 +11,10 @@ from typing import Any
 
 from sandbox import Sandbox, sandbox_like
 from sandbox.data import make_sessions
+from sandbox.journeys import LEAST_DAYS, Journeys, make_journeys
+
+JOURNEY_DAYS = 100
+"""Length of the data of journeys, unless told."""
 
 
 def partners(customers: int, **common: Any) -> Sandbox:
@@ -32,7 +36,23 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--days", type=int, default=14, help="length of the data, up to now")
+    parser.add_argument(
+        "--days",
+        type=int,
+        help=f"length of the data, up to now; 14, or {JOURNEY_DAYS} of journeys",
+    )
+    parser.add_argument(
+        "--journeys",
+        action="store_true",
+        help="sessions of persons that come again until they call, in all the ways that an "
+        "attribution can get wrong, in the place of --sessions",
+    )
+    parser.add_argument(
+        "--wanderers", type=int, default=1000, help="persons at random beside the journeys"
+    )
+    parser.add_argument(
+        "--truth-file", type=Path, help="the true credits of the journeys are written here"
+    )
     parser.add_argument(
         "--customers", type=int, help="a partner account of so many, each with --sessions"
     )
@@ -50,7 +70,12 @@ def main() -> None:
     parser.add_argument("--ready-file", type=Path, help="the URL is written here when serving")
     options = parser.parse_args()
     end = datetime.now().replace(microsecond=0) - timedelta(minutes=5)
-    start = end - timedelta(days=options.days)
+    days = options.days or (JOURNEY_DAYS if options.journeys else 14)
+    if options.journeys and days < LEAST_DAYS:
+        parser.error(f"--days: journeys take at least {LEAST_DAYS}")
+    if options.truth_file and not options.journeys:
+        parser.error("--truth-file: only --journeys have true credits")
+    start = end - timedelta(days=days)
     common = {"seed": options.seed, "start": start, "end": end, "timezone": options.timezone}
     common |= {"sessions": options.sessions, "token": options.token}
     if options.like:
@@ -61,6 +86,17 @@ def main() -> None:
         sandbox = partners(options.customers, **common)
     else:
         sandbox = Sandbox(**common)
+    if options.journeys:
+        span = {"start": start, "end": end, "zone": options.timezone}
+        users: list[int | None] = [user for [user] in (sandbox.partner or {}).values()]
+        for user in users or [None]:
+            seed = options.seed + (user or 0)
+            made = make_journeys(options.wanderers, seed=seed, **span)
+            sandbox.delete([row["id"] for row in sandbox.rows(user)], user)
+            sandbox.add(made.rows, user)
+        if options.truth_file:
+            truth = as_lines(make_journeys(**span))
+            options.truth_file.write_text(json.dumps(truth, indent=0), encoding="utf-8")
     for name, value in (("day", options.day_limit), ("minute", options.minute_limit)):
         if value is not None:
             setattr(sandbox.meters.limits, name, value)
@@ -77,6 +113,16 @@ def main() -> None:
                 time.sleep(3600)
         except KeyboardInterrupt:
             pass
+
+
+def as_lines(journeys: Journeys) -> list[dict[str, object]]:
+    """The true credits: an object each."""
+    return [
+        {"type": kind, "id": id_, "model": model, "session_id": session, "credit": credit}
+        for (kind, id_), models in journeys.credits.items()
+        for model, credits in models.items()
+        for session, credit in credits.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -74,18 +74,22 @@ def make_sessions(
     source.shuffle(ids)
     visitors = max(count * 2 // 3, 1)
     return [
-        _session(id_, at, source, 1 + int(visitors * source.random()))
+        make_session(id_, at, source, 1 + int(visitors * source.random()))
         for id_, at in zip(ids, _times(count, source, start, end), strict=False)
     ]
 
 
-def _session(id_: int, at: datetime, source: random.Random, visitor: int) -> dict[str, Any]:
+def make_session(
+    id_: int, at: datetime, source: random.Random, visitor: int, channel: str = ""
+) -> dict[str, Any]:
+    """One session at a wall-clock time, as `source` draws it; of this channel, if one is told."""
     who = random.Random(visitor)  # a visitor keeps place and device
     country, city, region = who.choice(PLACES)
     browser, version = who.choice(BROWSERS)
     system, system_version = who.choice(SYSTEMS)
     device = {"Android": "mobile", "iOS": who.choice(["mobile", "tablet"])}.get(system, "desktop")
-    channel = source.choices(CHANNELS, WEIGHTS)[0]
+    drawn = source.choices(CHANNELS, WEIGHTS)[0]
+    channel = channel or drawn
     site_id, domain = source.choice(SITES)
     google = source.random() < 0.4
     ad = channel in AD_CHANNELS

@@ -1,5 +1,5 @@
-"""The demo: sandbox -> tap -> Meltano -> a real PostgreSQL, twice, and a look at the table, as
-text and as a page of charts.
+"""The demo: sandbox -> tap -> Meltano -> a real PostgreSQL, twice, the second time with the dbt
+package behind, and a look at the table and at its answers, as text and as a page of charts.
 
 Run by `python3 dev.py demo`, inside the project's environment. With `--psql` it starts the database
 of the last demo again and opens psql on it; what follows goes to psql (`--psql -c "SELECT 1"`).
@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -28,7 +29,11 @@ SHOWN = 14
 """Days of the printed table, the last ones."""
 DAY = f"(date_time AT TIME ZONE 'UTC' AT TIME ZONE '{ZONE}')::date"
 """A day of the account: `date_time` is in UTC, in a column without a zone."""
-TABLE = "demo.visitor_sessions"
+TABLE, MARTS = "demo.visitor_sessions", "demo_marts"
+MODELS = [
+    *("first_touch", "last_touch", "last_non_direct"),
+    *("linear", "position_based", "time_decay"),
+]
 FOLDER = ROOT / "demo"
 POSTGRES = FOLDER / "postgres"
 
@@ -68,19 +73,26 @@ def main() -> None:
             "SANDBOX_URL": sandbox.url,
             "SANDBOX_START": start.isoformat(),
             "SANDBOX_DATABASE": uri.replace("postgresql://", "postgresql+psycopg://"),
+            "DBT_POSTGRES_HOST": parse_qs(urlsplit(uri).query)["host"][0],
+            "DBT_POSTGRES_DBNAME": urlsplit(uri).path.lstrip("/"),
+            "DBT_POSTGRES_SCHEMA": MARTS,
+            "DBT_POSTGRES_SOURCE_SCHEMA": TABLE.split(".")[0],
+            "DBT_POSTGRES_TIMEZONE": ZONE,
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
-        say("Installing the tap and target-postgres through Meltano")
+        say("Installing the tap, target-postgres and dbt-postgres through Meltano")
         meltano("install", "extractor", "tap-visitor-sessions", env=env)
         meltano("install", "loader", "target-postgres", env=env)
+        meltano("install", "utility", "dbt-postgres", env=env)
         with psycopg.connect(uri, autocommit=True) as database:
             database.execute("DROP SCHEMA IF EXISTS demo CASCADE")
             suffix = f"demo-{int(time.time())}"
-            for number in (1, 2):
-                say(f"Run {number}: meltano run tap-visitor-sessions target-postgres")
+            database.execute(f"DROP SCHEMA IF EXISTS {MARTS} CASCADE")
+            blocks = ["tap-visitor-sessions", "target-postgres"]
+            for number, run in ((1, blocks), (2, [*blocks, "dbt-postgres:build"])):
+                say(f"Run {number}: meltano run {' '.join(run)}")
                 before, at = len(sandbox.reports), time.monotonic()
-                run = ["run", f"--state-id-suffix={suffix}", "tap-visitor-sessions"]
-                meltano(*run, "target-postgres", env=env)
+                meltano("run", f"--state-id-suffix={suffix}", *run, env=env)
                 calls = sandbox.reports[before:]
                 [held] = database.execute(f"SELECT count(*) FROM {TABLE}").fetchone() or [0]
                 say(
@@ -91,6 +103,7 @@ def main() -> None:
                 if held != SESSIONS:
                     raise SystemExit(f"{SESSIONS} sessions were expected in the table")
             show(database)
+            show_credits(database)
     output = FOLDER / "report.html"
     output.write_text(page(collect(uri, TABLE, ZONE, "the demo")), encoding="utf-8")
     say(f"Report of the table, open it in a browser: {output.relative_to(ROOT)}")
@@ -113,6 +126,22 @@ def show(database: psycopg.Connection) -> None:
         print(f"{day}" + "".join(f"{count:>12}" for count in counts))
 
 
+def show_credits(database: psycopg.Connection) -> None:
+    """Conversions by channel, as each model gives the credit for them."""
+    attribution = f"{MARTS}.visitor_sessions__attribution"
+    columns = ", ".join("sum(credit) FILTER (WHERE model = %s)" for _ in MODELS)
+    query = f"SELECT channel, {columns} FROM {attribution} GROUP BY 1 ORDER BY 2 DESC"
+    say("Calls, chats, goals and messages by the channel that is credited with them, by model")
+    print("channel       " + "".join(f"{name.replace('_', ' '):>16}" for name in MODELS))
+    totals = dict.fromkeys(MODELS, 0.0)
+    for channel, *credits in database.execute(query, MODELS):
+        shares = [float(credit or 0) for credit in credits]
+        print(f"{channel:<14}" + "".join(f"{share:>16.1f}" for share in shares))
+        for model, share in zip(MODELS, shares, strict=True):
+            totals[model] += share
+    print(f"{'all':<14}" + "".join(f"{total:>16.1f}" for total in totals.values()))
+
+
 def psql(*arguments: str) -> int:
     """Open psql on the database of the last demo.
 
@@ -128,7 +157,7 @@ def psql(*arguments: str) -> int:
     if not (POSTGRES / "PG_VERSION").exists():
         raise SystemExit("There is no database yet: run python3 dev.py demo")
     server = get_server(POSTGRES)
-    zone = f"-c search_path=demo -c timezone={ZONE}"
+    zone = f"-c search_path=demo,{MARTS} -c timezone={ZONE}"
     command = [str(server.bin_path / "psql"), "--dbname", server.get_uri(), *arguments]
     return subprocess.run(command, env={"PGOPTIONS": zone, "PAGER": "cat", **os.environ}).returncode
 

@@ -195,6 +195,8 @@ class Sandbox:
         self.most_at_once = 0
         self.called: str | None = None
         """The name of the account, and the beginning of those of a partner's customers."""
+        self.refusal_of_spans = "date_interval_limit_reached"
+        """With which a span is refused that is too long."""
         self.echo: str | None = None
         """What every refusal repeats in its texts, as careless servers do."""
         self.tokens: list[str] = []
@@ -555,7 +557,7 @@ class Sandbox:
             faults.arrive(self, params)
         user_id = self._user(params)
         limit, offset = _paging(params, self.most_rows)
-        start, till = _span(params, self.longest_days)
+        start, till = _span(params, self.longest_days, self.refusal_of_spans)
         if "fields" in params:
             fields = _fields(params)
             self._refuse_columns(fields, user_id)
@@ -670,7 +672,11 @@ def _paging(params: dict[str, Any], most_rows: int = 10_000) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _span(params: dict[str, Any], longest_days: int | None = None) -> tuple[str, str]:
+def _span(
+    params: dict[str, Any],
+    longest_days: int | None = None,
+    refusal: str = "date_interval_limit_reached",
+) -> tuple[str, str]:
     moments = []
     for name in ("date_from", "date_till"):
         if name not in params:
@@ -689,7 +695,7 @@ def _span(params: dict[str, Any], longest_days: int | None = None) -> tuple[str,
     if longest_days is not None:
         last = start + timedelta(days=longest_days)
     if till > last:
-        raise Refused("date_interval_limit_reached", "date_till", params["date_till"])
+        raise Refused(refusal, "date_till", params["date_till"])
     return params["date_from"], params["date_till"]
 
 

@@ -32,6 +32,9 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "sessions/bookmarks/bookmarks": ("sessions/bookmarks/test_bookmarks.py",),
     "sessions/bookmarks/state": ("sessions/bookmarks/test_saved_state.py", "singer/test_state.py"),
     "sessions/bookmarks/positions": ("sessions/bookmarks/test_positions.py",),
+    "sessions/accounts/account": ("sessions/accounts/test_account.py",),
+    "sessions/accounts/failures": ("sessions/accounts/test_failures.py",),
+    "sessions/output": ("sessions/test_output.py",),
     "singer/state": ("singer/test_state.py",),
     "sessions/windows/reader": (
         "sessions/windows/test_reader_steps.py",

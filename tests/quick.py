@@ -30,7 +30,7 @@ def watch() -> None:
 
 def is_quick(item: pytest.Function) -> bool:
     """Whether a test starts nothing, as far as its code shows."""
-    if {"loaders", "pyairbyte"} & {*item.path.parts}:
+    if {"loaders", "pyairbyte", "transform"} & {*item.path.parts}:
         return False  # suites of their own: each starts a program of others
     fixtures = (fixture[-1].func for fixture in item._fixtureinfo.name2fixturedefs.values())
     return not any(map(starts, (item.function, *fixtures)))

@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
         from tap_visitor_sessions.api import TapError
 
         if message.startswith("unrecognized arguments"):  # they may be a configuration's
-            message = "Arguments too many: each option takes the path of one file"
+            message = "Too many arguments: each option takes the path of one file"
         raise TapError(message)
 
 

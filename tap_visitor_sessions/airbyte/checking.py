@@ -60,7 +60,7 @@ def checked(settings: Settings, agent: str) -> Generator[Check, None, None]:
             except queue.Empty:
                 connection.stop.set()
                 raise TransientError(
-                    f"The check has not come to its end within {LONGEST:g} s: the API is slow, or "
+                    f"The check did not finish within {LONGEST:g} s: the API is slow, or "
                     "the points of the minute are used up. Try again later"
                 ) from None
             if one is None:

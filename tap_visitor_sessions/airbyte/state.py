@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from tap_visitor_sessions.airbyte.catalog import Configured
-from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
+from tap_visitor_sessions.config import DAYS, STREAM, Settings, json_of, text_of
 from tap_visitor_sessions.sessions import (
     ALL_IS_READ,
     FIX,
@@ -137,16 +137,16 @@ def _own(given: object) -> Mapping[str, Any]:
         return {}
     states = [pair for one in (given if isinstance(given, list) else [given]) for pair in _in(one)]
     own = [state for name, state in states if name == STREAM]
-    if others := sorted({name for name, _ in states} - {STREAM}):
+    if others := sorted({name for name, _ in states} - {STREAM, DAYS}):
         names = ", ".join(" ".join(name.split())[:60] for name in others[:5])
         and_so = "they are left out" if own else ALL_IS_READ
-        what = "holds other streams" if own else f"knows nothing of {STREAM}, only"
+        what = "holds other streams" if own else f"has nothing about {STREAM}, only"
         logger.warning("The state %s: %s: %s", what, names, and_so)
     elif not own:
-        logger.warning("The state knows nothing of %s: %s", STREAM, ALL_IS_READ)
+        logger.warning("The state has nothing about %s: %s", STREAM, ALL_IS_READ)
     found = own[-1] if own else {}
     if not isinstance(found, Mapping):
-        raise StateError(f"The state of {STREAM} is no object but {type_name(found)}: {FIX}")
+        raise StateError(f"The state of {STREAM} is not an object but {type_name(found)}: {FIX}")
     return found
 
 
@@ -166,7 +166,7 @@ def _in(message: object) -> Iterator[tuple[str, Any]]:
         if not isinstance(whole, Mapping) or not isinstance(whole.get("stream_states"), list):
             raise _unreadable("a GLOBAL one without stream_states")
         if whole.get("shared_state"):
-            logger.warning("The state's shared_state is not ours: it is left out")
+            logger.warning("The state's shared_state is not from this connector: it is ignored")
         yield from map(_described, whole["stream_states"])
     elif "data" in message or message.get("type") == "LEGACY":
         yield from _legacy(message.get("data"))
@@ -210,5 +210,5 @@ def _without_unknown(state: Mapping[str, Any]) -> dict[str, Any]:
         ]
     if unknown:
         names = ", ".join(sorted(" ".join(str(name).split())[:60] for name in unknown)[:10])
-        logger.warning("The state has members of another connector, left out: %s", names)
+        logger.warning("The state has members of another connector, ignored: %s", names)
     return found

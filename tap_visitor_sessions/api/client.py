@@ -248,7 +248,7 @@ class Client:
             self.retries += 1
             problem = state.outcome.exception() if state.outcome else None
             pause = state.next_action.sleep if state.next_action else 0.0
-            logger.warning("%s: %s; again in %.1f s", method, problem, pause)
+            logger.warning("%s: %s; trying again in %.1f s", method, problem, pause)
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((TransientError, Unreachable)),
@@ -307,7 +307,10 @@ class Client:
         if self.allowance is None:
             return
         if self.points_spent >= self.allowance:
-            raise AllowanceSpent(f"The {self.allowance} points that it may spend are spent")
+            raise AllowanceSpent(
+                f"{self.allowance} points are spent, as many as it may: requests without an answer "
+                "count. Try again later"
+            )
         if self.pacer.day.remaining == 0:
             raise AllowanceSpent("No points are left for the day")
 

@@ -52,7 +52,7 @@ class Reply:
         if bytes(self.data[:5]) == b"null" and total == 0:  # an empty array, as some see it
             return memoryview(b"[]")
         if bytes(self.data[:1]) != b"[":
-            raise TransientError("The answer holds no list of rows")
+            raise TransientError("The answer contains no list of rows")
         return self.data
 
 
@@ -98,7 +98,7 @@ def opened(body: bytes, request_id: str, *, mends_bytes: bool = False) -> Reply:
     if envelope.id not in ids:
         raise TransientError("The answer belongs to another request")
     if envelope.error is None and envelope.result is None:
-        raise TransientError("The answer holds neither a result nor an error")
+        raise TransientError("The answer contains neither a result nor an error")
     return Reply(envelope.error, data, result.metadata or result.meta_data or {}, repaired)
 
 
@@ -113,7 +113,7 @@ def _parsed(body: bytes) -> _Envelope | None:
     try:
         return msgspec.json.decode(body, type=_Envelope)
     except msgspec.ValidationError:
-        raise TransientError("The answer is no JSON-RPC answer") from None
+        raise TransientError("The answer is not a JSON-RPC response") from None
     except (msgspec.DecodeError, RecursionError):
         return None
 
@@ -126,11 +126,11 @@ def _mended(body: bytes) -> tuple[bytes, _Envelope, bool]:
         repaired = without_odd_tokens(whole)
         envelope = _parsed(repaired)
     if envelope is None:
-        what = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON"
+        what = "HTML" if body.lstrip()[:1] == b"<" else "not valid JSON"
         raise TransientError(f"The answer is {what}")
     data = bytes(envelope.result.data) if envelope.result else b""
     if repaired.count(_CUT) > data.count(_CUT):  # what is too deep is no session's
-        raise TransientError("The answer is no valid JSON")
+        raise TransientError("The answer is not valid JSON")
     return repaired, envelope, whole != body
 
 
@@ -162,7 +162,7 @@ def _check_members(body: bytes, data: memoryview) -> None:
     try:
         _check_unique(json.loads(frame, object_pairs_hook=_Pairs, parse_int=str))
     except (ValueError, RecursionError):
-        raise TransientError("The answer is no valid JSON") from None
+        raise TransientError("The answer is not valid JSON") from None
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -174,7 +174,7 @@ def _check_unique(value: object) -> None:
     if not isinstance(value, _Pairs):
         return
     if len(dict(value)) != len(value):
-        raise TransientError("The answer holds a member twice")
+        raise TransientError("The answer contains a member twice")
     for name, member in value:
         if name != "data":
             _check_unique(member)

@@ -118,7 +118,7 @@ class Meter:
             if self.reset_at is None:  # the first of its window, which no answer has named yet
                 self._expect(now + self._bounded(None))
 
-    def room(self) -> float:
+    def capacity(self) -> float:
         """How many requests may be in flight at once: no more than there are points, beside what
         others take meanwhile. One alone where it is to show how things stand: at the beginning,
         after a rejection, first in a window and towards the end of its points where others are
@@ -180,8 +180,8 @@ class Pacer:
         self.on_wait: Callable[[float], None] | None = None
         """Called when points are used up, with the seconds to their reset, and again every
         REMINDED_EVERY seconds of the wait."""
-        self._told: tuple[str, float | None] | None = None
-        self._told_at = 0.0
+        self._logged: tuple[str, float | None] | None = None
+        self._logged_at = 0.0
 
     def acquire(self) -> None:
         """Wait until a request may go and count it as in flight.
@@ -237,8 +237,8 @@ class Pacer:
             now = self._clock()
             self.minute.roll(now)
             self.day.roll(now)
-            tight = min(self.day, self.minute, key=Meter.room)
-            if self.in_flight < tight.room():
+            tight = min(self.day, self.minute, key=Meter.capacity)
+            if self.in_flight < tight.capacity():
                 self.in_flight += 1
                 return True
             if tight.remaining != 0:
@@ -247,7 +247,7 @@ class Pacer:
                 return False
             self._refuse_day(tight, now)
             delay = tight.wait(now)
-            self._tell(tight, delay)
+            self._log_wait(tight, delay)
         self._sleep(min(delay, REMINDED_EVERY))
         return False
 
@@ -262,11 +262,11 @@ class Pacer:
         problem.reset = tight.wait(now)
         raise problem
 
-    def _tell(self, meter: Meter, delay: float) -> None:
+    def _log_wait(self, meter: Meter, delay: float) -> None:
         """Log a wait once, not once per thread, and now and then while it lasts."""
         now, wait = self._clock(), (meter.kind, meter.reset_at)
-        if self._told != wait or now >= self._told_at + REMINDED_EVERY:
-            self._told, self._told_at = wait, now
+        if self._logged != wait or now >= self._logged_at + REMINDED_EVERY:
+            self._logged, self._logged_at = wait, now
             points = f" ({meter.limit} points)" if meter.limit else ""
             LOGGER.info(
                 "The API's limit per %s%s is used up: waiting %s for its reset",

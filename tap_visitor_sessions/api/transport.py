@@ -310,7 +310,7 @@ def _unpacked(packed: io.BytesIO) -> Iterator[bytes]:
 
 def _too_large() -> TapError:
     return TapError(
-        f"The API sent an answer of more than {LARGEST_ANSWER >> 20} MB: set page_size to less"
+        f"The API sent an answer of more than {LARGEST_ANSWER >> 20} MB: lower page_size"
     )
 
 

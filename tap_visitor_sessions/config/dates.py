@@ -80,7 +80,7 @@ def parse_duration(setting: str, text: str) -> pendulum.Duration:
     found = _DURATION.fullmatch(text.strip())
     if not found:
         raise ConfigError(
-            setting, f"{shortened(text)} is no ISO 8601 duration such as P1D, PT6H or P1M"
+            setting, f"{shortened(text)} is not an ISO 8601 duration such as P1D, PT6H or P1M"
         )
     duration = pendulum.duration(**{k: int(v) for k, v in found.groupdict().items() if v})
     if duration.as_timedelta() > LONGEST:

@@ -56,7 +56,7 @@ def _decoded(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
             with suppress(UnicodeError):
                 text = os.fsencode(text).decode()
             if not text.isascii() and re.search("[\ud800-\udfff]", text):
-                raise TapError(f"{name} is no text, neither in UTF-8 nor in the locale's encoding")
+                raise TapError(f"{name} is not text in UTF-8 or in the locale's encoding")
             found[name] = text
     return found
 

@@ -20,11 +20,11 @@ def text_of(path: str, kind: str) -> str:
     """
     if path.lstrip()[:1] in ("{", "[") or "\n" in path or len(path) > _LONGEST:
         # It may hold secrets, so nothing of it is shown.
-        raise TapError(f"The option {kind} wants the path of a file, not what stands in one")
+        raise TapError(f"The option {kind} takes the path of a file, not its content")
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise TapError(f"The {kind} file {path} is no text in UTF-8") from None
+        raise TapError(f"The {kind} file {path} is not text in UTF-8") from None
     except OSError as problem:
         raise TapError(f"The {kind} file {path} cannot be read: {problem.strerror}") from None
 
@@ -42,7 +42,7 @@ def json_of(path: str, kind: str) -> Any:
         where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
         raise TapError(f"The {kind} file {path} is no JSON{where}: correct it") from None
     except RecursionError:
-        raise TapError(f"The {kind} file {path} is nested too deep: correct it") from None
+        raise TapError(f"The {kind} file {path} is nested too deeply: correct it") from None
 
 
 def object_of(path: str, kind: str) -> dict[str, Any]:
@@ -53,5 +53,5 @@ def object_of(path: str, kind: str) -> dict[str, Any]:
     """
     value = json_of(path, kind)
     if not isinstance(value, dict):
-        raise TapError(f"The {kind} file {path} holds no JSON object: correct it")
+        raise TapError(f"The {kind} file {path} does not hold a JSON object: correct it")
     return value

@@ -115,8 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["reports@example.com"],
                 title="Login",
-                description="Login of a user with the right to the API, instead of a key. The "
-                "session is renewed when it ends and logged out at the end.",
+                description="Login of a user with access to the API, instead of a key. The "
+                "session is renewed when it expires and logged out at the end.",
                 extra_json_schema=_SENSITIVE,
             ),
         ]
@@ -175,8 +175,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["Europe/Moscow"],
                 title="Time zone",
                 description="The account's time zone, an IANA name such as Europe/Moscow. "
-                "Default: asked from the API. Required for a partner account, which the API does "
-                "not tell its zone.",
+                "Default: the API is asked; for a partner it is asked about each customer, whose "
+                "account needs the component `Data API for configuration` for that.",
             ),
         ]
         | None
@@ -186,11 +186,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=["P3D", "PT6H"],
             title="Look-back window",
-            description="How far before the end of what was read (not the bookmark: spans without "
-            "sessions count) a run reads again, as an ISO 8601 duration of at most ten years, "
-            "since sessions go on changing after they are first seen.",
+            description="How far back each run reads again, counted from the end of what has been "
+            "read (spans without sessions included), because sessions keep changing after they are "
+            "first seen. An ISO 8601 duration of at most ten years.",
         ),
     ] = "P1D"
+    recheck_window: (
+        Annotated[
+            str,
+            Meta(
+                examples=["P90D"],
+                title="Recheck window",
+                description="How far back a run, after it has read what is new, asks how many "
+                "sessions the API has of each past day, as an ISO 8601 duration; days that differ "
+                "from what was read are read again. Default: none are asked for.",
+            ),
+        ]
+        | None
+    ) = None
+    recheck_depth: Annotated[
+        Literal["count", "ids"],
+        Meta(
+            title="Recheck depth",
+            description="What `recheck_window` compares: `count`, at one point a quarter where "
+            "nothing differs; or `ids`, at a point for each page, which notices a session "
+            "replaced by another too.",
+        ),
+    ] = "count"
     filter: (
         Annotated[
             dict[str, Any],
@@ -242,8 +264,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 examples=["north"],
                 max_length=255,
                 title="Account",
-                description="A name of yours for the account: adds a column `account` with it to "
-                "every record and to the key, so that several accounts can share a table.",
+                description="Your own name for the account. Adds a column `account` to every "
+                "record and to the key, so that several accounts can share a table.",
             ),
         ]
         | None
@@ -313,8 +335,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         bool,
         Meta(
             title="ACTIVATE_VERSION messages",
-            description="In a FULL_TABLE sync, tell the loader after a complete read that rows "
-            "of former reads can go.",
+            description="In a FULL_TABLE sync, write ACTIVATE_VERSION after a complete read, so "
+            "that the loader drops rows of earlier reads.",
         ),
     ] = False
     stream_maps: (
@@ -359,11 +381,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         | None
     ) = None
     flattening_enabled: Annotated[
-        bool, Meta(title="Flattening", description="Members of objects become columns.")
+        bool, Meta(title="Flattening", description="Turn members of objects into columns.")
     ] = False
     flattening_max_depth: (
         Annotated[
-            int, Meta(ge=0, le=100, title="Flattening: depth", description="How deep to flatten.")
+            int, Meta(ge=0, le=100, title="Flattening: depth", description="Levels to flatten.")
         ]
         | None
     ) = None
@@ -385,7 +407,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["."],
                 title="Flattening: separator",
-                description="What stands between the names of which a flattened column's is made.",
+                description="Separator between the parts of a flattened column's name.",
             ),
         ]
         | None
@@ -405,8 +427,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             examples=[["visitor_ip_address", "hits.hit_url"]],
             title="Columns left out",
-            description="Columns, and members such as `hits.hit_url`, that leave the process in no "
-            "message, whatever is selected; columns are not even asked for.",
+            description="Columns, and members such as `hits.hit_url`, that are never written to "
+            "any message, whatever is selected. Columns are not requested from the API either.",
         ),
     ] = ()
     hash_columns: Annotated[
@@ -424,8 +446,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Meta(
                 examples=["of 32 random bytes, as hex"],
                 title="Key of the hashes",
-                description="Secret of `hash_columns`, and required with it. Another key makes "
-                "other hashes. At least 16 characters: `openssl rand -hex 32` makes one.",
+                description="Secret key of the hashes, required with `hash_columns`. A different "
+                "key produces different hashes. At least 16 characters: `openssl rand -hex 32` "
+                "makes one.",
                 extra_json_schema=_SECRET,
             ),
         ]
@@ -477,6 +500,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def lookback(self) -> pendulum.Duration:
         """`lookback_window`."""
         return parse_duration("lookback_window", self.lookback_window)
+
+    @cached_property
+    def recheck(self) -> pendulum.Duration | None:
+        """`recheck_window`."""
+        if self.recheck_window is None:
+            return None
+        return parse_duration("recheck_window", self.recheck_window)
 
     @cached_property
     def listed(self) -> list[Listed] | None:

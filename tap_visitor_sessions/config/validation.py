@@ -49,8 +49,10 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     clean, found = normalized(config)
     found = misspelt_guards(config) + found or list(_contradictions(clean))
     secrets = _repeated_secrets(config) if found else []
-    lines = (line.partition(":") for line in found)
-    return [" ".join(f"{name}:{redacted(what, secrets)}".split()) for name, _, what in lines]
+    if secrets:
+        parts = [line.partition(":") for line in found]
+        found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
+    return [" ".join(line.split()) for line in found]
 
 
 def _repeated_secrets(config: Mapping[str, Any]) -> list[str]:
@@ -136,11 +138,12 @@ def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 found[name] = Moment.parse(name, clean[name])
             except ConfigError as problem:
                 yield f"{name}: {problem.reason}"
-    if "lookback_window" in clean:
-        try:
-            parse_duration("lookback_window", clean["lookback_window"])
-        except ConfigError as problem:
-            yield f"lookback_window: {problem.reason}"
+    for name in ("lookback_window", "recheck_window"):
+        if name in clean:
+            try:
+                parse_duration(name, clean[name])
+            except ConfigError as problem:
+                yield f"{name}: {problem.reason}"
     if len(found) == 2:
         start, end = found["start_date"].value, found["end_date"].through().value
         same = (start.tzinfo is None) == (end.tzinfo is None)
@@ -166,7 +169,7 @@ def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{setting}: {shortened(key)} is no {whose} id"
     for setting, zone in zones.items():
         if zone is not None and not _is_zone(zone):
-            yield f"{setting}: {shortened(zone)} is no IANA time zone such as Europe/Moscow"
+            yield f"{setting}: {shortened(zone)} is not an IANA time zone such as Europe/Moscow"
 
 
 def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
@@ -174,10 +177,7 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         for name in (*_PARTNERS, "customers_file"):
             if clean.get(name):
                 yield f"{name}: only for account_type partner"
-        return
-    if "timezone" not in clean:
-        yield "timezone: a partner account must set it, the API does not tell a partner"
-    if "customers_file" in clean:
+    elif "customers_file" in clean:
         try:
             customers_of(clean["customers_file"])
         except ConfigError as problem:
@@ -186,7 +186,7 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
 
 def _exclude_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     is_partner, has_account = clean.get("account_type") == "partner", "account" in clean
-    schema = record_schema(is_partner=is_partner, has_account=has_account)
+    schema = record_schema(is_partner=is_partner, has_account=has_account, is_whole=True)
     key = key_columns(is_partner=is_partner, has_account=has_account)
     yield from exclude_problems(clean.get(EXCLUDE, ()), schema, key)
 

@@ -95,10 +95,13 @@ def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
     began = time.monotonic()
     problem: ApiError | None = None
     users: list[User] = []
+    closed: list[str] = []
     sample = None
     try:
         if settings.is_partner:
             users = list(account.users().read)
+            if users and not client.requests_made:  # customers_file has listed them
+                sample = _open_to(users, looking, settings.user_ids, closed)
         elif settings.timezone:
             sample = looking.look(None)  # first: the key may have no right to get.account
         else:
@@ -114,7 +117,7 @@ def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
         raise _Over
     yield Check("address", True, "this machine is on the allowlist")
     yield Check("key", True, "valid")
-    if problem is not None and not settings.timezone:
+    if problem is not None and not settings.timezone and not users:
         raise problem
     yield Check("account", True, account.described())
     if settings.is_partner and not users:
@@ -125,8 +128,7 @@ def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
     yield Check("time zone", True, contradiction or name, warns=bool(contradiction))
     if problem is not None:
         raise problem
-    closed: list[str] = []
-    if user is not None:
+    if user is not None and sample is None:
         sample = _open_to(users, looking, settings.user_ids, closed)
     sample = sample or looking.look(None)
     whose = f" of {sample.user}" if sample.user else ""

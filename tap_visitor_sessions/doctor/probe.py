@@ -33,23 +33,20 @@ class Probe:
         call: Calls the report method with these parameters; returns the raw rows and how many
             rows the query has.
         sample: What the checks have looked at.
-        refusal: An error of the API as a report shows it.
     """
 
     def __init__(
         self,
         call: Callable[[dict[str, object]], tuple[memoryview, int]],
         sample: Sample,
-        refusal: Callable[[ApiError], Told],
     ) -> None:
         self._call = call
         self._sample = sample
-        self._refusal = refusal
         self.default_rows: list[Any] = []
         """The sessions of an answer to a request that names no columns."""
 
     def answers(self) -> Iterator[tuple[str, Told]]:
-        """Each question's name and what came of it, the most telling first."""
+        """Each question's name and what came of it, errors among it; the most telling first."""
         for name, ask in (
             ("default_reply", self._default_reply),
             ("span_ends", self._span_ends),
@@ -61,7 +58,7 @@ class Probe:
                 for member, value in ask():
                     found[member] = value
             except ApiError as problem:
-                found["error"] = self._refusal(problem)
+                found["error"] = problem
             except AllowanceSpent:
                 found["not_asked"] = "no points for it"
             except (TapError, msgspec.MsgspecError, ValueError) as problem:
@@ -107,7 +104,7 @@ class Probe:
         except ApiError as problem:
             if problem.mnemonic == "internal_error":
                 raise
-            yield name, self._refusal(problem)
+            yield name, problem
             return False
         yield name, True
         return True
@@ -119,7 +116,7 @@ class Probe:
         except ApiError as problem:
             if problem.mnemonic == "internal_error":
                 raise
-            yield "passes", self._refusal(problem)
+            yield "passes", problem
             self._call(self._params(NOTHING, limit=1))
         else:
             yield "passes", True

@@ -45,7 +45,10 @@ def reported(connection: Connection, path: Path, version: str) -> Iterator[Check
         version: The tap's.
     """
     try:
+        is_there = path.exists()
         path.open("a", encoding="utf-8").close()
+        if not is_there:
+            path.unlink()
     except OSError as problem:
         yield Check("report", False, f"{path} cannot be written: {problem.strerror}")
         return
@@ -87,7 +90,7 @@ class _Report:
         client.allowance = self._points
         if (sample := self._looking.sample) is None:
             return
-        probe = Probe(self._call, sample, self._refusal)
+        probe = Probe(self._call, sample)
         for name, answer in probe.answers():
             self._behaviour[name] = answer
         self._shapes.add(sample.rows or probe.default_rows)
@@ -107,7 +110,7 @@ class _Report:
             "points": self._connection.client.points_spent,
             "checks": {one.name: self._check(one) for one in self._checks},
             "wire": self._wire.told(),
-            "behaviour": self._behaviour,
+            "behaviour": self._without_errors(self._behaviour),
         }
         if sample is not None:
             told["sample"] = _sample(sample)
@@ -123,6 +126,12 @@ class _Report:
     def _call(self, params: dict[str, object]) -> tuple[memoryview, int]:
         answer = self._connection.client.call(METHOD, params)
         return answer.data, answer.total_items or 0
+
+    def _without_errors(self, value: Any) -> Any:
+        """Answers of the probe, their errors as a report shows them."""
+        if isinstance(value, dict):
+            return {name: self._without_errors(one) for name, one in value.items()}
+        return self._refusal(value) if isinstance(value, ApiError) else value
 
     def _check(self, check: Check) -> dict[str, Any]:
         mark = "warn" if check.warns else {True: "ok", False: "fail", None: "not asked"}[check.ok]

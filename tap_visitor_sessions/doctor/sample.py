@@ -65,8 +65,11 @@ class Sample:
 
     @cached_property
     def rows(self) -> list[Any]:
-        """The sessions as JSON has them."""
-        return rows_of(self.data)
+        """The sessions as JSON has them; none where they cannot be read."""
+        try:
+            return rows_of(self.data)
+        except (ValueError, RecursionError):
+            return []
 
     @cached_property
     def times(self) -> list[datetime]:

@@ -1,7 +1,9 @@
-"""What the API says of the zones of a partner's customers, held against what the settings say.
+"""The zones of a partner's customers: by the settings, else by the API, which is also held against
+what the settings say.
 
-Source: `getobj.account`, which needs the component "Data API for configuration". The settings
-decide; a customer is asked for once it has been read, beside the run, and again after thirty days.
+Source: `getobj.account`, which needs the component "Data API for configuration". Where the settings
+say one, they decide, and a customer is asked for once it has been read, beside the run; else when
+its turn has come. What the API says is kept in the state, and asked for again after thirty days.
 """
 
 from __future__ import annotations
@@ -9,14 +11,14 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 
 from tap_visitor_sessions.api import ApiError, TapError, shown
 from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import TURN, StreamState
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.customer-zones")
 
@@ -37,18 +39,47 @@ class CustomerZones:
         self._state = state
         self._zones: dict[int, Timezone] = {}  # as they are read
         self._due: queue.SimpleQueue[User | None] = queue.SimpleQueue()
-        self._said: queue.SimpleQueue[tuple[User, str]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[User, str]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_over = self._is_closed = False
         self._read = self._again = self._differ = 0
         self.join: Callable[[], AbstractContextManager[None]] = nullcontext
         """A place among the requests in flight."""
 
-    def compare(self, user: User, is_read: Timezone) -> None:
-        """Warn where the API has said another zone than the one under which a customer is read."""
-        self._zones[user.customer_id] = is_read
+    def is_known(self, user: User | None, former: Sequence[int] = ()) -> bool:
+        """Whether a customer's zone is known without a request."""
+        if user is None or self._account.set_zone(user, former):
+            return True
+        return bool(self._told(user))
+
+    def _told(self, user: User) -> str:
+        """What the API has said of a customer's zone; "" where that is none."""
         told, _ = self._state.told_zone(user.customer_id)
-        if told and told != is_read.name:
+        return told if is_zone(told) else ""
+
+    def of(self, user: User, former: Sequence[int]) -> Timezone:
+        """The zone under which a customer is read.
+
+        Raises:
+            TapError: neither the settings nor the API say it.
+        """
+        told = self._told(user)
+        with nullcontext() if self.is_known(user, former) else self.join():
+            try:
+                is_read = self._account.timezone(user, former, told)
+            except ApiError as problem:
+                self._is_over |= problem.mnemonic == "method_component_disabled"
+                raise
+        if is_read.by == "api" and not told:
+            self._state.note_zone(user, is_read.name, self._now.strftime(TURN))
+        self._zones[user.customer_id] = is_read
+        self._compare(user, is_read)
+        return is_read
+
+    def _compare(self, user: User, is_read: Timezone) -> None:
+        """Warn where the API has said another zone than the one under which a customer is read."""
+        told, _ = self._state.told_zone(user.customer_id)
+        if told and told != is_read.name and is_read.by == "setting":
             self._differ += 1
             if self._differ <= FEW:
                 logger.warning(
@@ -60,7 +91,7 @@ class CustomerZones:
     def read(self, user: User | None) -> None:
         """A customer has been read: ask for its zone, if it is time."""
         self._take_over()
-        if user is None or self._is_over:
+        if user is None or self._is_over or user.customer_id not in self._zones:
             return
         self._read += 1
         _, asked_at = self._state.told_zone(user.customer_id)
@@ -75,7 +106,7 @@ class CustomerZones:
         self._due.put(user)
 
     def end(self) -> None:
-        """Take over what is still to come, within bounds, and say what there was no room for."""
+        """Take over what is still to come, within bounds, and warn of what was not named."""
         if self._thread is not None and not self._is_closed:
             self._is_closed = True
             self._due.put(None)
@@ -107,12 +138,12 @@ class CustomerZones:
                 logger.debug("The zone of %s is not known: %s", user.customer, problem)
             else:
                 if isinstance(said, str) and said:
-                    self._said.put((user, shown(said)))
+                    self._answers.put((user, shown(said)))
 
     def _take_over(self) -> None:
-        while not self._said.empty():
-            user, name = self._said.get()
+        while not self._answers.empty():
+            user, name = self._answers.get()
             was, _ = self._state.told_zone(user.customer_id)
             self._state.note_zone(user, name, self._now.strftime(TURN))
             if name != was:
-                self.compare(user, self._zones[user.customer_id])
+                self._compare(user, self._zones[user.customer_id])

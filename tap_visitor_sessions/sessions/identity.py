@@ -30,7 +30,7 @@ def listing(connection: Connection) -> list[dict[str, Any]]:
     except ApiError as problem:
         if problem.mnemonic not in REFUSALS:
             raise
-        logger.info("Whose account it is the API does not say: %s", problem)
+        logger.info("The API does not say whose account it is: %s", problem)
         app_id = ""
     return [row | {"app_id": app_id} for row in rows]
 
@@ -57,7 +57,7 @@ def check_identity(connection: Connection, state: StreamState) -> None:
             raise
         logger.log(
             logging.WARNING if state.has_credential else logging.INFO,
-            "Whose account it is the API does not say, so that a key of another account would not "
+            "The API does not say whose account it is, so that a key of another account would not "
             "be noticed, and its sessions would be taken for those of the state: %s",
             problem,
         )

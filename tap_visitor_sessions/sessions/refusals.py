@@ -15,7 +15,7 @@ from tap_visitor_sessions.sessions.windows import UNKNOWN, Fields
 
 logger = logging.getLogger("tap-visitor-sessions.columns")
 
-MOST_TOLD = 50
+MOST_WARNINGS = 50
 """So many warnings a run at most."""
 
 Refused = tuple[tuple[str, datetime], ...]
@@ -39,7 +39,7 @@ class Refusals:
         self._wanted, self._now, self._pausing = wanted, now, pausing
         self._fields: dict[User | None, tuple[Fields, Bookmarks]] = {}
         self._unknown: set[str] = set()  # to the API, whatever the account
-        self._told: set[frozenset[str]] = set()
+        self._warned: set[frozenset[str]] = set()
         self._lock = threading.Lock()
 
     def fields(self, user: User | None, bookmarks: Bookmarks) -> Fields:
@@ -51,7 +51,7 @@ class Refusals:
         early = [name for name, _ in bookmarks.not_asked(self._now) if name in self._wanted]
         if early:
             why = f"refused by the API in a former run; asked for again {_days()} after that"
-            self._tell(early, user, why)
+            self._warn(early, user, why)
 
         def tell(names: Sequence[str], problem: ApiError) -> None:
             is_unknown = problem.mnemonic == UNKNOWN
@@ -59,7 +59,7 @@ class Refusals:
                 with self._lock:
                     self._unknown.update(names)
             why = "not known to the API" if is_unknown else "of a component that is off"
-            self._tell(
+            self._warn(
                 names, user, f"{why}, which refuses to give them; asked for again in {_days()}"
             )
 
@@ -75,13 +75,13 @@ class Refusals:
         left_out = {name: early.get(name, self._now) for name in sorted(fields.left_out)}
         return tuple({**kept, **left_out}.items())
 
-    def _tell(self, names: Iterable[str], user: User | None, why: str) -> None:
+    def _warn(self, names: Iterable[str], user: User | None, why: str) -> None:
         """Once for the same columns, whichever account it is."""
         with self._lock:
             lacking = frozenset(names)
-            if lacking in self._told or len(self._told) >= MOST_TOLD:
+            if lacking in self._warned or len(self._warned) >= MOST_WARNINGS:
                 return
-            self._told.add(lacking)
+            self._warned.add(lacking)
         whose = f" (first met at {user})" if user else ""
         logger.warning(
             "%s: left out, emitted as null%s: %s", ", ".join(sorted(lacking)), whose, why

@@ -37,7 +37,7 @@ class _Command(SingerCommand):
         except click.UsageError as problem:
             if "extra argument" not in problem.message:
                 raise
-            raise TapError("Arguments too many: each option takes the path of one file") from None
+            raise TapError("Too many arguments: each option takes the path of one file") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -47,7 +47,7 @@ class _Command(SingerCommand):
 
 
 class Command(TapVisitorSessions):
-    """The tap as its command line runs it."""
+    """Visitor sessions of CallGear, CoMagic and UIS: complete, in order, resumable."""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -189,14 +189,18 @@ class Command(TapVisitorSessions):
 
     def _tell_account(self) -> None:
         # Not by the users read: to choose them again would say again who is skipped.
-        rows = self.connection.account.listing() if self.settings.is_partner else []
-        zones = (row["timezone"] for row in rows if row["read"])
+        if self.settings.is_partner:
+            rows = self.connection.account.listing()
+            zones = [row["timezone"] for row in rows if row["read"]] or [self.settings.timezone]
+            zone = zones[0] or "of each customer, as the API says"
+        else:
+            zone = self.connection.account.timezone().name
         if contradiction := self.connection.account.contradiction():
             self.logger.warning("%s", contradiction)
         self.logger.info(
             "Account: %s. Time zone: %s. Points left: %s",
             self.connection.account.described(),
-            next(zones, None) or self.connection.account.timezone().name,
+            zone,
             self.connection.client.pacer.left() or "no limit is named",
         )
 

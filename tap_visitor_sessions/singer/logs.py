@@ -33,7 +33,7 @@ def run_with_logs(
         if CONFIGURATION not in environ:
             raise
         raise TapError(
-            f"{CONFIGURATION} names what is no logging configuration "
+            f"{CONFIGURATION} names something that is not a logging configuration "
             f"({type(problem).__name__}): {environ[CONFIGURATION]}"
         ) from None
     for line in said:

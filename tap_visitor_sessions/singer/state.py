@@ -45,7 +45,7 @@ def read_state(text: str, where: str) -> tuple[dict[str, Any], list[str], list[s
 
 def _unwrapped(value: Any, where: str, notes: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise StateError(f"{where} is no object but {type_name(value)}: {FIX}")
+        raise StateError(f"{where} is not an object but {type_name(value)}: {FIX}")
     if not value or "bookmarks" in value:
         return value
     if value.get("type") == "STATE" and "value" in value:
@@ -83,7 +83,7 @@ def check_state(
     found = check_progress(progress, is_partner=is_partner, account=account)
     if bookmarks and STREAM not in bookmarks:
         others = ", ".join(sorted(map(str, bookmarks))[:5])
-        found.append(f"The state knows nothing of {STREAM}, only of {others}: {ALL_IS_READ}")
+        found.append(f"The state has nothing about {STREAM}, only of {others}: {ALL_IS_READ}")
     return found
 
 
@@ -91,5 +91,5 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise StateError(f"The state's {name} is no object but {type_name(value)}: {FIX}")
+        raise StateError(f"The state's {name} is not an object but {type_name(value)}: {FIX}")
     return value

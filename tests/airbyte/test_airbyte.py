@@ -125,7 +125,7 @@ def test_what_the_form_gives_is_what_the_settings_take() -> None:
     assert zones == {7: "Asia/Omsk"}
 
 
-def test_check_says_the_first_that_is_not_ok_and_its_cure(
+def test_check_reports_the_first_that_is_not_ok_and_its_fix(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=20)
@@ -152,7 +152,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     if kind == "account":
         config["account"] = "north"
     done = source("discover", tmp_path, config=config)
-    [stream] = done.of("CATALOG")[0]["catalog"]["streams"]
+    stream, _ = done.of("CATALOG")[0]["catalog"]["streams"]
     assert stream["source_defined_primary_key"] == (
         {"account": [["id"], ["account"]], "partner": [["customer_id"], ["id"]]}.get(kind, [["id"]])
     )
@@ -165,6 +165,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     declared = partner_schema() if kind == "partner" else stream_schema()
     assert set(schema["properties"]) == {
         *declared["properties"],
+        "read_at",
         *(["account"] if kind == "account" else []),
     }
     assert schema["properties"]["date_time"]["airbyte_type"] == "timestamp_with_timezone"
@@ -197,7 +198,7 @@ def test_it_reads_what_the_api_has_and_goes_on_from_there(
     assert again.of("STATE")
 
 
-def test_an_account_gone_silent_costs_one_request_and_says_a_state(
+def test_an_account_gone_silent_costs_one_request_and_writes_a_state(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=0)
@@ -231,7 +232,7 @@ def test_from_any_state_the_union_is_complete(
             assert {*held, *(record["id"] for record in rest.records)} == {*ids}
 
 
-def test_only_what_the_catalog_wants_is_asked_and_said(
+def test_only_what_the_catalog_wants_is_asked_and_written(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=30)
@@ -334,7 +335,7 @@ def test_a_state_of_the_singer_tap_is_gone_on_from(
 # Errors
 
 
-def test_an_error_is_told_with_who_can_do_something_about_it(
+def test_an_error_is_reported_with_who_can_do_something_about_it(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=900, limits=Limits(day=4))
@@ -409,7 +410,7 @@ OTHER = [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "calls"}, "
             {"account_type": "partner", "timezone": "UTC"},
             "of a customer's account",
         ),
-        (OTHER, {}, "knows nothing of visitor_sessions"),
+        (OTHER, {}, "has nothing about visitor_sessions"),
     ],
 )
 def test_a_state_that_is_passed_over_is_warned_about(
@@ -444,7 +445,7 @@ def test_an_empty_state_file_is_no_state_and_a_byte_order_mark_is_none_of_it(
     assert "is empty: everything" in warnings[0]
 
 
-def test_waiting_for_points_is_said_with_its_reset(
+def test_waiting_for_points_is_reported_with_its_reset(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=400, limits=Limits(minute=4, minute_seconds=2))

@@ -90,12 +90,12 @@ def test_every_form_is_gone_on_from(form: str, caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([by_stream({"cursor": 1}, "calls")], ["knows nothing of visitor_sessions", "calls"]),
+        ([by_stream({"cursor": 1}, "calls")], ["has nothing about visitor_sessions", "calls"]),
         ([by_stream(OWN), by_stream({}, "calls")], ["holds other streams", "calls"]),
         (globally(described(OWN), described({}, "calls"), page=3), ["shared_state", "calls"]),
         ([{"type": "LEGACY", "data": {}}], ["everything from start_date on is read"]),
         ({"bookmarks": {}}, ["everything from start_date on is read"]),
-        ({"bookmarks": {"calls": {"x": 1}}}, ["knows nothing of visitor_sessions", "calls"]),
+        ({"bookmarks": {"calls": {"x": 1}}}, ["has nothing about visitor_sessions", "calls"]),
         ([by_stream({**OWN, "zzz": {"page": 7}})], ["members of another connector", "zzz"]),
         ([by_stream({"__ab_no_cursor_state_message": True})], ["__ab_no_cursor_state_message"]),
     ],
@@ -221,7 +221,7 @@ def test_what_a_catalog_of_long_ago_names_is_warned_about(
 
 
 @pytest.mark.parametrize("kind", ["customer", "partner"])
-def test_a_read_that_fails_says_a_last_state_of_all_that_it_wrote(
+def test_a_read_that_fails_writes_a_last_state_of_all_that_it_wrote(
     kind: str, make_sandbox: MakeSandbox
 ) -> None:
     rows = rows_of([10, 20])

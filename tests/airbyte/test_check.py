@@ -247,7 +247,7 @@ def test_help_lists_what_there_is(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("way", ["--debug", "LOGLEVEL", None])
-def test_where_an_error_happened_is_told_to_whoever_debugs(
+def test_where_an_error_happened_is_logged_for_whoever_debugs(
     way: str | None, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(faults=Faults(http_error_rate=1.0), token="key-of-the-account")

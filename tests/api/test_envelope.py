@@ -35,14 +35,14 @@ def refusal(body: bytes) -> str:
     return str(caught.value)
 
 
-def test_an_answer_is_its_rows_and_what_is_said_of_them() -> None:
+def test_an_answer_is_its_rows_and_their_metadata() -> None:
     reply = opened(as_bytes(answer()), "7")
     assert (reply.error, reply.metadata, reply.repaired) == (None, {"total_items": 2}, False)
     assert json.loads(bytes(reply.data)) == ROWS
     assert json.loads(bytes(reply.rows(2))) == ROWS
 
 
-def test_what_is_said_may_be_spelled_otherwise() -> None:
+def test_metadata_may_be_spelled_otherwise() -> None:
     body = {"id": "7", "result": {"data": [], "meta_data": {"total_items": 0}}}
     assert opened(as_bytes(body), "7").metadata == {"total_items": 0}
     assert opened(as_bytes({"id": "7", "result": {"data": []}}), "7").metadata == {}
@@ -68,22 +68,22 @@ def test_an_error_counts_with_or_without_its_id(id_: str | None) -> None:
         (codecs.BOM_UTF8, "The answer is empty"),
         (b"<html>", "The answer is HTML"),
         (b"\n <!doctype html>", "The answer is HTML"),
-        (b"{", "The answer is no valid JSON"),
-        (as_bytes(answer())[:-1], "The answer is no valid JSON"),
-        (as_bytes(answer()) + b"}", "The answer is no valid JSON"),
-        (b"[]", "The answer is no JSON-RPC answer"),
-        (b'{"result": [], "id": "7"}', "The answer is no JSON-RPC answer"),
-        (b'{"error": 5, "id": "7"}', "The answer is no JSON-RPC answer"),
+        (b"{", "The answer is not valid JSON"),
+        (as_bytes(answer())[:-1], "The answer is not valid JSON"),
+        (as_bytes(answer()) + b"}", "The answer is not valid JSON"),
+        (b"[]", "The answer is not a JSON-RPC response"),
+        (b'{"result": [], "id": "7"}', "The answer is not a JSON-RPC response"),
+        (b'{"error": 5, "id": "7"}', "The answer is not a JSON-RPC response"),
         (as_bytes(answer(id="8")), "The answer belongs to another request"),
         (as_bytes(answer(id=None)), "The answer belongs to another request"),
         (as_bytes({"id": "8", "error": {}}), "The answer belongs to another request"),
-        (b'{"id": "7"}', "The answer holds neither a result nor an error"),
+        (b'{"id": "7"}', "The answer contains neither a result nor an error"),
         (as_bytes(answer()).replace(b"\xc3\xa9", b"\xe9"), "The answer is not in UTF-8"),
         (as_bytes(answer()).replace(b"\xc3\xa9", b"\xed\xa0\xbd"), "The answer is not in UTF-8"),
         (as_bytes(answer()) + b"\xc3", "The answer is not in UTF-8"),
     ],
 )
-def test_what_is_no_answer_is_said(body: bytes, why: str) -> None:
+def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
     assert refusal(body) == why
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_answer_is_said(body: bytes, why: str) -> None:
     ids=["data", "result", "total_items", "id"],
 )
 def test_a_member_that_occurs_twice_could_hide_rows(rows: Any, twice: Any) -> None:
-    assert refusal(twice(json.dumps(answer(rows))).encode()) == "The answer holds a member twice"
+    assert refusal(twice(json.dumps(answer(rows))).encode()) == "The answer contains a member twice"
 
 
 def test_one_that_occurs_twice_in_a_row_hides_none() -> None:
@@ -117,11 +117,11 @@ def test_a_number_of_any_size_beside_the_rows_is_no_fault() -> None:
     assert json.loads(bytes(opened(body.encode(), "7").data)) == ROWS
 
 
-def test_rows_that_are_said_elsewhere_too_are_looked_at_where_they_are() -> None:
+def test_rows_that_stand_elsewhere_too_are_looked_at_where_they_are() -> None:
     """The same bytes as the rows in another place, and a member twice behind them."""
     rows = json.dumps(MANY)
     body = f'{{"id":"7","more":{rows},"result":{{"data":{rows},"metadata":{{"a":1,"a":2}}}}}}'
-    assert refusal(body.encode()) == "The answer holds a member twice"
+    assert refusal(body.encode()) == "The answer contains a member twice"
 
 
 def test_of_a_large_answer_only_the_frame_is_looked_at_slowly(
@@ -144,7 +144,7 @@ def test_of_a_large_answer_only_the_frame_is_looked_at_slowly(
     assert seen[1:] == [len(elsewhere)]
 
 
-def test_halves_of_characters_are_replaced_and_told() -> None:
+def test_halves_of_characters_are_replaced_and_reported() -> None:
     text = json.dumps(answer([{"id": 1, "channel": "X"}])).replace("X", r"a\ud83db")
     reply = opened(text.encode(), "7")
     assert reply.repaired
@@ -196,8 +196,8 @@ def test_what_is_too_deep_costs_its_value_in_a_row_and_the_answer_elsewhere() ->
     [row] = json.loads(bytes(opened(text.encode(), "7").data))
     assert TOO_DEEP in json.dumps(row["duration"], ensure_ascii=False)
     text = json.dumps(answer([{"id": 1}], more=5)).replace("5", DEEP)
-    assert refusal(text.encode()) == "The answer is no valid JSON"
-    assert refusal(f'{{"id": "7", "more": {DEEP}}}'.encode()) == "The answer is no valid JSON"
+    assert refusal(text.encode()) == "The answer is not valid JSON"
+    assert refusal(f'{{"id": "7", "more": {DEEP}}}'.encode()) == "The answer is not valid JSON"
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 1 << 20])
@@ -228,7 +228,7 @@ def test_a_character_on_the_border_of_two_pieces_is_whole(
 def test_only_a_list_is_rows(data: bytes, total: int | None, rows: bytes | None) -> None:
     reply = Reply(None, memoryview(data), {})
     if rows is None:
-        with pytest.raises(TransientError, match=r"^The answer holds no list of rows$"):
+        with pytest.raises(TransientError, match=r"^The answer contains no list of rows$"):
             reply.rows(total)
     else:
         assert bytes(reply.rows(total)) == rows

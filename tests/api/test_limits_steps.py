@@ -47,7 +47,7 @@ def test_nothing_is_known_before_the_first_answer() -> None:
         None,
     )
     assert fresh.share == 1.0
-    assert (fresh.room(), fresh.left(), fresh.wait(5.0)) == (1, "", 0.0)
+    assert (fresh.capacity(), fresh.left(), fresh.wait(5.0)) == (1, "", 0.0)
 
 
 def test_an_answer_tells_what_is_left_and_when_it_comes_back() -> None:
@@ -129,7 +129,7 @@ def test_the_meters_of_a_rejection_do_not_undo_it() -> None:
     known.learn(minute(0, 0), 7.0)
     known.answered(7.0)
     known.roll(7.9)
-    assert (known.remaining, known.reset_at, known.room()) == (0, 8.0, 0)
+    assert (known.remaining, known.reset_at, known.capacity()) == (0, 8.0, 0)
 
 
 @pytest.mark.parametrize("reset", [0, None])
@@ -247,16 +247,16 @@ def test_near_the_end_of_the_points_a_request_goes_alone(
 ) -> None:
     known = meter(minute(remaining))
     known.share = share
-    assert (in_flight < known.room()) is free
+    assert (in_flight < known.capacity()) is free
 
 
 def test_in_a_new_window_the_first_goes_alone_where_others_are_about() -> None:
     known = meter(minute(99))
-    assert known.room() == 16
+    assert known.capacity() == 16
     known.roll(60.0)
-    assert known.room() == 1
+    assert known.capacity() == 1
     known.learn(minute(99), 60.0)
-    assert known.room() == 21
+    assert known.capacity() == 21
 
 
 # A pacer
@@ -293,7 +293,7 @@ def test_the_first_request_goes_alone() -> None:
     assert stage.slept == []
 
 
-def test_used_up_points_are_waited_for_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_used_up_points_are_waited_for_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stage = Stage()
     stage.asks(minute(0, 42) | day(999))
@@ -310,7 +310,7 @@ def test_used_up_points_are_waited_for_and_told_once(caplog: pytest.LogCaptureFi
     assert stage.pacer.in_flight == 0
 
 
-def test_of_a_wait_in_pieces_one_line_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_of_a_wait_in_pieces_one_line_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stage = Stage()
     stage.asks(minute(0, 42))
@@ -323,7 +323,7 @@ def test_of_a_wait_in_pieces_one_line_is_said(caplog: pytest.LogCaptureFixture) 
     assert len(caplog.messages) == 2
 
 
-def test_a_limit_that_is_not_known_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_limit_that_is_not_known_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stage = Stage()
     stage.pacer.acquire()
@@ -442,7 +442,7 @@ def test_one_that_waits_for_another_s_answer_is_woken_by_it() -> None:
     assert stage.pacer.in_flight == 1
 
 
-def test_others_are_told_of_an_answer() -> None:
+def test_others_are_woken_by_an_answer() -> None:
     stage = Stage()
     stage.pacer.acquire()
     woken: list[bool] = []

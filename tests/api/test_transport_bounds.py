@@ -59,7 +59,7 @@ def test_an_answer_that_is_too_large_is_not_held(
 ) -> None:
     monkeypatch.setattr(transport_module, "LARGEST_ANSWER", 2 * MB)
     found = refusal(make_sandbox(sessions=1).url, fault)
-    assert str(found) == "The API sent an answer of more than 2 MB: set page_size to less"
+    assert str(found) == "The API sent an answer of more than 2 MB: lower page_size"
     assert not isinstance(found, TransientError)
 
 
@@ -110,7 +110,7 @@ def test_an_answer_that_would_fill_the_memory_ends_in_a_line(make_sandbox: MakeS
             capture_output=True,
             text=True,
         )
-    assert done.stdout == "The API sent an answer of more than 448 MB: set page_size to less\n"
+    assert done.stdout == "The API sent an answer of more than 448 MB: lower page_size\n"
     assert not done.stderr
 
 

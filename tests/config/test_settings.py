@@ -354,7 +354,7 @@ def test_an_unknown_setting_is_warned_about_with_the_nearest(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "value", [5, {"a": 1}, [5], "[channel", [["a"]], [""], [None], ["channel", " "], '[""]', ","]
 )
-def test_what_is_no_list_of_names_is_told_with_how_one_is_spelled(name: str, value: Any) -> None:
+def test_what_is_no_list_of_names_is_reported_with_its_spelling(name: str, value: Any) -> None:
     [line] = problems({**BASE, "hash_key": "k" * 20, name: value})
     assert line.startswith(f'{name}: must be a list of names such as ["channel", "hits"]')
     assert "in the environment channel,hits" in line
@@ -362,7 +362,7 @@ def test_what_is_no_list_of_names_is_told_with_how_one_is_spelled(name: str, val
 
 
 @pytest.mark.parametrize("column", sorted({*ADDED, "id", "date_time"}))
-def test_a_column_of_the_streams_own_is_not_hashed_and_is_said_to_be_there(column: str) -> None:
+def test_a_column_of_the_streams_own_is_not_hashed_and_is_named_as_there(column: str) -> None:
     [line] = problems({**BASE, "hash_key": "k" * 20, "hash_columns": [column]})
     assert f"hash_columns: {column} is the stream's own" in line
     assert "stays as it is" in line
@@ -464,7 +464,7 @@ def test_dotenv_means_what_is_written(
     assert wanted not in said
 
 
-def test_that_a_dotenv_is_read_is_said_in_a_run(tmp_path: Path) -> None:
+def test_that_a_dotenv_is_read_is_logged_in_a_run(tmp_path: Path) -> None:
     lines = [f"{PREFIX}{name.upper()}={value}" for name, value in BASE.items()]
     (tmp_path / ".env").write_text("\n".join([*lines, ""]))
     command = [sys.executable, "-m", "tap_visitor_sessions", "--config=ENV", "--discover"]

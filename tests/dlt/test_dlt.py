@@ -322,7 +322,7 @@ def test_replace_reads_everything_again(
     assert by_id(table(pipeline)) == wanted(sandbox)
 
 
-def test_tables_that_would_not_keep_up_with_the_marks_are_refused(
+def test_tables_that_would_not_keep_up_with_the_bookmarks_are_refused(
     make_sandbox: MakeSandbox, make_pipeline: MakePipeline
 ) -> None:
     sandbox = make_sandbox(sessions=20)

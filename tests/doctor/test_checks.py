@@ -94,7 +94,7 @@ def test_what_is_left_out_is_not_asked_for_and_what_is_clear_is_listed(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_line_that_fails_tells_the_cure(
+def test_the_line_that_fails_names_the_fix(
     options: dict[str, Any],
     config: dict[str, Any],
     failing: str,
@@ -122,7 +122,7 @@ def test_a_host_that_is_not_there_and_settings_that_cannot_work(
     assert not sandbox.calls
 
 
-def test_a_session_that_is_not_as_declared_is_told(
+def test_a_session_that_is_not_as_declared_is_reported(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(
@@ -191,6 +191,30 @@ def test_another_user_of_the_customer_is_looked_at_as_a_run_does(
     sandbox.calls.clear()
     doctor(sandbox, tmp_path, **more, user_ids=[10, 20])
     assert [call.params["user_id"] for call in sandbox.reports] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("options", "token", "failing"),
+    [({}, None, None), ({}, "wrong-key", "key"), ({"allowed_ips": {"10.1.1.1"}}, None, "address")],
+)
+def test_where_a_file_lists_the_customers_their_sessions_are_asked_for_first(
+    options: dict[str, Any],
+    token: str | None,
+    failing: str | None,
+    make_sandbox: MakeSandbox,
+    tmp_path: Path,
+) -> None:
+    sandbox = make_sandbox(rows=recent(), partner={1: [10], 2: [20]}, **options)
+    path = tmp_path / "customers.json"
+    path.write_text('[{"customer_id": 1, "user_id": 10, "users": [10]}]')
+    more = {"account_type": "partner", "timezone": "Asia/Tokyo", "customers_file": str(path)}
+    run = doctor(sandbox, tmp_path, **more, **({"access_token": token} if token else {}))
+    lines = lines_of(run)
+    assert [name for name, (mark, _) in lines.items() if mark == "FAIL"] == (
+        [failing] if failing else []
+    )
+    assert run.code == bool(failing)
+    assert {call.method for call in sandbox.calls} == {"get.visitor_sessions_report"}
 
 
 def test_three_customers_in_a_row_are_enough(make_sandbox: MakeSandbox, tmp_path: Path) -> None:

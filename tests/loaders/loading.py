@@ -136,12 +136,16 @@ def spoken(
     return done.stdout
 
 
-def install() -> None:
-    """Have Meltano make the environments of all plugins, unless they are there and up to date."""
+def install(*loaders: str) -> None:
+    """Have Meltano make the environments of these loaders, or of all plugins, unless they are
+    there and up to date."""
     HOME.mkdir(exist_ok=True)
     write_project(HOME, project())
+    if loaders:
+        return meltano(HOME, "install", "loader", *loaders)
     for kind in ("loaders", "utilities"):
         meltano(HOME, "install", "--plugin-type", kind)
+    return None
 
 
 def programs(kind: str, plugin: str) -> Path:

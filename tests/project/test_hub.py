@@ -113,7 +113,7 @@ def test_meltano_adds_and_runs_the_tap_from_the_entry_alone(
     meltano("init", "empty", folder=tmp_path)
     project = tmp_path / "empty"
     meltano("add", "--no-install", "--from-ref", str(ENTRY), entry["name"], folder=project)
-    # As a user does who has a checkout instead of a release.
+    # As a user does who has a checkout instead of the repository's address.
     file = project / "meltano.yml"
     text = file.read_text(encoding="utf-8")
     assert f"pip_url: {entry['pip_url']}\n" in text

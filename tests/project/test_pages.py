@@ -1,4 +1,4 @@
-"""Every fenced block of the pages is run by a test, or says why not; those that are data are read."""
+"""Every fenced block of the pages is run by a test, or says why not; data is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tap_visitor_sessions.config.validation import problems
 KNOWN = pages.PARSED | pages.SHOWN | set(pages.RUN)
 SUITES = {"loaders"}
 COMMANDS = re.compile(
-    r"^\s*(\$ |python3? |pip |meltano |git |docker |mkdir |cp |SELECT |ALTER |CREATE |GRANT |INSERT )",
+    r"^\s*(\$|python3?|pip|meltano|git|docker|mkdir|cp|SELECT|ALTER|CREATE|GRANT|INSERT) ",
     re.MULTILINE,
 )
 

@@ -93,7 +93,7 @@ def test_a_configuration_in_the_command_line_is_not_shown(command: str, quoted: 
 
 @pytest.mark.parametrize("text", [INLINE, f"\n {INLINE}", f"access_token: {SECRET}\nx: y", "[1]"])
 def test_what_stands_in_a_file_is_no_path(text: str) -> None:
-    with pytest.raises(TapError, match="wants the path of a file") as caught:
+    with pytest.raises(TapError, match="takes the path of a file") as caught:
         object_of(text, "config")
     assert SECRET not in str(caught.value)
 

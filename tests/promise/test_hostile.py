@@ -100,7 +100,7 @@ CASES: dict[str, tuple[str, str, Any, str | None]] = {
 
 @AND_DLT
 @pytest.mark.parametrize("name", CASES)
-def test_hostile_content_survives_and_a_loss_is_said_once(
+def test_hostile_content_survives_and_a_loss_is_warned_about_once(
     host: Host, name: str, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
     column, raw, kept, warning = CASES[name]

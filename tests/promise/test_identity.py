@@ -49,7 +49,7 @@ def _rest(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_where_the_account_is_not_told_the_run_goes_on_and_warns_of_another_key(
+def test_where_the_account_is_not_known_the_run_goes_on_and_warns_of_another_key(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(**agency(rows_of([10], 5)))
@@ -61,14 +61,14 @@ def test_where_the_account_is_not_told_the_run_goes_on_and_warns_of_another_key(
     second = run_tap(partner_config(sandbox), state=first.state, directory=tmp_path)
     assert second.code == 0, second.stderr
     [warning] = [line for line in second.stderr.splitlines() if "WARNING" in line]
-    assert "Whose account it is" in warning
+    assert "whose account it is" in warning
     third = run_tap(partner_config(sandbox), state=second.state, directory=tmp_path)
     assert "WARNING" not in third.stderr
     assert sum(call.method == "getobj.account" for call in sandbox.calls) == 2 + 3
 
 
 @pytest.mark.parametrize("set_", ["Asia/Tokyo", "Europe/Moscow"])
-def test_a_zone_that_the_api_contradicts_is_told(
+def test_a_zone_that_the_api_contradicts_is_warned_about(
     set_: str, make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = make_sandbox(sessions=1, timezone="Europe/Moscow")

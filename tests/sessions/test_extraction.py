@@ -267,7 +267,7 @@ def test_a_customer_that_fails_ends_the_run_or_not(way: str, make_sandbox: MakeS
         assert host.bookmarks[20][-1].turn  # or it would be first for ever
 
 
-def test_a_run_that_fails_says_its_summary(
+def test_a_run_that_fails_logs_its_summary(
     make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -289,7 +289,7 @@ def test_a_run_that_fails_says_its_summary(
     assert summary.__dict__["summary"]["sessions"] == 0
 
 
-def test_what_was_lost_is_said_at_the_end(
+def test_what_was_lost_is_logged_at_the_end(
     make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = make_sessions(20)

@@ -121,7 +121,7 @@ def refusing(make_sandbox: MakeSandbox) -> Sandbox:
     return make_sandbox(sessions=20, faults=Faults(errors={"get.account": ["forbidden"] * 9}))
 
 
-def test_where_get_account_is_refused_the_cure_names_timezone(
+def test_where_get_account_is_refused_the_fix_names_timezone(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     for arguments in ([], ["--test"]):

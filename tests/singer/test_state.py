@@ -93,7 +93,7 @@ UNWRAPPED = "the state is wrapped in singer_state, as Meltano does: taken out of
         ),
     ],
 )
-def test_what_was_done_with_a_state_is_told(
+def test_what_was_done_with_a_state_is_logged(
     text: str, state: dict[str, Any], notes: list[str]
 ) -> None:
     assert read_state(text, "the state") == (state, notes, [])
@@ -108,14 +108,17 @@ MEMBERS = {"c": 1, "a": 1, "b": 1, "f": 1, "e": 1, "d": 1, "value": 1}
         ("{", "The file is no JSON"),
         ("XX{}", "The file is no JSON"),
         ("{}\n{", "The last line of The file is no JSON"),
-        ("[1]", "The file is no object but a list"),
-        ('{"completed": {"bookmarks": {}}, "partial": 5}', "The file is no object but a number"),
+        ("[1]", "The file is not an object but a list"),
+        (
+            '{"completed": {"bookmarks": {}}, "partial": 5}',
+            "The file is not an object but a number",
+        ),
         ('{"type": "RECORD"}', "The file holds a RECORD message, no STATE"),
         ('{"type": "STATE"}', "The file holds a STATE message, no STATE"),
         (json.dumps(MEMBERS), "The file has no member bookmarks, but a, b, c, d, e"),
     ],
 )
-def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
+def test_kinds_of_what_is_no_state_are_told_apart(text: str, said: str) -> None:
     with pytest.raises(StateError) as caught:
         read_state(text, "The file")
     assert str(caught.value) == f"{said}: {FIX}"
@@ -124,26 +127,26 @@ def test_what_is_no_state_is_told_apart(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ({"bookmarks": 5}, "The state's bookmarks is no object but a number"),
-        (state_of("x"), "The state's bookmarks.visitor_sessions is no object but a text"),
+        ({"bookmarks": 5}, "The state's bookmarks is not an object but a number"),
+        (state_of("x"), "The state's bookmarks.visitor_sessions is not an object but a text"),
     ],
 )
-def test_a_member_of_another_kind_is_told(state: dict[str, Any], said: str) -> None:
+def test_a_member_of_another_kind_is_reported(state: dict[str, Any], said: str) -> None:
     with pytest.raises(StateError) as caught:
         check_state(state, is_partner=False)
     assert str(caught.value) == f"{said}: {FIX}"
 
 
-def test_a_state_of_other_streams_is_told() -> None:
+def test_a_state_of_other_streams_is_warned_about() -> None:
     others = {name: {} for name in "fedcba"}
     assert check_state({"bookmarks": others}, is_partner=False) == [
-        "The state knows nothing of visitor_sessions, only of a, b, c, d, e: everything from "
+        "The state has nothing about visitor_sessions, only of a, b, c, d, e: everything from "
         "start_date on is read"
     ]
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n", "\ufeff", "null"])
-def test_no_state_is_said(text: str) -> None:
+def test_no_state_is_warned_about(text: str) -> None:
     state, _, [warning] = read_state(text, "the state file s.json")
     assert state == {}
     assert "s.json" in warning
@@ -286,7 +289,7 @@ def test_what_would_be_passed_over_is_warned_about(
     assert said in warning
 
 
-def test_nothing_is_said_of_a_state_that_is_right() -> None:
+def test_a_state_that_is_right_is_warned_of_nothing() -> None:
     for state in ({}, {"bookmarks": {}}, PLAIN, {"bookmarks": {"visitor_sessions": {}}}):
         assert check_state(state, is_partner=False) == []
 
@@ -312,7 +315,7 @@ instants = st.datetimes(datetime(1970, 1, 1), datetime(2090, 1, 1)).map(
     st.lists(st.tuples(instants, instants), max_size=3),
     st.dictionaries(st.sampled_from(["x", "context", "customer_id"]), st.integers()),
 )
-def test_marks_survive_being_written_and_strangers_stay(
+def test_bookmarks_survive_being_written_and_strangers_stay(
     bookmark: datetime | None, spans: list[tuple[datetime, datetime]], others: dict[str, int]
 ) -> None:
     bookmarks = Bookmarks(bookmark, union(spans), "2024-05-01T00:00:00.000001Z")
@@ -462,7 +465,7 @@ def test_a_span_that_asks_for_nothing_new_is_warned_about(
 
 
 @pytest.mark.slow
-def test_a_bookmark_in_the_future_is_said_and_not_said_again(
+def test_a_bookmark_in_the_future_is_warned_about_once(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
     sandbox = recent(make_sandbox)

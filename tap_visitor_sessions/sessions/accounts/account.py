@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-import pendulum
 
 from tap_visitor_sessions.api import (
     ApiError,
@@ -20,11 +19,12 @@ from tap_visitor_sessions.api import (
     LimitExceeded,
     TapError,
     TransientError,
+    Unreadable,
     count,
     shown,
 )
 from tap_visitor_sessions.config import Settings
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 
@@ -32,6 +32,8 @@ ARCHIVED = "archived"
 EXCLUDED = "left out by exclude_customer_ids"
 _ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 NO_USER = "has no user on whose behalf it could be read"
+_NO_ZONE = ("forbidden", "method_component_disabled", "method_not_found")
+"""Refusals of getobj.account."""
 
 
 @dataclass(frozen=True)
@@ -101,33 +103,79 @@ class Account:
         self._client = client
         self._settings = settings
         self._timezones: dict[tuple[str, bool], Timezone] = {}
+        self._refused_zones: ApiError | None = None  # of the first customer
 
-    def timezone(self, user: User | None = None, former: Iterable[int] = ()) -> Timezone:
+    def timezone(
+        self, user: User | None = None, former: Iterable[int] = (), told: str = ""
+    ) -> Timezone:
         """The time zone of the account, or of a partner's user.
 
-        Source: the settings, else `get.account`.
+        Source: the settings, else `get.account`, for a partner's user `getobj.account`.
+
+        Args:
+            former: As in `set_zone`.
+            told: What the API has told of a user's zone in a former run: it is not asked again.
+        """
+        name = self.set_zone(user, former)
+        if user is not None and (whose := self._named_by(user, former)) not in (None, user.user_id):
+            logger.info(
+                "%s is read in the time zone %s, which timezones gives its user %d: name the "
+                "customer in customer_timezones",
+                *(user, name, whose),
+            )
+        key = name or (told or self._customer_zone(user) if user else self._asked_zone), bool(name)
+        if key not in self._timezones:  # one clock for all of a zone: it remembers
+            self._timezones[key] = Timezone(key[0], "setting" if name else "api")
+        return self._timezones[key]
+
+    def set_zone(self, user: User | None = None, former: Iterable[int] = ()) -> str | None:
+        """What the settings say of the time zone of the account, or of a partner's user.
 
         Args:
             former: Users of the customer by whom former runs have read it: what `timezones` says
                 of one that is gone holds for its successor.
         """
         settings = self._settings
-        name = settings.timezone
-        if user is not None:
-            name = settings.customer_timezones.get(user.customer_id, name)
-            named = (user.user_id, *user.customer.users, *sorted(former))
-            whose = next((one for one in named if one in settings.timezones), user.user_id)
-            name = settings.timezones.get(whose, name)
-            if whose != user.user_id:
-                logger.info(
-                    "%s is read in the time zone %s, which timezones gives its user %d: name the "
-                    "customer in customer_timezones",
-                    *(user, name, whose),
-                )
-        key = name or self._asked_zone, name is not None
-        if key not in self._timezones:  # one clock for all of a zone: it remembers
-            self._timezones[key] = Timezone(key[0], "setting" if name else "api")
-        return self._timezones[key]
+        if user is None:
+            return settings.timezone
+        whose = self._named_by(user, former)
+        if whose is not None:
+            return settings.timezones[whose]
+        return settings.customer_timezones.get(user.customer_id, settings.timezone)
+
+    def _named_by(self, user: User, former: Iterable[int]) -> int | None:
+        """The user of its customer whose zone `timezones` gives."""
+        named = (user.user_id, *user.customer.users, *sorted(former))
+        return next((one for one in named if one in self._settings.timezones), None)
+
+    def _customer_zone(self, user: User) -> str:
+        """The zone of a partner's customer, which no setting gives.
+
+        Raises:
+            TapError: the API does not say it either.
+        """
+        fix = f"Set it in customer_timezones ({user.customer_id}), or timezone for all"
+        refusal, name = self._refused_zones, None
+        if refusal is None:
+            try:
+                name = self.described_by_object(user).get("timezone")
+            except ApiError as problem:
+                if problem.mnemonic not in _NO_ZONE:
+                    raise
+                refusal = problem
+                if problem.mnemonic != "forbidden":
+                    self._refused_zones = problem
+        if refusal is not None:
+            why = str(refusal).rstrip(".")
+            text = f"The time zone of {user.customer} is not known: {why}. {fix}"
+            raise ApiError(text, mnemonic=refusal.mnemonic)
+        if not is_zone(name):
+            raise Unreadable(
+                f"The API names the time zone of {user.customer} {shown(name)!r}, which is not "
+                f"known. {fix}"
+            )
+        logger.info("The time zone of %s is %s, by the API", user.customer, name)
+        return str(name)
 
     @cached_property
     def profile(self) -> dict[str, Any]:
@@ -182,13 +230,11 @@ class Account:
             if problem.mnemonic in ("forbidden", "method_component_disabled"):
                 problem.args = (f"{problem} Or set `timezone`: then get.account is not asked.",)
             raise
-        try:
-            pendulum.timezone(str(name))
-        except Exception:
+        if not is_zone(name):
             raise TapError(
                 f"The API names the account's time zone {shown(name)!r}, which is not known: "
                 "set `timezone`"
-            ) from None
+            )
         logger.info("The account's time zone is %s", name)
         return str(name)
 
@@ -303,7 +349,7 @@ class Account:
                     "status": customer.status,
                     "user_id": user_id,
                     "users": list(customer.users),
-                    "timezone": self.timezone(User(user_id or 0, customer)).name,
+                    "timezone": self.set_zone(User(user_id or 0, customer)),
                     "read": reason is None,
                     "reason": reason,
                 }
@@ -347,7 +393,7 @@ class Account:
         except ApiError as problem:
             if problem.mnemonic not in ("forbidden", "method_not_found"):
                 raise
-            logger.warning("Names and statuses of the customers are not known: %s", problem)
+            logger.warning("The names and statuses of the customers are unknown: %s", problem)
             return None
         return {
             _whole(row, "id", "get.customers"): (_text(row.get("name")), _text(row.get("status")))

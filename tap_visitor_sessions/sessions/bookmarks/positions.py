@@ -24,13 +24,14 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     next_turn,
 )
 from tap_visitor_sessions.sessions.bookmarks.state import StreamState
+from tap_visitor_sessions.sessions.days import Begun
 from tap_visitor_sessions.sessions.zones import SECOND, Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.positions")
 
 QUARTER = 89
 """Days of which a request asks at most."""
-TOLD = 10
+NAMED = 10
 """So many accounts are warned of by name."""
 
 
@@ -45,6 +46,7 @@ class Positions:
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
         clock_lead: By how much this machine's clock is ahead of the API's, as far as is known.
+        counts_days: Whether local days are counted, and so read whole.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Positions:
         announces_version: bool,
         looks_back: bool = True,
         clock_lead: Callable[[], timedelta] = timedelta,
+        counts_days: bool = False,
     ) -> None:
         self._settings = settings
+        self._counts_days = counts_days
         self._clock_lead = clock_lead
         self._state = state
         self._former_runs = state.former
@@ -67,7 +71,7 @@ class Positions:
         self._readings: dict[User | None, Reading] = {}
         self._turn = state.former.latest_turn
         self._had_turn: set[User] = set()
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._corrected = 0  # accounts that were warned of
 
     # Former runs
@@ -172,15 +176,18 @@ class Positions:
             settings.lookback if self._looks_back else timedelta(0),
             afresh=not self._incremental,
             emitted_is_read=not self._looks_back,
+            whole_days=self._counts_days and self._looks_back,
         )
+        if not self._counts_days:
+            reading.bookmarks = replace(reading.bookmarks, begun=None)
         self._readings[user] = reading
         self._keep(user)
         whose = _of(user)
         spans = ", then ".join(f"from {a} to {b - SECOND}" for a, b in reading.stretches)
         logger.info("Reading sessions%s %s", whose, spans or "of no time")
-        self._tell_of_span(reading, whose)
+        self._warn_of_span(reading, whose)
         if self._incremental:
-            self._tell_of_corrections(reading, timezone, whose)
+            self._warn_of_corrections(reading, timezone, whose)
         return reading
 
     def _known_until(self, former: Bookmarks) -> datetime:
@@ -190,7 +197,7 @@ class Positions:
         # What has been emitted must not come again, whatever our clock says.
         return max(self._now, former.bookmark + SECOND)
 
-    def _tell_of_span(self, reading: Reading, whose: str) -> None:
+    def _warn_of_span(self, reading: Reading, whose: str) -> None:
         """Warn where the span wanted and the one read before do not go together."""
         settings, bookmarks = self._settings, reading.bookmarks
         start, end = reading.span
@@ -211,11 +218,11 @@ class Positions:
                 "those outside of start_date and end_date",
             )
 
-    def _tell_of_corrections(self, reading: Reading, timezone: Timezone, whose: str) -> None:
+    def _warn_of_corrections(self, reading: Reading, timezone: Timezone, whose: str) -> None:
         """Warn of sessions that lie in the table under a zone that has been corrected since."""
         for one in reading.bookmarks.loaded_under:
             self._corrected += 1
-            if self._corrected > TOLD:
+            if self._corrected > NAMED:
                 continue
             was = Timezone(one.timezone, "setting").zone
             off = abs(was.to_utc(one.until) - timezone.zone.to_utc(one.until))
@@ -235,17 +242,17 @@ class Positions:
             )
 
     def end(self) -> None:
-        """Say what there was no room for."""
-        if self._corrected > TOLD:
+        """Warn of what was not named."""
+        if self._corrected > NAMED:
             logger.warning(
                 "So were those of %d more accounts loaded under a time zone that has been "
                 "corrected: their state names them in loaded_under",
-                self._corrected - TOLD,
+                self._corrected - NAMED,
             )
 
     def _warn_once(self, what: str, message: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
+        if what not in self._warned:
+            self._warned.add(what)
             logger.warning("%s %s", what, message)
 
     def emitted(
@@ -260,6 +267,17 @@ class Positions:
         self._reading(user).finished(wall)
         self._keep(user)
 
+    def counted(self, user: User | None, begun: Callable[[datetime], Begun]) -> None:
+        """Note what has been emitted of the day that is being written.
+
+        Args:
+            begun: Says it, given the instant up to which all has been read.
+        """
+        reading = self._readings[user]
+        if reading.at is not None:
+            reading.bookmarks = replace(reading.bookmarks, begun=begun(reading.at))
+            self._keep(user)
+
     def _reading(self, user: User | None) -> Reading:
         """That of an account; its first answer may have told more of the API's time."""
         reading = self._readings[user]
@@ -268,12 +286,18 @@ class Positions:
 
     def take_turn(self, user: User | None) -> None:
         """A partner's customer has had its turn in this run: it has cost points, or has ended."""
-        if user is not None and user in self._readings and user not in self._had_turn:
-            self._had_turn.add(user)
-            self._turn = next_turn(self._turn)
+        if user is None or user in self._had_turn:
+            return
+        self._had_turn.add(user)
+        self._turn = next_turn(self._turn)
+        if user in self._readings:
             reading = self._readings[user]
             reading.bookmarks = replace(reading.bookmarks, turn=self._turn)
             self._keep(user)
+        else:  # it could not be opened: what former runs say stays
+            known = self._by_user.get(user.user_id)
+            former = known.bookmarks if known else Bookmarks()
+            self._state.keep(user, replace(former, turn=self._turn))
 
     def refused(self, user: User | None, columns: tuple[tuple[str, datetime], ...]) -> None:
         """The account's API refuses these columns, each since when it last did, and no others."""

@@ -8,7 +8,9 @@ A *progress* is what is saved of the stream, or of one of its partitions:
 A partition's has its `context` too, and we add the `customer_id` and `read_at`, when the customer
 had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
 (`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
-to which time of the wall clock. Members that we do not know stay as they are.
+to which time of the wall clock. `counted` stands there where days are counted: up to which instant,
+how many sessions of its day, when the first were read, under which filter; `days` what a recheck
+remembers. Members that we do not know stay as they are.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
     union,
 )
-from tap_visitor_sessions.sessions.zones import Timezone
+from tap_visitor_sessions.sessions.days import Begun
+from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
 
@@ -45,10 +48,12 @@ _ZONE, _ZONE_BY, _LOADED = "timezone", "timezone_by", "loaded_under"
 _TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
+_BEGUN = "counted"
+_DAYS = "days"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED),
+        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED, _BEGUN, _DAYS),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
@@ -76,7 +81,7 @@ def _instant(value: object, what: str) -> datetime:
     if instant is None:
         shown = repr(value) if isinstance(value, (str, int, float)) else type_name(value)
         raise StateError(
-            f"The state's {what} {shown[:60]} is no date and time such as 2024-05-01T00:00:00Z: "
+            f"The state's {what} {shown[:60]} is not a date and time such as 2024-05-01T00:00:00Z: "
             f"{FIX}"
         )
     if instant < _EARLIEST:
@@ -108,7 +113,7 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
     if not isinstance(spans, list) or not all(
         isinstance(span, list) and len(span) == 2 for span in spans
     ):
-        raise StateError(f"The state's member {_READ} is no list of pairs: {FIX}")
+        raise StateError(f"The state's member {_READ} is not a list of pairs: {FIX}")
     read = [(_instant(a, _READ), _instant(b, _READ)) for a, b in spans]
     for first, last in read:
         if last < first:
@@ -124,6 +129,7 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         _refused(progress.get(_REFUSED)),
         _timezone(progress),
         tuple(sorted(_loaded(progress))),
+        _begun(progress.get(_BEGUN)),
     )
 
 
@@ -132,6 +138,18 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
     members = given.items() if isinstance(given, Mapping) else ()
     known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
     return tuple((name, at) for name, at in known if at is not None)
+
+
+def _begun(given: object) -> Begun | None:
+    """What was counted of the last day. Where it cannot be read, the day is not taken for whole."""
+    if isinstance(given, list) and len(given) == 4:
+        until, sessions, read_at, filter_hash = given
+        if type(sessions) is not int or sessions < 0:
+            sessions = None
+        first, last = (_parsed(one) if isinstance(one, str) else None for one in (until, read_at))
+        if first and last:
+            return Begun(first, sessions, last, filter_hash)
+    return None
 
 
 def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
@@ -143,13 +161,11 @@ def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
 
 
 def _zone_name(name: object, what: str) -> str:
-    try:
-        pendulum.timezone(str(name))
-    except Exception:  # zoneinfo raises several kinds for odd names
+    if not is_zone(name):
         raise StateError(
-            f"The state's {what} {str(name)[:60]!r} is no IANA time zone such as Europe/Moscow: "
-            f"{FIX}"
-        ) from None
+            f"The state's {what} {str(name)[:60]!r} is not an IANA time zone such as "
+            f"Europe/Moscow: {FIX}"
+        )
     return str(name)
 
 
@@ -159,7 +175,7 @@ def _loaded(progress: Mapping[str, Any]) -> Iterator[Loaded]:
             yield Loaded(_zone_name(name, _LOADED), datetime.strptime(until, _WALL))
     except (TypeError, ValueError):
         raise StateError(
-            f"The state's member {_LOADED} is no list of zones and times: {FIX}"
+            f"The state's member {_LOADED} is not a list of zones and times: {FIX}"
         ) from None
 
 
@@ -184,6 +200,12 @@ def write_bookmarks(
         progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
     else:
         progress.pop(_REFUSED, None)
+    if bookmarks.begun is not None:
+        begun = bookmarks.begun
+        until, read_at = formatted(begun.until), formatted(begun.read_at)
+        progress[_BEGUN] = [until, begun.sessions, read_at, begun.filter_hash]
+    else:
+        progress.pop(_BEGUN, None)
     if bookmarks.timezone is not None:
         progress[_ZONE], progress[_ZONE_BY] = bookmarks.timezone.name, bookmarks.timezone.by
     if bookmarks.loaded_under:
@@ -202,7 +224,7 @@ def partitions_of(progress: Mapping[str, Any]) -> list[UserState]:
     """
     partitions = progress.get("partitions") or []
     if not isinstance(partitions, list):
-        raise StateError(f"The state's partitions are no list: {FIX}")
+        raise StateError(f"The state's partitions are not a list: {FIX}")
     found: dict[int, UserState] = {}
     for partition in partitions:
         context = partition.get("context") if isinstance(partition, Mapping) else None
@@ -306,6 +328,7 @@ class StreamState:
         is_checked: bool = False,
     ) -> None:
         self.progress = progress
+        self._days: dict[int | None, Any] = {}
         self._moved = moved
         self._with_bookmark = not keeps_bookmark
         found = check_progress(progress, is_partner=is_partner, account=account)
@@ -362,6 +385,43 @@ class StreamState:
             self.progress.setdefault("partitions", []).append(partition)
         partition[_CUSTOMER] = user.customer_id
         return partition
+
+    # What is remembered of days: large, so it is there at the end of a run alone
+
+    def take_days(self) -> None:
+        """Take them out, to be put back."""
+        self._days = {
+            user: progress.pop(_DAYS)
+            for user, progress in [(None, self.progress), *self._by_user()]
+            if _DAYS in progress
+        }
+
+    def days_of(self, user: User | None) -> Any:
+        """Those of an account, or of another user of the same customer; None where none are."""
+        if user is None or user.user_id in self._days:
+            return self._days.get(user.user_id if user else None)
+        its = [
+            one for one, progress in self._by_user() if progress.get(_CUSTOMER) == user.customer_id
+        ]
+        return next((self._days[one] for one in its if one in self._days), None)
+
+    def keep_days(self, user: User | None, days: list[str] | None) -> None:
+        """Those of an account from here on, and of no other user of the same customer."""
+        if user is not None:
+            for one, progress in self._by_user():
+                if progress.get(_CUSTOMER) == user.customer_id:
+                    self._days.pop(one, None)
+        self._days[user.user_id if user else None] = days
+
+    def put_days(self) -> None:
+        """Put them in."""
+        for user, progress in [(None, self.progress), *self._by_user()]:
+            if self._days.get(user) is not None:
+                progress[_DAYS] = self._days[user]
+        self._moved()
+
+    def _by_user(self) -> list[tuple[int | None, Progress]]:
+        return [(one["context"][_USER], one) for one in self._partitions()]
 
     # What the API says of a customer's zone
 

@@ -104,11 +104,11 @@ class Warnings:
                 self._undeclared[path] = None
         if is_first:
             logger.warning(
-                "%s: the API sends it, it is not declared; left out. Others are told at the end",
+                "%s: the API sends it, it is not declared; left out. Others are listed at the end",
                 path,
             )
 
-    def tell_undeclared(self) -> None:
+    def report_undeclared(self) -> None:
         """Say which members came that are not declared, where they are more than one."""
         with self._lock:
             names = list(self._undeclared)

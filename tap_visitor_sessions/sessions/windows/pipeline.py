@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,8 @@ from tap_visitor_sessions.sessions.windows.windows import SECOND, Region
 IN_FLIGHT_PER_SPARE = 4
 """Beside those in flight, a window in so many is decoded or waits for its turn."""
 
+IDLE = 5.0
+"""Seconds without an answer after which whoever takes the windows is told."""
 ZERO = timedelta(0)
 
 K = TypeVar("K")
@@ -140,6 +143,9 @@ class Pipeline(Generic[K, T]):
         open_span: The span of a part. Called once for each, when its turn to be asked for comes.
         answered: Called when the part being read has cost something: a window of it has been
             answered.
+        opens_ahead: Whether a part can be opened while others are read, at once.
+        idle: Called when nothing has come for IDLE seconds, by the thread that takes the windows,
+            which waits: for points, for another try, or for a slow answer.
     """
 
     def __init__(
@@ -148,10 +154,14 @@ class Pipeline(Generic[K, T]):
         open_span: Callable[[K], Span[T]],
         concurrency: int,
         answered: Callable[[K], None] = lambda _: None,
+        opens_ahead: Callable[[K], bool] = lambda _: True,
+        idle: Callable[[], object] = lambda: None,
     ) -> None:
-        self._keys = iter(keys)
+        self._keys = deque(keys)
+        self._opens_ahead = opens_ahead
         self._open_span = open_span
         self._answered = answered
+        self._idle = idle
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
         # Those behind the head may all be in a pause: then the head has threads of its own.
@@ -168,17 +178,18 @@ class Pipeline(Generic[K, T]):
             part.agenda.drop()
         self._parts.clear()
 
-    def insert(self, key: K) -> None:
-        """Take another part in hand, to be read before all others."""
-        self._parts.appendleft(_Part(key, self._open_span(key)))
-
-    def read(self, key: K) -> Iterator[Taken[T]]:
+    def read(self, key: K, *, is_extra: bool = False) -> Iterator[Taken[T]]:
         """The windows of the next part, which is `key`, those without sessions too.
+
+        Args:
+            is_extra: It is none of the keys, and comes before them.
 
         Raises:
             TapError: of this part; the others can still be read.
         """
-        while not self._parts:
+        if is_extra:
+            self._parts.appendleft(_Part(key, self._open_span(key)))
+        elif not self._parts:
             self._open()
         part, self.share = self._parts[0], 0.0
         assert part.key == key, f"{part.key} comes before {key}"
@@ -197,7 +208,7 @@ class Pipeline(Generic[K, T]):
         while part.agenda:
             self._fill()
             head = part.agenda.take()
-            result = head.result.result()
+            result = self._awaited(head)
             self._answered(part.key)
             if not isinstance(result, Whole):
                 region = head.instead()
@@ -226,6 +237,12 @@ class Pipeline(Generic[K, T]):
         if carried and end_of_window is not None:
             yield Taken(reader.prepare(carried), end_of_window)
 
+    def _awaited(self, head: Slot[T]) -> Any:
+        done, _ = futures.wait([head.result], timeout=IDLE)
+        if not done:
+            self._idle()
+        return head.result.result()
+
     def _fill(self) -> None:
         """Cut and submit windows, front first, until enough are in flight."""
         for part in self._parts:
@@ -234,8 +251,10 @@ class Pipeline(Generic[K, T]):
         held = len(self._parts[0].agenda.slots)
         place = 0
         while held < self._windows_out:
-            if place == len(self._parts) and not self._open():
-                return
+            if place == len(self._parts):
+                if not self._keys or not self._opens_ahead(self._keys[0]):
+                    return
+                self._open()
             slot = self._parts[place].agenda.cut()
             if slot is None:
                 place += 1
@@ -245,11 +264,7 @@ class Pipeline(Generic[K, T]):
             self._workers.submit(slot)
             held, out = held + 1, out + 1
 
-    def _open(self) -> bool:
-        """Take the next part in hand; whether there is one."""
-        try:
-            key = next(self._keys)
-        except StopIteration:
-            return False
+    def _open(self) -> None:
+        """Take the next part in hand."""
+        key = self._keys.popleft()
         self._parts.append(_Part(key, self._open_span(key)))
-        return True

@@ -125,7 +125,7 @@ def test_on_every_wall_clock_no_session_of_an_unread_instant_is_left_out(
     lengths,
     st.lists(st.tuples(seconds, st.booleans()), max_size=10),
 )
-def test_marks_grow_and_the_bookmark_never_goes_back(
+def test_spans_grow_and_the_bookmark_never_goes_back(
     read: list[tuple[int, int]], start: int, length: int, steps: list[tuple[int, bool]]
 ) -> None:
     bookmarks = Bookmarks(at(10), union(span(*one) for one in read))

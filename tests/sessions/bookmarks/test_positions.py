@@ -104,13 +104,13 @@ def naive(*spans: Span) -> Stretches:
 # Whose bookmarks
 
 
-def test_an_account_goes_on_from_its_own_marks() -> None:
+def test_an_account_goes_on_from_its_own_bookmarks() -> None:
     kept = Run(FormerState(Bookmarks(day(9), (span(1, 10),))))
     assert kept.opened() == naive((day(10), NOW + timedelta(seconds=1)))
     assert kept.all == [(None, Bookmarks(day(9), (span(1, 10),)))]
 
 
-def test_an_account_without_marks_is_read_from_start_date_on() -> None:
+def test_an_account_without_bookmarks_is_read_from_start_date_on() -> None:
     wanted = naive((START, NOW + timedelta(seconds=1)))
     assert Run().opened() == partner().opened(user(1)) == wanted
 
@@ -164,7 +164,7 @@ def test_who_was_read_the_longest_ago_comes_first_and_before_them_the_never_read
 # What is asked for
 
 
-def test_a_full_refresh_asks_for_all_and_keeps_the_marks() -> None:
+def test_a_full_refresh_asks_for_all_and_keeps_the_bookmarks() -> None:
     kept = Run(
         FormerState(Bookmarks(day(9), (span(1, 10),))), incremental=False, end_date="2024-05-20"
     )
@@ -211,7 +211,7 @@ def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list
     return found
 
 
-def test_what_is_asked_for_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_asked_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     Run(FormerState(Bookmarks(read=(span(2, 3),))), end_date="2024-05-10").opened()
     assert told(caplog, logging.INFO) == [
@@ -222,7 +222,7 @@ def test_what_is_asked_for_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert told(caplog, logging.INFO) == ["Reading sessions of customer 10 as user 1 of no time"]
 
 
-def test_a_start_in_the_future_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_start_in_the_future_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     Run(start_date="2024-06-01T12:00:01Z", end_date="2024-06-02T12:00:00Z").opened()
     assert told(caplog) == [
         "start_date lies in the future: there are no sessions to read yet",
@@ -231,7 +231,9 @@ def test_a_start_in_the_future_is_told(caplog: pytest.LogCaptureFixture) -> None
     assert told(caplog) == []
 
 
-def test_an_end_before_what_has_been_read_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_end_before_what_has_been_read_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     former = FormerState(
         Bookmarks(read=(span(1, 9),)),
         [UserState(1, 10, Bookmarks(day(20))), UserState(2, 20, Bookmarks(day(20)))],
@@ -262,7 +264,7 @@ def test_an_end_before_what_has_been_read_is_told_once(caplog: pytest.LogCapture
     assert told(caplog) == []
 
 
-def test_a_version_that_drops_what_was_loaded_before_is_told(
+def test_a_version_that_drops_what_was_loaded_before_is_warned_about(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def warned(*read: Span, announces_version: bool = True) -> list[str]:
@@ -289,7 +291,7 @@ def test_a_version_that_drops_what_was_loaded_before_is_told(
 # What is kept
 
 
-def test_marks_are_kept_as_sessions_are_written() -> None:
+def test_bookmarks_are_kept_as_sessions_are_written() -> None:
     kept = Run(end_date="2024-05-10")
     kept.opened()
     kept.positions.emitted(None, day(3))
@@ -299,7 +301,7 @@ def test_marks_are_kept_as_sessions_are_written() -> None:
     assert [who for who, _ in kept.all] == [None] * 3
 
 
-def test_marks_of_one_are_not_those_of_another() -> None:
+def test_bookmarks_of_one_are_not_those_of_another() -> None:
     kept = partner()
     one, other = user(1), user(2)
     kept.opened(one)
@@ -327,18 +329,24 @@ def test_turns_follow_each_other_and_those_of_former_runs(order: Sequence[int]) 
     assert all(turn > latest for turn in turns)
 
 
-def test_who_is_not_read_has_no_turn() -> None:
-    kept = partner()
-    kept.positions.take_turn(user(1))
-    kept.positions.take_turn(None)
-    assert kept.all == []
+def test_a_customers_account_has_no_turn() -> None:
     kept = Run()
     kept.opened()
     kept.positions.take_turn(None)
     assert kept.last.turn == ""
 
 
-def test_a_turn_leaves_the_other_marks() -> None:
+def test_one_that_could_not_be_opened_has_its_turn_and_keeps_its_bookmarks() -> None:
+    kept = partner(FURTHEST)
+    kept.positions.take_turn(user(1, 10))
+    assert (kept.last.bookmark, kept.last.read) == (day(20), (span(1, 21),))
+    assert kept.last.turn
+    kept.positions.take_turn(user(7))
+    assert kept.last == Bookmarks(turn=kept.last.turn)
+    assert kept.last.turn
+
+
+def test_a_turn_leaves_the_other_bookmarks() -> None:
     kept = partner(FURTHEST)
     kept.opened(user(1, 10))
     kept.positions.take_turn(user(1, 10))

@@ -48,7 +48,7 @@ def at(text: str) -> datetime:
 
 
 @given(st.builds(Bookmarks, st.none() | instants, spans, turns))
-def test_marks_that_are_written_are_read_again(bookmarks: Bookmarks) -> None:
+def test_bookmarks_that_are_written_are_read_again(bookmarks: Bookmarks) -> None:
     progress: dict[str, Any] = {}
     write_bookmarks(progress, bookmarks)
     assert bookmarks_of(json.loads(json.dumps(progress))) == bookmarks
@@ -94,7 +94,7 @@ def test_nothing_is_no_mark(progress: dict[str, Any], empty: object) -> None:
     ],
 )
 def test_what_is_no_time_is_shown_as_far_as_it_can_be(value: object, shown: str) -> None:
-    text = f"{shown} is no date and time such as 2024-05-01T00:00:00Z: {FIX}"
+    text = f"{shown} is not a date and time such as 2024-05-01T00:00:00Z: {FIX}"
     for what, progress in {
         "bookmark": {"replication_key_value": value},
         "read": {"read": [[value, LATER]]},
@@ -188,7 +188,7 @@ def test_an_account_named_after_loads_without_it_is_refused_with_the_way_out(
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 3])
-def test_a_bookmark_in_the_future_is_told_with_what_to_look_at(ahead: int) -> None:
+def test_a_bookmark_in_the_future_is_warned_about_with_what_to_look_at(ahead: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     bookmarks = [formatted(now + timedelta(days=days + 1)) for days in range(ahead)]
     progress = {
@@ -210,7 +210,7 @@ def test_a_bookmark_in_the_future_is_told_with_what_to_look_at(ahead: int) -> No
 USER = User(7, Customer(70, None, "active", 7, (7,), None))
 
 
-def test_marks_are_kept_where_they_belong() -> None:
+def test_bookmarks_are_kept_where_they_belong() -> None:
     """Those of an account at the top, those of a partner's user in its partition, made if need be;
     what others have put there stays."""
     progress: dict[str, Any] = {
@@ -241,14 +241,16 @@ def test_marks_are_kept_where_they_belong() -> None:
     )
 
 
-def test_the_first_marks_of_a_user_make_its_partition() -> None:
+def test_the_first_bookmarks_of_a_user_make_its_partition() -> None:
     kept = StreamState({}, is_partner=True, account="shop")
     assert kept.progress == {"account": "shop"}
     kept.keep(USER, Bookmarks())
     assert kept.progress["partitions"] == [{"context": {"user_id": 7}, "customer_id": 70}]
 
 
-def test_what_is_to_be_known_of_it_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_to_be_known_of_it_is_warned_about_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     StreamState({"replication_key_value": FIRST}, is_partner=True, account=None)
     [warning] = caplog.messages
     assert warning.startswith("The state is of a customer's account")

@@ -186,7 +186,9 @@ def test_what_can_be_read_is_read_without_a_word(
         ("text", "a\ud83db", "a\ufffdb", "text: NUL or half a character came; replaced by \ufffd"),
     ],
 )
-def test_what_is_given_up_is_said(column: str, value: Any, want: Any, why: str, said: Said) -> None:
+def test_what_is_given_up_is_warned_about(
+    column: str, value: Any, want: Any, why: str, said: Said
+) -> None:
     assert said.value(column, value) == want
     assert said.messages == [why]
     assert said.value(column, value) == want
@@ -196,7 +198,7 @@ def test_what_is_given_up_is_said(column: str, value: Any, want: Any, why: str, 
     assert said.warnings.losses == ({path: lost} if lost else {})
 
 
-def test_what_is_lost_the_most_is_told_first(said: Said) -> None:
+def test_what_is_lost_the_most_is_listed_first(said: Said) -> None:
     for column, count in (("number", 1), ("at", 3), ("thing", 2)):
         for _ in range(count):
             said.value(column, [1])
@@ -234,9 +236,9 @@ def test_members_that_are_not_declared_are_left_out_and_remembered(said: Said) -
     assert set(found) == {"id", "date_time", "items", "thing"}
     assert found["items"] == [{"url": "u"}]
     assert found["thing"] == {"number": 2}
-    left = "the API sends it, it is not declared; left out. Others are told at the end"
+    left = "the API sends it, it is not declared; left out. Others are listed at the end"
     assert said.told() == [f"new: {left}"]
-    said.warnings.tell_undeclared()
+    said.warnings.report_undeclared()
     all_ = "The API sends 3 members that are not declared; left out: new, items.mood, thing.x"
     assert said.told() == [f"new: {left}", all_]
     assert said.coercer.met.undeclared == {"": {"new"}, "items.": {"mood"}, "thing.": {"x"}}
@@ -246,7 +248,7 @@ def test_however_many_names_come_two_lines_tell_them(said: Said) -> None:
     for number in range(0, 3000, 100):
         said.row(**{f"a{number + more}": 1 for more in range(100)})
     said.row(**{"b" * 10_000: 1})
-    said.warnings.tell_undeclared()
+    said.warnings.report_undeclared()
     first, last = said.told()
     assert first.startswith("a0: the API sends it")
     ten = ", ".join(f"a{number}" for number in range(10))
@@ -277,14 +279,14 @@ def test_a_name_is_made_ready_to_be_shown_once_and_no_more_than_are_remembered(
     assert len(made) == coercion.MOST_REMEMBERED
 
 
-def test_a_single_one_is_told_once(said: Said) -> None:
+def test_a_single_one_is_warned_about_once(said: Said) -> None:
     said.row(new=1)
     said.row(new=1)
-    said.warnings.tell_undeclared()
+    said.warnings.report_undeclared()
     assert len(said.told()) == 1
 
 
-def test_columns_that_lack_are_told_once_for_the_same_ones(said: Said) -> None:
+def test_columns_that_lack_are_warned_about_once_for_the_same_ones(said: Said) -> None:
     for names in (["a", "b"], ["b", "a"], ["a"], []):
         said.warnings.missing(names)
     left = "The API leaves out columns that it was asked for: {}; emitted as null"
@@ -454,7 +456,7 @@ def test_a_time_within_that_has_no_utc_is_null(caplog: pytest.LogCaptureFixture)
     assert caplog.messages == [f"items.at: a time came that has no UTC; emitted as null{SAID}"]
 
 
-def test_columns_that_the_first_session_lacks_are_said_once(
+def test_columns_that_the_first_session_lacks_are_warned_about_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made = decoder(account="x")

@@ -180,7 +180,7 @@ def test_of_rows_that_fit_and_one_that_does_not_only_that_one_is_coerced() -> No
     assert [one["id"] for one in call.args[1]] == [20]
 
 
-def test_new_members_that_are_not_declared_are_told_in_two_lines_and_a_number_learnt() -> None:
+def test_new_members_that_are_not_declared_are_two_warnings_and_a_number_learnt() -> None:
     warnings = Warnings()
     decoder = Decoder(SCHEMA, ZONE, warnings=warnings)
     many = 2 * MOST_UNDECLARED
@@ -188,7 +188,7 @@ def test_new_members_that_are_not_declared_are_told_in_two_lines_and_a_number_le
     with listening() as said:
         for _ in range(2):
             records = decoder.finish(decoder.rows(to_json(sessions).encode()))
-        warnings.tell_undeclared()
+        warnings.report_undeclared()
     assert len(records) == many
     first, last = said
     assert first.startswith("new_0: ")
@@ -198,7 +198,7 @@ def test_new_members_that_are_not_declared_are_told_in_two_lines_and_a_number_le
     assert sum(map(len, known.values())) == MOST_UNDECLARED
 
 
-def test_threads_share_what_was_met_and_what_was_said() -> None:
+def test_threads_share_what_was_met_and_what_was_warned_about() -> None:
     warnings = Warnings()
     decoder = Decoder(SCHEMA, ZONE, warnings=warnings)
     pages = [

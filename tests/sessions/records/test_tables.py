@@ -162,7 +162,7 @@ def test_columns_of_a_partner_stand_in_the_table() -> None:
     assert table["customer_id"].to_pylist() == [7, 7, 7]
 
 
-def test_numbers_that_do_not_fit_are_counted_and_told_once(
+def test_numbers_that_do_not_fit_are_counted_and_warned_about_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = make_sessions(3, seed=1)

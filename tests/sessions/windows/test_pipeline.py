@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -86,7 +86,10 @@ def ready(pipeline: Pipeline[int, list[Record]], user: int) -> Iterator[list[Rec
 
 
 def pipeline_of(
-    accounts: Accounts, users: list[int], concurrency: int
+    accounts: Accounts,
+    users: list[int],
+    concurrency: int,
+    idle: Callable[[], object] = lambda: None,
 ) -> Pipeline[int, list[Record]]:
     shared = Shared(PAGE, concurrency=concurrency)
     decoder = Decoder(SCHEMA, Zone(timezone.utc))
@@ -96,7 +99,7 @@ def pipeline_of(
         reader = WindowReader(accounts.call, decoder, query, list, shared)
         return Span(reader, [(START, START + timedelta(days=DAYS))])
 
-    return Pipeline(users, span, concurrency)
+    return Pipeline(users, span, concurrency, idle=idle)
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -123,6 +126,31 @@ def test_each_part_comes_whole_in_turn_and_in_order(
                 assert user not in refusing
             assert got == ([] if user in refusing else accounts.wanted(user))
     assert accounts.most_at_once <= concurrency
+
+
+@pytest.mark.parametrize("seconds", [0.05, 3600.0])
+def test_whoever_takes_the_windows_is_told_of_a_long_wait_and_of_no_other(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_visitor_sessions.sessions.windows.pipeline.IDLE", seconds)
+    accounts = Accounts({1: 30}, set(), 0)
+    is_told, call = threading.Event(), accounts.call
+
+    def slow(method: str, params: Mapping[str, Any]) -> FakeAnswer:
+        answer = call(method, params)
+        if seconds < 1 and accounts.asked == 3:
+            assert is_told.wait(60)  # it ends only once the wait has been told
+        return answer
+
+    def idle() -> None:
+        assert threading.current_thread() is threading.main_thread()
+        is_told.set()
+
+    monkeypatch.setattr(accounts, "call", slow)
+    with closing(pipeline_of(accounts, [1], 1, idle)) as pipeline:
+        got = [record.id for records in ready(pipeline, 1) for record in records]
+    assert got == accounts.wanted(1)
+    assert is_told.is_set() == (seconds < 1)
 
 
 def test_a_part_given_up_in_the_middle_leaves_the_next_ones_whole() -> None:

@@ -285,6 +285,28 @@ def test_a_full_window_behind_the_first_is_cut_at_once() -> None:
         assert sum(first == 1 for first, _ in asked) >= 2, asked
 
 
+def test_a_part_that_cannot_be_opened_ahead_is_opened_in_its_turn() -> None:
+    readers = {name: Reader({}) for name in "abc"}
+    opened: list[str] = []
+
+    def span(key: str) -> Span[list[int]]:
+        opened.append(key)
+        if key == "b":
+            raise TapError("b")
+        return span_of(readers[key], (0, 1))
+
+    pipeline = Pipeline(readers, span, 4, opens_ahead=lambda key: key != "b")
+    with closing(pipeline):
+        assert len(list(pipeline.read("a"))) == 1
+        assert opened == ["a"]
+        with pytest.raises(TapError):
+            list(pipeline.read("b"))
+        assert len(list(pipeline.read("c"))) == 1
+        assert opened == ["a", "b", "c"]
+        readers["d"] = Reader({})
+        assert len(list(pipeline.read("d", is_extra=True))) == 1  # none of the keys
+
+
 def test_what_waits_behind_leaves_the_head_as_much_as_if_it_were_alone() -> None:
     """The parts behind have filled all that the first window left when it turns out too full."""
     readers = {name: Reader({}) for name in "abcdefg"}

@@ -150,7 +150,7 @@ def test_a_session_at_the_end_is_the_next_window_s(window: Window) -> None:
     assert ids_of(reader_of(api, 9).read(window)) == [1]
 
 
-def test_more_than_a_page_is_told_with_the_times_of_a_sample() -> None:
+def test_more_than_a_page_is_reported_with_the_times_of_a_sample() -> None:
     api = Scripted([row(1, 5), row(2, 7), row(3, 9)])
     result = reader_of(api, 2).read(MINUTE)
     assert isinstance(result, Overfull)
@@ -158,7 +158,7 @@ def test_more_than_a_page_is_told_with_the_times_of_a_sample() -> None:
     assert (result.total, result.times) == (3, times)
 
 
-def test_more_than_the_server_puts_on_a_page_is_told_too_and_learnt() -> None:
+def test_more_than_the_server_puts_on_a_page_is_reported_too_and_learnt() -> None:
     """Once more rows have been seen where the short page ended."""
     api = Scripted([], {0: ([row(1, 5), row(2, 7)], 9), 1: ([row(3, 8)], 9)})
     reader = reader_of(api, 20)
@@ -435,7 +435,7 @@ def test_a_count_that_is_off_by_another_number_each_time_has_all_its_tries() -> 
     assert ids_of(reader_of(api, 10).read(MINUTE)) == [1, 2, 3]
 
 
-def test_a_span_that_is_too_long_is_told_and_the_next_ones_are_shorter() -> None:
+def test_a_span_that_is_too_long_is_reported_and_the_next_ones_are_shorter() -> None:
     def refuse(_: str, params: Mapping[str, Any]) -> FakeAnswer:
         raise ApiError("too long", mnemonic="date_interval_limit_reached")
 

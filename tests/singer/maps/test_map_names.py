@@ -70,7 +70,7 @@ def test_maps_of_what_is_not_there_are_named(stream_maps: Any, named: list[str])
         assert all(part in line for part in text.split(".*")), line
 
 
-def test_a_new_column_that_is_called_almost_as_another_is_told() -> None:
+def test_a_new_column_that_is_called_almost_as_another_is_warned_about() -> None:
     slip = {"visitor_sessions": {"visitor_ip_adress": "md5(visitor_ip_address)"}}
     assert slips(slip) == [
         "visitor_sessions: visitor_ip_adress is a new column; visitor_ip_address goes out as it is"

@@ -307,6 +307,19 @@ def test_a_host_that_is_not_there_and_a_file_that_cannot_be_written(
         assert run.code == 1
         assert run.stdout.splitlines()[-1].startswith(f"FAIL report              {bad}")
     assert not sandbox.calls
+    assert not (tmp_path / "no").exists()
+
+
+def test_an_error_that_nobody_knows_is_named_unless_its_name_is_a_value(
+    make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    rows = [{**row, "utm_term": "secret_word"} for row in recent()]
+    for mnemonic, shown in (("brand_new_error", "brand_new_error"), ("secret_word", "(not shown)")):
+        sandbox = make_sandbox(rows=rows, longest_days=60)
+        sandbox.refusal_of_spans = mnemonic
+        told, text, _ = report_of(sandbox, tmp_path)
+        assert told["behaviour"]["longest_span"]["days_89"]["mnemonic"] == shown
+        assert "secret_word" not in text
 
 
 def test_it_is_the_doctors_alone(make_sandbox: MakeSandbox, tmp_path: Path) -> None:

@@ -1,0 +1,234 @@
+"""Other vars, columns that lack or are hashed, tables that are empty or of before, and what is said
+of them."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from comparing import check_marts
+from lanes import ANSWERS, Lane
+from reckoning import Account, Reckoning, Rules
+from suite import VARS, MakeLane, MakeProject
+
+LANE = "dlt-duckdb"
+POSTGRES = "dlt-postgres"
+KEY = "a key of sixteen or more"
+Row = dict[str, Any]
+
+
+def zoned(lane: Lane) -> dict[str, Any]:
+    """The var that tells each account's zone."""
+    columns = "account varchar(9), customer_id bigint, timezone varchar(99)"
+    lines = ", ".join(
+        f"(nullif('{one.account or ''}', ''), {one.customer_id or 'NULL'}, '{one.zone}')"
+        for one in lane.feed.held
+    )
+    lane.database.execute(f"CREATE TABLE {lane.schema}.zones ({columns})")
+    lane.database.execute(f"INSERT INTO {lane.schema}.zones VALUES {lines}")
+    return {"zones_relation": f"{lane.schema}.zones"}
+
+
+def test_every_rule_is_a_var(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE)
+    lane.load()
+    changed = {
+        "window_days": 7,
+        "half_life_days": 2,
+        "identity": "visitor",
+        "conversion_types": ["call", "chat"],
+        "direct_channels": ["direct", "email"],
+        "ignored_channels": [],
+        "bounce_max_pages": 2,
+        "bounce_max_seconds": 60,
+    }
+    project = make_project(lane, **zoned(lane), **changed)
+    project.build()
+    rules = Rules(**{k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()})
+    check_marts(project, Reckoning(lane.feed.accounts(), rules))
+
+    said = project.run("build", window_days=8)
+    assert said.returncode, "tables built under other rules are added to"
+    assert "--full-refresh" in said.stdout
+    project.build("--full-refresh", window_days=8)
+
+
+@pytest.mark.parametrize("name", [LANE, "meltano-postgres"])
+def test_its_own_tests(name: str, make_lane: MakeLane, make_project: MakeProject) -> None:
+    """Unit tests of each rule, and those of columns."""
+    lane = make_lane(name, wanderers=20)
+    lane.load()
+    project = make_project(lane, itself=True, **zoned(lane))
+    said = project.build()
+    assert "unit_test" in said.replace(" ", "_"), said[-3000:]
+    said = project.run("source", "freshness").stdout
+    assert "Traceback" not in said
+
+
+def without(*names: str) -> Callable[[Row], Row]:
+    """Rows as a table without these columns tells them."""
+    empty = {"hits": [], "communications": []}
+    return lambda row: row | {name: empty.get(name) for name in names}
+
+
+def hashed(row: Row) -> Row:
+    """Who it was, and the communication, as hashes."""
+
+    def digest(value: Any) -> str | None:
+        made = hmac.new(KEY.encode(), str(value).encode(), "sha256").hexdigest()
+        return None if value is None else made
+
+    told = [
+        item | {"communication_id": digest(item["communication_id"])}
+        for item in row["communications"]
+    ]
+    return row | {
+        "visitor_id": digest(row["visitor_id"]),
+        "person_id": digest(row["person_id"]),
+        "communications": told,
+    }
+
+
+PEOPLE = ("person_id", "visitor_id")
+LACKING = {
+    "no person and no hits": (
+        {"exclude_columns": "person_id,hits,entrance_page"},
+        without("person_id", "hits", "entrance_page"),
+    ),
+    "nobody": ({"exclude_columns": ",".join(PEOPLE)}, without(*PEOPLE)),
+    "no channel, no campaign": (
+        {"exclude_columns": "channel,campaign_id,campaign_name,integrated_campaign_data,gclid"},
+        without("channel", "campaign_id", "campaign_name", "integrated_campaign_data", "gclid"),
+    ),
+    "no communications": ({"exclude_columns": "communications"}, without("communications")),
+    "hashes": (
+        {"hash_columns": "visitor_id,person_id,communications.communication_id", "hash_key": KEY},
+        hashed,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LACKING)
+@pytest.mark.parametrize("name", ["meltano-duckdb", "meltano-postgres"])
+def test_a_column_that_is_left_out_or_hashed_breaks_nothing(
+    name: str, what: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    settings, told = LACKING[what]
+    lane = make_lane(name, wanderers=50)
+    for config in lane.feed.configs:
+        config |= settings
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.build()
+    accounts = [
+        Account([told(row) for row in one.rows], one.zone, one.account, one.customer_id)
+        for one in lane.feed.accounts()
+    ]
+    check_marts(project, Reckoning(accounts, Rules()))
+
+
+@pytest.mark.parametrize("name", [LANE, POSTGRES])
+def test_a_table_without_a_session(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(name, wanderers=5)
+    lane.load()
+    rows = [(held, held.rows) for held in lane.feed.held]
+    lane.database.execute(f"DELETE FROM {lane.table}")
+    for held in lane.feed.held:
+        held.hold([])
+        held.gone.clear()
+    project = make_project(lane, **zoned(lane))
+    for options in ([], [], ["--full-refresh"]):
+        project.build(*options)
+        check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+    for held, back in rows:
+        held.hold(back)
+    lane.load()
+    project.build()
+
+
+def test_no_table_at_all(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE, wanderers=5)
+    lane.load()
+    said = make_project(lane, schema="elsewhere").run("build")
+    assert said.returncode
+    assert "visitor_sessions_schema" in said.stdout
+
+
+def test_a_loader_that_appends(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE, wanderers=50)
+    lane.more = {"write_disposition": "append"}
+    lane.load()
+    project = make_project(lane, **zoned(lane), appended=True, **VARS[LANE])
+    project.build()
+    for held in lane.feed.held:
+        held.hold(held.later)
+    lane.load()
+    [counted] = lane.database.query(f"SELECT count(*) AS n FROM {lane.table}")
+    accounts = lane.feed.accounts()
+    assert counted["n"] > sum(len(one.rows) for one in accounts)
+    project.build()
+    check_marts(project, Reckoning(accounts, Rules()))
+
+
+@pytest.mark.parametrize("name", [LANE, POSTGRES])
+def test_tables_of_a_former_version_name_what_they_need(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(name, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.build()
+    formers = [
+        "UPDATE {} SET rules = 'of before'",
+        "ALTER TABLE {} DROP COLUMN rules",
+        "ALTER TABLE {} DROP COLUMN city",
+    ]
+    for former in formers:
+        sessions = f"{ANSWERS}.visitor_sessions__sessions"
+        lane.database.execute(former.format(sessions))
+        said = project.run("build")
+        assert said.returncode, former
+        assert "--full-refresh" in said.stdout, former
+        project.build("--full-refresh")
+        check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+
+
+def test_marts_that_are_left_out(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE, wanderers=20)
+    lane.load()
+    out = ["pages", "visitor_sessions__daily_campaigns", "paths", "path_summary"]
+    project = make_project(lane, **zoned(lane), leave_out=out)
+    project.build()
+    project.build()
+    built = set(project.marts())
+    assert {"sessions", "conversions", "attribution"} <= built
+    assert not built & {"pages", "daily_campaigns", "paths", "path_summary"}
+
+
+def test_credits_add_up_and_sessions_are_conserved(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(LANE)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.build()
+    ask = project.database.query
+    [sums] = ask(
+        "SELECT max(abs(total - 1)) AS off, count(*) AS n FROM (SELECT sum(credit) AS total "
+        f"FROM {ANSWERS}.visitor_sessions__attribution GROUP BY conversion_key, model) AS t"
+    )
+    [counted] = ask(f"SELECT count(*) AS n FROM {ANSWERS}.visitor_sessions__conversions")
+    assert sums["off"] < 1e-9
+    assert sums["n"] == 6 * counted["n"] > 0
+    [held] = ask(f"SELECT count(*) AS n FROM {lane.table}")
+    for mart, column in (
+        ("sessions", "1"),
+        ("daily_channels", "sessions"),
+        ("persons", "sessions"),
+    ):
+        [found] = ask(f"SELECT sum({column}) AS n FROM {ANSWERS}.visitor_sessions__{mart}")
+        assert found["n"] == held["n"], mart

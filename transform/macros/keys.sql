@@ -1,0 +1,38 @@
+{#- A hash of some expressions; null is told apart from any number or text that comes before the last. -#}
+{%- macro key(expressions) -%}
+    {%- set parts = [] -%}
+    {%- for expression in expressions -%}
+        {%- do parts.append("coalesce(cast(" ~ expression ~ " as " ~ dbt.type_string() ~ "), '(none)')") -%}
+        {%- if not loop.last -%}{%- do parts.append("'|'") -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(dbt.hash(dbt.concat(parts))) }}
+{%- endmacro -%}
+
+{#- Whether two relations speak of the same account and customer. -#}
+{%- macro same_account(left, right) -%}
+    coalesce({{ left }}.account, '') = coalesce({{ right }}.account, '')
+    and coalesce({{ left }}.customer_id, -1) = coalesce({{ right }}.customer_id, -1)
+{%- endmacro -%}
+
+{#- The person of a session: that of its visitor, else its own person, else the session alone. -#}
+{%- macro person_key(session, persons) -%}
+    coalesce(
+        {{ persons }}.person_key,
+        {%- if visitor_sessions.setting('identity') == 'person' %}
+        case
+            when {{ session }}.person_id is not null
+                then {{ visitor_sessions.key(["'person'", session ~ '.person_id', session ~ '.customer_id', session ~ '.account']) }}
+        end,
+        {%- endif %}
+        {{ visitor_sessions.key(["'session'", session ~ '.session_id', session ~ '.customer_id', session ~ '.account']) }}
+    )
+{%- endmacro -%}
+
+{#- Sessions of staging joined to their persons: a FROM clause. -#}
+{%- macro from_sessions_and_persons(session='sessions', persons='persons') -%}
+    from {{ ref('stg_visitor_sessions__sessions') }} as {{ session }}
+    left join {{ ref('int_visitor_sessions__persons') }} as {{ persons }}
+        on
+            {{ session }}.visitor_id = {{ persons }}.visitor_id
+            and {{ visitor_sessions.same_account(session, persons) }}
+{%- endmacro -%}

@@ -1,0 +1,11 @@
+-- The sessions of affected persons: nested columns are taken apart for these alone.
+select
+    sessions.session_id,
+    sessions.account,
+    sessions.customer_id,
+    {{ visitor_sessions.person_key('sessions', 'persons') }} as person_key
+{{ visitor_sessions.from_sessions_and_persons() }}
+where
+    {{ visitor_sessions.person_key('sessions', 'persons') }} in (
+        select affected.person_key from {{ ref('int_visitor_sessions__affected') }} as affected
+    )
