@@ -8,6 +8,7 @@ import sys
 from tap_visitor_sessions.startup import (
     collect_seldom,
     end_at_once_on_signals,
+    flush_output,
     share_one_heap,
     use_standard_streams,
 )
@@ -20,6 +21,7 @@ def main() -> None:
     share_one_heap()
 
     from tap_visitor_sessions.api import TapError, passes
+    from tap_visitor_sessions.sessions import READER_GONE
     from tap_visitor_sessions.singer.cli import Command
     from tap_visitor_sessions.singer.errors import one_line, where
     from tap_visitor_sessions.singer.logs import run_with_logs
@@ -27,7 +29,12 @@ def main() -> None:
     collect_seldom()
     logger = logging.getLogger(Command.name)
     try:
-        run_with_logs(lambda: Command.cli)
+        try:
+            run_with_logs(lambda: Command.cli)
+        finally:
+            flush_output()
+    except BrokenPipeError:
+        sys.exit(READER_GONE)
     except Exception as problem:
         # For who starts it: whether to try again.
         failure = {"kind": type(problem).__name__, "passes": passes(problem)}

@@ -26,9 +26,18 @@ class _Waiting(io.FileIO):
     the flag is the pipe's, and whoever shares it can set it at any time."""
 
     def write(self, data: Any) -> int:
-        """Write some of it; how much."""
+        """Write some of it; how much.
+
+        Raises:
+            OSError: stdout cannot be written to; with its name.
+        """
         while True:
-            count: int | None = super().write(data)
+            try:
+                count: int | None = super().write(data)
+            except OSError as problem:
+                if self.fileno() == 2:  # a full disk, or nobody who listens: no reason to fail
+                    return memoryview(data).nbytes
+                raise OSError(problem.errno, problem.strerror, "stdout") from None
             if count is not None:
                 return count
             select.select([], [self], [])
@@ -76,6 +85,20 @@ def _waiting(stream: io.TextIOWrapper[Any]) -> TextIO:
         errors="backslashreplace",
         line_buffering=stream.line_buffering,
     )
+
+
+def flush_output() -> None:
+    """Write what is held for stdout, while what goes wrong can still be said.
+
+    Raises:
+        OSError: stdout cannot be written to; Python's own attempt at the end passes over it then.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        raise
 
 
 def end_at_once_on_signals(end: Callable[[int], object] | None = None) -> None:

@@ -201,3 +201,30 @@ def test_what_cannot_be_used_of_the_log_is_a_line_that_names_the_variable(
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if variable in line]
     assert len(lines) == 1, done.stderr
+
+
+@EVERY_HOST
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&1 >/dev/null | true"])
+def test_a_log_that_nobody_takes_is_no_failure(
+    redirected: str, host: Host, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """The disk of the logs is full, or whoever read them has gone: all sessions came."""
+    config = config_of(make_sandbox(sessions=20))
+    command = [*host.command, *host.arguments(config, None, tmp_path)]
+    code = tmp_path / "code"
+    script = f'{{ "$@"; echo $? >{code}; }} {redirected}'
+    subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, timeout=60)
+    assert code.read_text().strip() == "0"
+
+
+@pytest.mark.parametrize("option", ["--about", "--version", "--help", "--discover", "--doctor"])
+def test_what_a_full_disk_does_not_take_is_said_in_one_line(
+    option: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(config_of(make_sandbox(sessions=20))))
+    done = shell(">/dev/full", [*TAP, "--config", str(config), option])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    [*_, last] = done.stderr.splitlines()
+    assert "stdout cannot be written to: No space left on device" in last

@@ -22,7 +22,7 @@ from tap_visitor_sessions.api.errors import (
     passes,
     unforeseen,
 )
-from tap_visitor_sessions.api.redaction import keep_secret, redacted, shown
+from tap_visitor_sessions.api.redaction import keep_secret, printable, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
 from tap_visitor_sessions.api.transport import Arrival
 
@@ -47,6 +47,7 @@ __all__ = [
     "count",
     "keep_secret",
     "passes",
+    "printable",
     "redacted",
     "shown",
     "unforeseen",

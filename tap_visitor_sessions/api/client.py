@@ -347,6 +347,11 @@ class Client:
                 f"This machine's clock is {spelled(lead.total_seconds())} ahead of the API's: "
                 "sessions are read up to the API's time. Set the clock"
             )
+        if lag := self._transport.clock_lag:
+            self._warn_once(
+                f"This machine's clock is {spelled(lag.total_seconds())} behind the API's: "
+                "sessions since its time are not read. Set the clock"
+            )
         try:
             reply = opened(answer, request_id, mends_bytes=mends_bytes or self._mends_bytes)
         except TransientError:

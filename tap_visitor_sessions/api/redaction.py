@@ -42,7 +42,12 @@ def keep_secret(*secrets: str | None) -> None:
 def shown(text: object) -> str:
     """A text of the API on one line of bounded length, ready for a log or a message."""
     line = " ".join(redacted(str(text)[:LOOKED_AT]).split())
-    line = line if len(line) <= LONGEST else line[:LONGEST] + "…"
+    return printable(line if len(line) <= LONGEST else line[:LONGEST] + "…")
+
+
+def printable(text: str) -> str:
+    """A text on one line, with what is no letter to be seen escaped."""
+    line = " ".join(text.split())
     return "".join(char if char.isprintable() else _escaped(char) for char in line)
 
 

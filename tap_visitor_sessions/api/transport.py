@@ -88,6 +88,8 @@ class Transport:
         self.clock_lead: timedelta | None = None
         """By how much this machine's clock is ahead of the API's, by the first `Date` that came;
         None before. Up to CLOCKS_DIFFER it counts as none."""
+        self.clock_lag = timedelta(0)
+        """By how much it is behind, likewise."""
 
     def post(self, body: bytes, timeout: float | None = None) -> bytes:
         """The body of the answer, whole and with HTTP status 200.
@@ -118,9 +120,9 @@ class Transport:
             with self._session().post(self._url, data=body, timeout=limits, stream=True) as answer:
                 self._check_status(answer)
                 if self.clock_lead is None:
-                    self.clock_lead = clock_lead(
-                        answer.headers.get("Date"), asked, datetime.now(timezone.utc)
-                    )
+                    date, came = answer.headers.get("Date"), datetime.now(timezone.utc)
+                    self.clock_lead = clock_lead(date, asked, came)
+                    self.clock_lag = clock_lag(date, came)
                 body = self._body(answer)
                 self.arrived = _arrival(answer, len(body), asked)
                 return body
@@ -135,6 +137,11 @@ class Transport:
             raise TapError(f"No way to {self._host} can be made out: check {names}") from None
         except (requests.ConnectionError, requests.Timeout, ReadTimeoutError) as problem:
             raise self._unreached(problem) from None
+        except UnicodeEncodeError:
+            names = " and ".join(self._proxy_variable()) or "api_url"
+            raise TapError(
+                f"{names} holds letters that HTTP has no bytes for: write them URL-encoded (%D0%B6)"
+            ) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as problem:
             raise TransientError(f"The answer broke off ({_cause(problem)})") from None
         except OSError as problem:  # of requests, before it connects
@@ -173,6 +180,15 @@ class Transport:
         text = str(problem)
         if isinstance(problem, ProxyError):
             return Unreachable(self._proxy_refusal(text))
+        if "NO_CERTIFICATE" in text:
+            return TapError(
+                f"The file that {_bundle()} names holds no certificate: correct it, or unset it"
+            )
+        cause = _cause(problem)
+        if cause in _NO_FILE and os.environ.get("SSLKEYLOGFILE"):
+            return TapError(
+                "The file that SSLKEYLOGFILE names cannot be written to: correct it, or unset it"
+            )
         if isinstance(problem, SSLError):
             return Unreachable(
                 f"No trusted TLS connection to {self._where()}: check api_url and the proxy; a "
@@ -192,7 +208,7 @@ class Transport:
                 f"{self._where()} cannot be reached: check api_url, the network and the proxy "
                 "settings"
             )
-        return TransientError(f"The connection to {self._where()} broke off ({_cause(problem)})")
+        return TransientError(f"The connection to {self._where()} broke off ({cause})")
 
     def _proxy_refusal(self, text: str) -> str:
         names = " and ".join(self._proxy_variable()) or "the proxy settings"
@@ -253,6 +269,9 @@ class Transport:
             for scheme in ("https://", "http://"):
                 session.mount(scheme, _Adapter())
         return session
+
+
+_NO_FILE = {"FileNotFoundError", "IsADirectoryError", "NotADirectoryError", "PermissionError"}
 
 
 def _arrival(answer: requests.Response, size: int, asked: datetime) -> Arrival:
@@ -329,6 +348,14 @@ def clock_lead(date: str | None, asked: datetime, came: datetime) -> timedelta |
     if asked - theirs <= CLOCKS_DIFFER:
         return timedelta(0)
     return came - theirs  # and this much at the most
+
+
+def clock_lag(date: str | None, came: datetime) -> timedelta:
+    """By how much, at the least, a clock is behind the server's; arguments as of `clock_lead`."""
+    theirs = _date(date)
+    # An answer is not dated after it came.
+    behind = timedelta(0) if theirs is None else theirs - came
+    return behind if behind > CLOCKS_DIFFER else timedelta(0)
 
 
 def _date(value: str | None) -> datetime | None:

@@ -22,6 +22,7 @@ _DATE_TIME = re.compile(
 )
 DATE_PATTERN = re.sub(r"\?P<\w+>", "", f"^{_DATE_TIME.pattern}$")
 """What a date looks like, for the JSON Schema."""
+_KEY_LIKE = re.compile(r"\b(?=[A-Za-z_]*\d)(?=\d*[A-Za-z_])\w{20,}", re.ASCII)
 _DURATION = re.compile(
     r"P(?=.)((?P<years>\d{1,2})Y)?((?P<months>\d{1,3})M)?"
     r"((?P<weeks>\d{1,3})W)?((?P<days>\d{1,4})D)?"
@@ -88,8 +89,11 @@ def parse_duration(setting: str, text: str) -> pendulum.Duration:
 
 
 def shortened(value: object) -> str:
-    """A value as a short text on one line."""
+    """A value as a short text on one line; of one that may be a key, put in the place of another
+    setting, only the length."""
     text = repr(value)
+    if _KEY_LIKE.search(text):
+        return f"a text of {len(str(value))} characters"
     return text if len(text) <= 60 else f"{text[:50]}...{text[-1]}"
 
 

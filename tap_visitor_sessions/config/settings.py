@@ -548,6 +548,8 @@ SENSITIVE = frozenset(
     name for name, schema in PROPERTIES.items() if schema.get("secret") or schema.get("sensitive")
 )
 """Settings whose values are never shown."""
+SECRETS = frozenset(name for name, schema in PROPERTIES.items() if schema.get("secret"))
+"""Settings whose values are shown in no text, not where they stand in that of another either."""
 SINGERS = frozenset(
     {
         "customers_file",
@@ -579,7 +581,9 @@ def normalized(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     found: list[str] = []
     for name, value in config.items():
         schema = PROPERTIES.get(name)
-        if schema is None:
+        if _has_half({name: value}):
+            found.append(f"{name}: holds half of a character (a surrogate): write it anew")
+        elif schema is None:
             clean[name] = plain(value)
         elif not is_unset(value):
             try:
@@ -626,3 +630,14 @@ def _fitting(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
     except msgspec.ValidationError:
         raise Misspelled(f"must be {wanted(schema)}") from None
     return fitting
+
+
+def _has_half(value: Any) -> bool:
+    """Whether a text in it has half of a pair of surrogates: no encoding has bytes for it."""
+    try:
+        msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:
+        return True
+    except (TypeError, ValueError, RecursionError):  # said where it is read
+        return False
+    return False

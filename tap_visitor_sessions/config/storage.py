@@ -30,6 +30,8 @@ EXTRAS = {
     "adl": "azure",
 }
 """Scheme of a storage's URL -> the extra of this package that installs what it needs."""
+# A password may hold / where it should not.
+_USER = re.compile(r"//([^/@]*:.*|[^/@]*)@")
 _LIBRARIES = ("botocore", "aiobotocore", "s3fs", "fsspec", "gcsfs", "adlfs", "azure")
 
 
@@ -74,6 +76,12 @@ def make_folder(folder: Path) -> None:
             one.mkdir(PRIVATE, exist_ok=True)
 
 
+def root_problems(root: str) -> Iterator[str]:
+    """Why a root is not the folder that is meant."""
+    if root != root.strip():
+        yield "batch_config: storage.root must not begin or end with a blank"
+
+
 def prefix_problems(prefix: str) -> Iterator[str]:
     """Why files with such a prefix would not lie below the root."""
     name = "batch_config: storage.prefix"
@@ -100,7 +108,7 @@ def storing(root: str, params: Mapping[str, Any]) -> Iterator[None]:
         said = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise TapError(
             f"Setting batch_config: cannot write to {_shown(root)}: "
-            f"{redacted(said, texts_in(params))}"
+            f"{redacted(said, [*texts_in(params), *_credentials(root)])}"
         ) from None
 
 
@@ -154,6 +162,12 @@ def _remote_problems(scheme: str, storage: Mapping[str, Any]) -> Iterator[str]:
             yield str(problem).removeprefix("Setting ")
 
 
+def _credentials(root: str) -> list[str]:
+    """The user and password of a URL, together and each."""
+    found = _USER.search(root)
+    return [found[1], *found[1].split(":", 1)] if found else []
+
+
 def _shown(root: str) -> str:
     """A URL without a user and password."""
-    return re.sub(r"//[^/@]*@", "//", root)
+    return _USER.sub("//", root)

@@ -11,18 +11,19 @@ from urllib.parse import urlsplit
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api import ConfigError
+from tap_visitor_sessions.api import ConfigError, redacted
 from tap_visitor_sessions.config.customers import customers_of
 from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
 from tap_visitor_sessions.config.excluding import SETTING as EXCLUDE
 from tap_visitor_sessions.config.excluding import exclude_problems
 from tap_visitor_sessions.config.filters import filter_problems
 from tap_visitor_sessions.config.hashing import SECRET, SETTING, hash_problems
-from tap_visitor_sessions.config.parsing import wanted
+from tap_visitor_sessions.config.parsing import texts_in, wanted
 from tap_visitor_sessions.config.schema import key_columns, record_schema
 from tap_visitor_sessions.config.settings import (
     COMPRESSIONS,
     PROPERTIES,
+    SECRETS,
     SINGERS,
     Batch,
     Encoding,
@@ -33,7 +34,7 @@ from tap_visitor_sessions.config.settings import (
     normalized,
     unknown,
 )
-from tap_visitor_sessions.config.storage import prefix_problems
+from tap_visitor_sessions.config.storage import prefix_problems, root_problems
 
 logger = logging.getLogger("tap-visitor-sessions.settings")
 
@@ -46,8 +47,20 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     """What cannot work in a configuration: a line per problem, each beginning with the setting's
     name, and none with the value of a secret."""
     clean, found = normalized(config)
-    found = misspelt_guards(config) + found
-    return [" ".join(line.split()) for line in found or _contradictions(clean)]
+    found = misspelt_guards(config) + found or list(_contradictions(clean))
+    secrets = _repeated_secrets(config) if found else []
+    if secrets:
+        parts = [line.partition(":") for line in found]
+        found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
+    return [" ".join(line.split()) for line in found]
+
+
+def _repeated_secrets(config: Mapping[str, Any]) -> list[str]:
+    """Secrets that stand, whole or in part, in the value of another setting too, as after a slip
+    of the hand."""
+    others = str({name: value for name, value in config.items() if name not in SECRETS})
+    held = [text for name in SECRETS for text in texts_in(config.get(name))]
+    return [text for text in held if redacted(others, [text]) != redacted(others)]
 
 
 def core_settings(config: Mapping[str, Any]) -> Settings:
@@ -111,6 +124,8 @@ def _url_problems(text: str) -> Iterator[str]:
         yield "api_url: not an http(s) URL"
     elif url.username or url.password:
         yield "api_url: must not hold a user or password"
+    elif url.query or url.fragment or not text.isprintable() or " " in text:
+        yield "api_url: must not hold ?, #, blanks or control characters"
     elif url.scheme == "http" and host not in _LOOPBACK:
         yield "api_url: plain http would send the key unencrypted; use https"
 
@@ -186,6 +201,7 @@ def _output_problems(clean: Mapping[str, Any]) -> Iterator[str]:
             else:
                 if isinstance(given, Batch):
                     yield from _encoding_problems(given.encoding)
+                    yield from root_problems(given.storage.root)
                     yield from prefix_problems(given.storage.prefix or "")
     if clean.get("flattening_enabled") and "flattening_max_depth" not in clean:
         yield "flattening_max_depth: is required where flattening_enabled is true"

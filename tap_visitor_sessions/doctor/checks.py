@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_visitor_sessions.api import ApiError, TapError, Unreadable
+from tap_visitor_sessions.api import ApiError, TapError, Unreadable, printable, redacted
 from tap_visitor_sessions.config import emitted_schema, privacy_note
 from tap_visitor_sessions.doctor.sample import Looking, Sample
 from tap_visitor_sessions.sessions import PATIENCE, Connection, User, is_customers
@@ -44,7 +44,7 @@ class Check:
 
     def __str__(self) -> str:
         mark = "WARN" if self.warns else {True: "ok", False: "FAIL", None: "--"}[self.ok]
-        return f"{mark:5}{self.name:20}{self.text or 'not asked'}".rstrip()
+        return f"{mark:5}{self.name:20}{printable(redacted(self.text)) or 'not asked'}"
 
 
 NAMES = (

@@ -13,6 +13,7 @@ from tap_visitor_sessions.sessions.bookmarks import (
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.identity import listing
 from tap_visitor_sessions.sessions.output import (
+    READER_GONE,
     Chunk,
     Lines,
     Pace,
@@ -32,6 +33,7 @@ __all__ = [
     "MEMBERS",
     "METHOD",
     "PATIENCE",
+    "READER_GONE",
     "SECOND",
     "Chunk",
     "Columns",

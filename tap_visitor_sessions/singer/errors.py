@@ -22,6 +22,8 @@ def one_line(problem: Exception) -> str:
         text = str(problem)
     elif isinstance(problem, OSError) and problem.strerror:
         text = f"{problem.strerror}: {problem.filename}" if problem.filename else problem.strerror
+        if problem.filename == "stdout":
+            text = f"stdout cannot be written to: {problem.strerror}"
     else:
         text = f"{unforeseen(problem)}; {_MORE}"
     line = " ".join(text.split())

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import MakeSandbox
@@ -173,3 +174,27 @@ def test_a_403_speaks_of_allowlist_and_firewall(make_sandbox: MakeSandbox) -> No
     found = str(refusal(make_sandbox(sessions=1).url, status("403 Forbidden")))
     for word in ("api_url", "allowlist", "firewall"):
         assert word in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSLKEYLOGFILE", "/nonexistent/keys"),
+        ("REQUESTS_CA_BUNDLE", __file__),
+        ("HTTPS_PROXY", "http://user:пароль@127.0.0.1:{port}"),
+    ],
+)
+def test_a_variable_that_cannot_work_is_named_at_once(
+    name: str, value: str, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = make_sandbox(sessions=0)
+    port = str(urlsplit(sandbox.url).port)
+    for other in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value.format(port=port))
+    host = "nowhere.example" if name == "HTTPS_PROXY" else f"127.0.0.1:{port}"
+    client = Client(f"https://{host}/v2.0", access_token="k", max_retries=3)
+    with pytest.raises(TapError, match=name) as caught:
+        client.call("get.account")
+    assert "парол" not in str(caught.value)
+    assert client.retries == 0

@@ -526,3 +526,36 @@ def test_an_end_before_the_start_is_named_once_both_are_instants(
 ) -> None:
     config = {"access_token": "x", "start_date": start, "end_date": end, "timezone": zone}
     assert problems(config) == ["end_date: earlier than start_date"] * fails
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_half_of_a_character_is_named_by_its_setting(name: str) -> None:
+    """JSON can write it, and no bytes are sent for it."""
+    for half in ("x\ud800", ["\udfff"], {"a": {"\ud800": 1}}):
+        lines = problems({**BASE, name: half})
+        assert [line for line in lines if line.startswith(f"{name}: holds half of a character")]
+    [line] = problems({**BASE, "\ud800": 1})
+    assert "half of a character" in line
+
+
+KEY = "qo4bq7cpiwu3gr9jiopmzzwrl0s9m0i1wzxcvyzr"
+
+
+@pytest.mark.parametrize(
+    "name", ["start_date", "end_date", "timezone", "lookback_window", "page_size", "user_ids"]
+)
+def test_a_key_in_the_place_of_another_setting_is_not_shown(name: str) -> None:
+    """As when two values are swapped: nothing says that it is one but its look."""
+    for text in (KEY, f"Bearer {KEY}", KEY.upper()):
+        lines = problems({**BASE, "access_token": "2024-05-01", name: text})
+        assert any(line.startswith(name) for line in lines)
+        assert not any(KEY[at : at + 6] in line.lower() for line in lines for at in range(34))
+    [line] = problems({**BASE, name: f"x{BASE['access_token'] * 8}"[:8]})
+    assert "'" in line  # what cannot be a key helps to find the slip
+
+
+@pytest.mark.parametrize("end", ["?key=secret", "#secret", "\nINFO forged", "\x1b[31m", " x"])
+def test_api_url_is_an_address_and_no_more(end: str) -> None:
+    [line] = problems({**BASE, "api_url": f"https://dataapi.example/v2.0{end}"})
+    assert line == "api_url: must not hold ?, #, blanks or control characters"
+    assert not problems({**BASE, "api_url": "https://dataapi.example/v2.0\n"})

@@ -20,13 +20,16 @@ from singer_sdk.helpers._batch import StorageTarget
 from support import ROOT, Run, config_of, run_tap
 from upath import UPath
 
+from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config.storage import (
     EXTRAS,
     local_url,
     make_folder,
     prefix_problems,
     storage_problems,
+    storing,
 )
+from tap_visitor_sessions.config.validation import problems
 from tap_visitor_sessions.singer.storage import Folder
 
 KEY, SECRET = "AKIAKEYOFATEST", "s3cr3t/of+a=test"
@@ -39,6 +42,21 @@ def batch(root: str, encoding: dict[str, Any] | None = None, **more: Any) -> dic
         "storage": {"root": root, **params},
         **more,
     }
+
+
+@pytest.mark.parametrize("root", [" ", "\t", " output", "file:///tmp/x\n"])
+def test_a_root_of_blanks_or_between_them_is_refused(root: str) -> None:
+    settings = {"access_token": "a-key-of-a-test", "start_date": "2024-05-01"}
+    (problem,) = problems({**settings, "batch_config": batch(root)})
+    assert "storage.root" in problem
+
+
+def test_an_error_of_a_storage_shows_no_password_of_its_url() -> None:
+    root = f"s3://{KEY}:{SECRET}@bucket/folder"
+    with pytest.raises(TapError) as caught, storing(root, {}):
+        raise ValueError(f"Bucket create failed '{KEY}:{SECRET}@bucket'")
+    assert KEY not in str(caught.value)
+    assert SECRET not in str(caught.value)
 
 
 CLIMBING = ("../x", "a/../../x", "..", "/tmp/x", "a/..", "..\\x", "\\x", "C:x", "C:\\x")

@@ -14,7 +14,7 @@ from support import Run, run_tap
 
 from sandbox import Faults, Limits, Sandbox
 from sandbox.data import make_sessions
-from tap_visitor_sessions.doctor import NAMES
+from tap_visitor_sessions.doctor import NAMES, Check
 
 SPAN = {"start_date": "2024-05-01"}
 
@@ -28,6 +28,11 @@ def lines_of(run: Run) -> dict[str, tuple[str, str]]:
         found[hit[2]] = (hit[1], hit[3])
     assert next(iter(found)) == "settings"
     return found
+
+
+def test_a_check_is_one_line_whatever_is_in_it() -> None:
+    line = str(Check("host", True, "a\nok   key\x1b[31m\u202eb"))
+    assert line.isprintable()
 
 
 def recent(count: int = 30) -> list[dict[str, Any]]:

@@ -42,3 +42,18 @@ def test_sessions_that_come_later_are_read_though_the_look_back_is_short(
         assert abs(datetime.fromisoformat(until) - at) < timedelta(minutes=1)
     assert set(read) == {1, 2, 3}
     tally("Time", f"clock two hours ahead, zone {zone or 'asked'}, {host.name}", injected=3)
+
+
+@EVERY_HOST
+def test_a_clock_that_is_behind_is_told_since_the_latest_sessions_are_not_read(
+    host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
+) -> None:
+    sandbox = make_sandbox(
+        sessions=0, timezone="UTC", faults=Faults(clock_behind=-AHEAD.total_seconds())
+    )
+    config = config_of(sandbox, start_date="2024-05-01")
+    del config["end_date"]
+    run = host.run(config, directory=tmp_path).check()
+    told = "clock is (1 h 59|2 h 00) min behind the API's"
+    assert len(re.findall(told, run.stderr)) == 1
+    tally("Time", f"clock two hours behind, {host.name}", injected=1)

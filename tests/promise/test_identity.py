@@ -77,3 +77,15 @@ def test_a_zone_that_the_api_contradicts_is_warned_about(
     assert [("Asia/Tokyo" in line, "Europe/Moscow" in line) for line in told] == [
         (True, True) for _ in range(set_ == "Asia/Tokyo")
     ]
+
+
+@pytest.mark.parametrize("odd", ["a\nkey", "sandbox-token\u2028", "7" * 65, "", "a b"])
+def test_what_is_no_id_gets_into_no_state(
+    odd: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    """A state is kept and shown: what the API puts there is an id or nothing."""
+    sandbox = make_sandbox(sessions=5, timezone="UTC")
+    sandbox.app_id = odd  # type: ignore[assignment]
+    run = run_tap(config_of(sandbox), directory=tmp_path).check()
+    assert len(run.records) == 5
+    assert "app_id" not in run.state["bookmarks"]["visitor_sessions"]

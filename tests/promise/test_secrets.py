@@ -119,6 +119,21 @@ SCENARIOS: dict[str, tuple[dict[str, Any], Callable[[Sandbox], dict[str, Any]], 
         lambda s: {**plain(s), "batch_config": PASSWORD, "stream_map_config": PROXY_PASSWORD},
         [],
     ),
+    "the key in another setting too": (
+        {},
+        lambda s: {**plain(s), "start_date": TOKEN, "timezone": f"x{TOKEN}", "page_size": TOKEN},
+        [],
+    ),
+    "a password among names of columns": (
+        {},
+        lambda s: {**by_login(s), "exclude_columns": [PASSWORD]},
+        [],
+    ),
+    "a secret in the query of api_url": (
+        {},
+        lambda s: {**plain(s), "api_url": f"{s.url}?key={quote(PROXY_PASSWORD)}"},
+        [],
+    ),
     "a key of hashes": (
         {},
         lambda s: {**plain(s), "hash_columns": ["visitor_ip_address"], "hash_key": PASSWORD},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
@@ -29,6 +30,7 @@ logger = logging.getLogger("tap-visitor-sessions.account")
 
 ARCHIVED = "archived"
 EXCLUDED = "left out by exclude_customer_ids"
+_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 NO_USER = "has no user on whose behalf it could be read"
 _NO_ZONE = ("forbidden", "method_component_disabled", "method_not_found")
 """Refusals of getobj.account."""
@@ -197,7 +199,9 @@ class Account:
             value = self.described_by_object().get("app_id")
         else:
             value = self.profile.get("app_id")
-        return str(value) if isinstance(value, (int, str)) else ""
+        # It goes into the state: nothing but an id does.
+        is_id = isinstance(value, (int, str)) and _ID.fullmatch(str(value))
+        return str(value) if is_id else ""
 
     def described_by_object(self, user: User | None = None) -> dict[str, Any]:
         """What the API tells of the account, or of the customer of a partner's user: `app_id`,

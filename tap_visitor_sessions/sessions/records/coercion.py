@@ -34,6 +34,7 @@ MOST_REMEMBERED = 1000
 """So many names are kept, so that each is told once."""
 MOST_NAMED = 10
 LONGEST_NAME = 100
+LONGEST_LOOKED_AT = 10 * LONGEST_NAME
 
 _CANNOT = (msgspec.ValidationError, ValueError)
 """What msgspec raises; ValueError of half a character, and of the year 10000."""
@@ -52,6 +53,7 @@ class Warnings:
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._shown: dict[str, str] = {}
         self._undeclared: dict[str, None] = {}
         self._missing: set[frozenset[str]] = set()
         self._lost: Counter[str] = Counter()
@@ -87,7 +89,13 @@ class Warnings:
 
     def undeclared(self, path: str) -> None:
         """A member came that is not declared. The first is told at once, all of them at the end."""
-        path = shown(path)[:LONGEST_NAME]
+        key = path[:LONGEST_LOOKED_AT]
+        path = self._shown.get(key, "")
+        if not path:
+            if len(self._shown) >= MOST_REMEMBERED:
+                return
+            # Measured: a long name takes a millisecond, and may come with every page of a session.
+            path = self._shown[key] = shown(key)[:LONGEST_NAME]
         if path in self._undeclared:
             return
         with self._lock:
@@ -106,7 +114,7 @@ class Warnings:
             names = list(self._undeclared)
         if len(names) < 2:
             return
-        count = f"{len(names)}{' or more' if len(names) >= MOST_REMEMBERED else ''}"
+        count = f"{len(names)}{' or more' if len(self._shown) >= MOST_REMEMBERED else ''}"
         more = ", …" if len(names) > MOST_NAMED else ""
         logger.warning(
             "The API sends %s members that are not declared; left out: %s%s",

@@ -251,10 +251,10 @@ class WindowReader(Generic[T]):
                 return Overfull(total, times)
             self.cap.observe(page_size, got, total)
             if got >= total:
-                ids = {row.id for row in rows}
-                if len(ids) != total:
-                    raise _Unsettled(f"total_items is {total}, {len(ids)} came", total, got)
-                return self._whole(window, rows)
+                held = {row.id: row for row in rows}
+                if len(held) != total:
+                    raise _Unsettled(f"total_items is {total}, {len(held)} came", total, got)
+                return self._whole(window, list(held.values()))
             if total > self.cap.rows and not window.is_one_second:
                 return Overfull(total, times)
         rows = self._by_offset(window, rows, total)

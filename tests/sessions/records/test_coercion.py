@@ -13,6 +13,7 @@ import pytest
 
 from tap_visitor_sessions.api.errors import Unreadable
 from tap_visitor_sessions.config.schema import stream_schema
+from tap_visitor_sessions.sessions.records import coercion
 from tap_visitor_sessions.sessions.records.coercion import (
     MOST_UNDECLARED,
     Coercer,
@@ -255,6 +256,27 @@ def test_however_many_names_come_two_lines_tell_them(said: Said) -> None:
     for number in range(2000):
         said.warnings.once(f"c{number}", "odd")
     assert len(said.told()) == 2 + 1000
+
+
+def test_a_name_is_made_ready_to_be_shown_once_and_no_more_than_are_remembered(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is slow work, and a member may come with every page of every session."""
+    made: list[str] = []
+    honest = coercion.shown
+
+    def shown(text: object) -> str:
+        made.append(str(text))
+        return honest(text)
+
+    monkeypatch.setattr(coercion, "shown", shown)
+    for _ in range(50):
+        said.warnings.undeclared("hits." + "title" * 1000)
+    assert len(made) == 1
+    assert len(made[0]) == coercion.LONGEST_LOOKED_AT
+    for number in range(3000):
+        said.warnings.undeclared(f"a{number}")
+    assert len(made) == coercion.MOST_REMEMBERED
 
 
 def test_a_single_one_is_warned_about_once(said: Said) -> None:

@@ -197,6 +197,21 @@ def test_a_row_outside_the_span_is_never_emitted() -> None:
         read(api, timedelta(hours=1))
 
 
+def test_rows_that_come_several_times_beside_all_others_are_emitted_once() -> None:
+    """The ids add up to the count, and an append-only table would have the session twice."""
+    api = FakeApi(rows_at(list(range(0, 3000, 100))))
+    honest = api.call
+
+    def call(method: str, params: Any) -> Any:
+        answer = honest(method, params)
+        answer.data = json.dumps(json.loads(answer.data) * 3).encode()
+        return answer
+
+    api.call = call  # type: ignore[method-assign]
+    length = timedelta(hours=1)
+    assert read(api, length) == expected(api, length)
+
+
 DUPLICATE = "one row twice in the place of another, so that the count is right"
 
 
