@@ -3,13 +3,26 @@ API's rows, at first, after sessions have changed, come late and gone, and as a 
 
 from __future__ import annotations
 
+import re
+
+import pages
 import pytest
 from comparing import check_marts
 from handed_in import hand_in
+from project import ANSWERS, Project
 from reckoning import Reckoning
 from suite import LANES, VARS, MakeLane, MakeProject
 
 HALF = "meltano-duckdb"
+
+
+def check_page(project: Project) -> None:
+    """The questions of docs/transform.md are answered by the SQL that it shows."""
+    found = [block for block in pages.blocks("docs/transform.md", "sql") if block.mark == ""]
+    assert len(found) >= 5
+    for block in found:
+        sql = re.sub(r"\b(FROM|JOIN) (visitor_sessions__)", rf"\1 {ANSWERS}.\2", block.text)
+        project.database.query(sql)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +37,7 @@ def test_marts_are_what_the_rows_of_the_api_make(
     project = make_project(lane, **handed, **VARS.get(name, {}))
     project.build()
     check_marts(project, Reckoning(lane.feed.accounts(), rules))
+    check_page(project)
 
     for held in lane.feed.held:
         held.hold(held.later)
