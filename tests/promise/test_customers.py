@@ -59,6 +59,22 @@ def test_no_bookmark_outlives_the_rows_that_a_version_drops(
     )
 
 
+@pytest.mark.parametrize("how", ["none listed", "all excluded"])
+def test_a_run_that_reads_no_customer_warns_and_drops_nothing(
+    how: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(**agency(rows_of([10], 5)))
+    config = config_of(sandbox, emit_activate_version_messages=True)
+    if how == "none listed":
+        sandbox.partner = {}
+    else:
+        config["exclude_customer_ids"] = [1]
+    run = run_tap(config, catalog=FULL, directory=tmp_path)
+    assert (run.code, run.records, run.of("ACTIVATE_VERSION")) == (0, [], [])
+    assert any("No customer is read" in line for line in warnings(run))
+    assert any("ACTIVATE_VERSION is not announced" in line for line in warnings(run))
+
+
 def test_where_a_user_has_no_right_another_of_the_customer_is_read(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
