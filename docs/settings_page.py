@@ -8,7 +8,15 @@ from typing import Any
 
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "Access": ("access_token", "login", "password", "api_url"),
-    "What is read": ("start_date", "end_date", "timezone", "lookback_window", "filter"),
+    "What is read": (
+        "start_date",
+        "end_date",
+        "timezone",
+        "lookback_window",
+        "filter",
+        "recheck_window",
+        "recheck_depth",
+    ),
     "Requests": (
         "page_size",
         "concurrency",
@@ -22,6 +30,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
         "account_type",
         "user_ids",
         "exclude_customer_ids",
+        "customers_file",
         "on_customer_error",
         "customer_timezones",
         "timezones",
