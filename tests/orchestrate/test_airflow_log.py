@@ -51,6 +51,15 @@ def test_the_reason_is_the_taps_own_error_whoever_fails_after_it(passes: bool) -
     assert log.passes is passes
 
 
+def test_the_reason_has_the_errors_of_the_customers_that_were_skipped() -> None:
+    skipped = {"level": "warning", "plugin_logger": "tap-visitor-sessions.customers"}
+    log, _ = logged(
+        {"event": "Skipped customer 6: no right", **skipped},
+        {"event": "1 of 2 could not be read.", "level": "error", "failure": {"passes": False}},
+    )
+    assert log.reason == "1 of 2 could not be read. Skipped customer 6: no right"
+
+
 def test_where_the_loader_fails_the_reason_is_its_first_error() -> None:
     failed = {"type": "OperationalError", "message": "disk full"}
     log, lines = logged(

@@ -16,6 +16,8 @@ LEVELS = {
 }
 LONGEST = 2000
 """Characters of the reason why a run failed."""
+SKIPPING = "tap-visitor-sessions.customers"
+"""The tap's logger that says which customer it has skipped, and why."""
 NOISE = "DeprecationWarning: The 'version' field in meltano.yml"
 
 
@@ -26,7 +28,8 @@ class Log:
         write: Takes a line with its level.
 
     Attributes:
-        reason: Why it failed: the tap's own error, else the first error that was logged.
+        reason: Why it failed: the tap's own error, and those of the customers that it has skipped;
+            else the first error that was logged.
         passes: Whether another try may go better.
     """
 
@@ -35,12 +38,14 @@ class Log:
         self._summaries: list[tuple[int, str]] = []
         self._first_error = ""
         self._taps_error = ""
+        self._skipped: list[str] = []
         self.passes = True
 
     @property
     def reason(self) -> str:
         """Why it failed; "" where nothing was said."""
-        return " ".join((self._taps_error or self._first_error).split())[:LONGEST]
+        said = [self._taps_error, *self._skipped] if self._taps_error else [self._first_error]
+        return " ".join(" ".join(said).split())[:LONGEST]
 
     def take(self, line: str) -> None:
         """A line as it was printed."""
@@ -60,6 +65,8 @@ class Log:
             self._taps_error, self.passes = event, bool(failure.get("passes", True))
         elif level >= logging.ERROR and not self._first_error:
             self._first_error = event + _exception(entry)
+        if who == SKIPPING and level >= logging.WARNING:
+            self._skipped.append(event)
         if "summary" in entry:
             self._summaries.append((level, shown))
         else:
