@@ -273,7 +273,7 @@ class Extraction:
             self.failures.missing(who, reason)
         if not users.read:
             logger.warning(
-                "No customer is read: the API lists none that can be, or the settings leave them out"
+                "No customer is read: the API lists none that can be, or the settings leave out all"
             )
         return [*self.positions.in_turn(users.read)]
 
