@@ -272,7 +272,9 @@ class Extraction:
         for who, reason in users.missing.items():
             self.failures.missing(who, reason)
         if not users.read:
-            logger.warning("No customer is read: --customers lists them, each with the reason")
+            logger.warning(
+                "No customer is read: the API lists none that can be, or the settings leave out all"
+            )
         return [*self.positions.in_turn(users.read)]
 
     @cached_property

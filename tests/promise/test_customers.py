@@ -72,7 +72,7 @@ def test_a_run_that_reads_no_customer_warns_and_drops_nothing(
     run = run_tap(config, catalog=FULL, directory=tmp_path)
     assert (run.code, run.records, run.of("ACTIVATE_VERSION")) == (0, [], [])
     assert any("No customer is read" in line for line in warnings(run))
-    assert any("ACTIVATE_VERSION is not announced" in line for line in warnings(run))
+    assert any("ACTIVATE_VERSION is not written" in line for line in warnings(run))
 
 
 def test_where_a_user_has_no_right_another_of_the_customer_is_read(

@@ -217,6 +217,12 @@ def test_a_process_that_hangs_is_ended_soon(monkeypatch: pytest.MonkeyPatch) -> 
     output.exit_soon(143, end)
     assert ended.wait(60)
     assert codes == [143]
+    monkeypatch.setattr(output, "LAST_WORDS", 3600)
+    before = {*threading.enumerate()}
+    output.exit_soon(143, end)
+    [timer] = {*threading.enumerate()} - before
+    assert timer.daemon  # it holds up no process that ends by itself
+    cast(threading.Timer, timer).cancel()
 
 
 # Chunks
@@ -252,6 +258,7 @@ def test_chunks_are_small_and_never_part_the_sessions_of_a_second(
     assert [chunk.bookmark for chunk in chunks] == [rows[n].date_time for n in (4, 7, 8)]
     assert chunked([], encoded) == []
     assert len(chunked(rows[:3], encoded)) == 1
+    assert [chunk.count for chunk in chunked(rows_of([0, 1, 2, 2.5, 3, 4]), encoded)] == [4, 2]
 
 
 def test_chunks_are_forgotten_as_they_are_written() -> None:

@@ -155,6 +155,7 @@ def test_a_zone_that_the_api_contradicts(caplog: pytest.LogCaptureFixture) -> No
         one = account(named, timezone=right)
         assert one.contradiction() is None
     assert account(named).contradiction() is None
+    assert agency({}, more=named, timezone="Europe/Moscow").contradiction() is None
     assert account({"get.account": [{"timezone": "?"}]}, timezone="UTC").contradiction() is None
     assert account({"get.account": refusal("forbidden")}, timezone="UTC").contradiction() is None
     caplog.clear()
@@ -212,12 +213,50 @@ def test_one_user_of_each_customer_is_read(caplog: pytest.LogCaptureFixture) -> 
         "customer 4 (C4)": "its status is debt_lock",
         "customer 5": "its status is archived",
     }
+    assert caplog.messages[:2] == [
+        "Skipped customer 2 (C2): has no user on whose behalf it could be read",
+        "Skipped customer 4 (C4): its status is debt_lock",
+    ]
+    assert caplog.messages[-1] == "Skipped customer 6 (C6): left out by exclude_customer_ids"
     levels = {record.args[0].customer_id: record.levelname for record in caplog.records}  # type: ignore[index,union-attr]
     assert levels == {2: "WARNING", 4: "WARNING", 5: "WARNING", 6: "INFO"}
     asked = [("get.customer_users", ["id", "customer_id"])]
     asked += [("get.customers", ["id", "name", "status"])]
     one.users()
     assert [(method, params["fields"]) for method, params in calls_of(one)] == asked
+
+
+def test_who_could_be_read_in_a_user_s_place() -> None:
+    user = user_of(12, 1, 11, 12, 13)
+    assert list(user.others(None)) == [User(11, user.customer), User(13, user.customer)]
+    assert list(user.others([13, 12])) == [User(13, user.customer)]
+
+
+@pytest.mark.parametrize(
+    ("status", "closed"),
+    [
+        *((one, True) for one in ("archived", "locked", "manual_lock", "limit_lock")),
+        *((one, False) for one in ("active", "waiting", "locked_soon", "")),
+    ],
+)
+def test_customers_of_which_statuses_are_not_read(status: str, closed: bool) -> None:
+    one = agency({1: [10]}, {1: status})
+    [customer] = one.customers()
+    assert (customer.reason is not None) is closed
+    assert customer.status == (status or None)
+
+
+def test_names_that_are_none_and_rows_that_are_no_customers() -> None:
+    def named(name: object) -> str | None:
+        listed = [{"id": 1, "name": name, "status": "active"}]
+        return agency({1: [10]}, more={"get.customers": listed}).customers()[0].name
+
+    assert [named(one) for one in ("A", 7, "", None, ["x"])] == ["A", "7", None, None, None]
+    for rows in ([{"id": None}], ["x"], [{"name": "A"}]):
+        one = agency({1: [10]}, more={"get.customers": rows})
+        with pytest.raises(TapError) as caught:
+            one.customers()
+        assert str(caught.value) == "get.customers lists a row without a usable id: report it"
 
 
 def test_users_of_former_runs_are_kept_those_first_that_came_the_furthest() -> None:
@@ -261,9 +300,9 @@ def test_without_the_right_to_list_them_customers_have_no_name(
     [customer] = one.customers()
     assert (customer.name, customer.status, customer.reason) == (None, None, None)
     assert str(customer) == "customer 1"
-    assert caplog.messages == [
-        f"Names and statuses of the customers are not known: no ({mnemonic})."
-    ]
+    [line] = caplog.messages
+    assert "names and statuses" in line
+    assert line.endswith(f": no ({mnemonic}).")
 
 
 def test_what_is_listed() -> None:
@@ -284,7 +323,10 @@ def test_what_is_listed() -> None:
         (1, 13, "UTC", False, sees),
         (2, 20, "Asia/Omsk", False, "its status is debt_lock"),
     ]
-    assert one.listing()[0]["users"] == [11, 12, 13]
+    first = one.listing()[0]
+    assert (first["name"], first["status"], first["users"]) == ("C1", "active", [11, 12, 13])
+    by_user = agency({1: [11], 2: []}, timezones={"11": "Asia/Tokyo", "1": "UTC", "0": "UTC"})
+    assert [row["timezone"] for row in by_user.listing()][:1] == ["Asia/Tokyo"]
     none = agency({1: [11]}, user_ids=[99]).listing()
     assert [(row["user_id"], row["reason"]) for row in none] == [
         (None, "none of its users is among user_ids")
