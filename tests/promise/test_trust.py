@@ -13,6 +13,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from agencies import agency, rows_of
+from agencies import config_of as config_of_agency
 from hosts import AND_DLT, DAYS, Host, catalog_with_days, configured_with_days
 from oracle import FORMAT
 from support import config_of, run_tap
@@ -196,3 +198,40 @@ def test_a_version_drops_the_days_before_the_sessions(make_sandbox: Any, tmp_pat
     ]
     versions = {message["version"] for message in (*run.of("RECORD"), *run.of("ACTIVATE_VERSION"))}
     assert len(versions) == 1
+
+
+@AND_DLT
+def test_a_partners_days_are_those_of_each_customers_clock(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    rows = rows_of([10, 20, 30], 80)
+    sandbox: Sandbox = make_sandbox(**agency(rows))
+    config = config_of_agency(
+        sandbox, customer_timezones={"2": "Asia/Tokyo"}, recheck_window="P10Y", concurrency=3
+    )
+    said = heard(host, config)
+    days = of("DAY", said)
+    assert {row["timezone"] for row in days if row["customer_id"] == 2} == {"Asia/Tokyo"}
+    assert {row["timezone"] for row in days if row["customer_id"] != 2} == {ZONE}
+    for user, its in rows.items():
+        want = Counter(row["date_time"][:10] for row in its)
+        found = {row["date"]: row["sessions"] for row in days if row["user_id"] == user}
+        assert {day: count for day, count in found.items() if count} == want
+    state = of("STATE", said)[-1]
+    quiet = len(sandbox.reports)
+    again = heard(host, config, state)
+    # Of each customer what is new, and a count.
+    assert len(sandbox.reports) - quiet == 6
+
+    late = {**rows[20][0], "id": 10**9}
+    rows[20].append(late)
+    sandbox.add([late], 20)
+    said = heard(host, config, of("STATE", again)[-1])
+    assert [row["id"] for row in of("RECORD", said) if row["id"] == 10**9] == [10**9]
+    [day] = [
+        row
+        for row in of("DAY", said)
+        if row["customer_id"] == 2 and row["date"] == late["date_time"][:10]
+    ]
+    assert day["sessions"] == sum(row["date_time"][:10] == day["date"] for row in rows[20])
