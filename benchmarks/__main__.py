@@ -40,7 +40,7 @@ def main() -> None:
         if name == "customers":
             command.add_argument("--customers", type=int, default=500)
             command.add_argument("--latency", type=float, default=0.3, help="seconds per request")
-        if name in ("table", "shapes"):
+        if name in ("table", "shapes", "transform"):
             command.add_argument("--only", default="", help="some of them; keeps no result")
         if name == "latency":
             command.add_argument("--latency", type=float, default=1.0, help="seconds per request")

@@ -271,6 +271,8 @@ class Extraction:
         users = self._found
         for who, reason in users.missing.items():
             self.failures.missing(who, reason)
+        if not users.read:
+            logger.warning("No customer is read: --customers lists them, each with the reason")
         return [*self.positions.in_turn(users.read)]
 
     @cached_property
@@ -294,6 +296,8 @@ class Extraction:
         if not self._settings.is_partner:
             return {}
         unread = dict(self._found.unread)
+        if not self._found.read:
+            unread["all customers"] = "none has been read"
         if self._settings.user_ids is None:
             customers = self._connection.account.customers()
             gone = self.positions.known_customers - {one.customer_id for one in customers}

@@ -31,7 +31,7 @@ def test_increments_come_to_what_a_full_refresh_does(
     lane.load()
     handed, rules = hand_in(lane)
     project = make_project(lane, **handed, **VARS.get(name, {}))
-    project.build()
+    project.dbt("run")
     for step in range(STEPS):
         for held in lane.feed.held:
             held.hold(list(changed(held, source)))
@@ -42,9 +42,9 @@ def test_increments_come_to_what_a_full_refresh_does(
             handed, rules = hand_in(lane, shift=step + 1)
         if source.random() < 0.3:
             half_a_build(project, source)
-        project.build()
+        project.dbt("run")
         check_marts(project, Reckoning(lane.feed.accounts(), rules))
-    project.build("--target", "anew", "--full-refresh")
+    project.dbt("run", "--target", "anew", "--full-refresh")
     for mart in project.marts():
         assert not project.differences(mart), mart
 
@@ -52,7 +52,7 @@ def test_increments_come_to_what_a_full_refresh_does(
 def half_a_build(project: Project, source: random.Random) -> None:
     """One that makes but some of the models: whose rows those left out lack is not forgotten."""
     left_out = source.choice(["sessions", "conversions", "attribution", "persons", "pages"])
-    project.build("--exclude", f"visitor_sessions__{left_out}+")
+    project.dbt("run", "--exclude", f"visitor_sessions__{left_out}+")
 
 
 def changed(held: Held, source: random.Random) -> list[Row]:

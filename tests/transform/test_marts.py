@@ -3,13 +3,26 @@ API's rows, at first, after sessions have changed, come late and gone, and as a 
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from comparing import check_marts
 from handed_in import hand_in
+from lanes import ANSWERS
+from project import PREFIX
 from reckoning import Reckoning
 from suite import LANES, VARS, MakeLane, MakeProject
+from support import ROOT
 
 HALF = "meltano-duckdb"
+
+
+def questions() -> dict[str, str]:
+    """The five of docs/transform.md, and the SQL that answers each."""
+    page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sql\n-- (.*?)\n(SELECT .*?)```", page, re.DOTALL)
+    assert len(blocks) >= 5
+    return {name: sql.replace(f"{PREFIX}__", f"{ANSWERS}.{PREFIX}__") for name, sql in blocks}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +47,8 @@ def test_marts_are_what_the_rows_of_the_api_make(
     lane.forget()
     project.build()
     check_marts(project, Reckoning(lane.feed.accounts(), rules))
+    for question, sql in questions().items():
+        assert project.database.query(sql), question
     project.build("--target", "anew", "--full-refresh")
     for mart in project.marts():
         assert not project.differences(mart), mart
