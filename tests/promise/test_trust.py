@@ -15,13 +15,16 @@ from unittest.mock import patch
 import pytest
 from agencies import agency, rows_of
 from agencies import config_of as config_of_agency
-from hosts import AND_DLT, DAYS, Host, catalog_with_days, configured_with_days
+from hosts import AND_DLT, DAYS, Airbyte, Host, catalog_with_days, configured_with_days
 from oracle import FORMAT
 from support import config_of, run_tap
 
 from sandbox import Sandbox, make_sessions
+from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, configured
 from tap_visitor_sessions.airbyte.config import settings_of
+from tap_visitor_sessions.airbyte.messages import Messages
+from tap_visitor_sessions.sessions import output
 from tap_visitor_sessions.singer.catalog import CatalogError
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -235,3 +238,36 @@ def test_a_partners_days_are_those_of_each_customers_clock(
         if row["customer_id"] == 2 and row["date"] == late["date_time"][:10]
     ]
     assert day["sessions"] == sum(row["date_time"][:10] == day["date"] for row in rows[20])
+
+
+def test_a_full_refresh_that_goes_on_within_a_day_counts_all_of_it(
+    make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airbyte: it gives no session twice, so the day is not read from its start."""
+    host = Airbyte()
+    host.without_signals(monkeypatch)
+    monkeypatch.setattr(airbyte_source, "STATE_RECORDS", 30)
+    monkeypatch.setattr(output, "RECORDS_PER_WRITE", 10)
+    rows = make_sessions(400, seed=3, start=START, end=START + timedelta(days=6))
+    config = config_of(make_sandbox(rows=rows, timezone=ZONE), end_date="2024-05-06T23:59:59")
+    catalog = configured_with_days(config, "full_refresh")
+
+    def lines(state: Any) -> list[str]:
+        out = io.StringIO()
+        with patch.object(sys, "stdout", out):
+            airbyte_source.Source(Messages()).read(dict(config), catalog, state)
+        return out.getvalue().splitlines()
+
+    whole = lines(None)
+    states = [number for number, line in enumerate(whole) if '"type":"STATE"' in line]
+    assert len(states) > 10
+    want = Counter(row["date_time"][:10] for row in rows)
+    for cut in states[1:-2:4]:
+        before = list(host.heard(whole[: cut + 1]))
+        after = list(host.heard(lines(of("STATE", before)[-1])))
+        ids = [row["id"] for row in (*of("RECORD", before), *of("RECORD", after))]
+        assert len(ids) == len(set(ids)) == len(rows)
+        days = {row["date"]: row for row in (*of("DAY", before), *of("DAY", after))}
+        assert {day: row["sessions"] for day, row in days.items()} == want
+        assert all(row["complete"] for row in days.values())
+        assert len(of("DAY", before)) + len(of("DAY", after)) == len(days)
