@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import fakesnow
+import singer_sdk.target_base
 import snowflake.connector
 from fakesnow.cursor import FakeSnowflakeCursor
 
@@ -70,6 +71,8 @@ def main() -> None:
     folder, *command = sys.argv[1:]
     FakeSnowflakeCursor.execute = execute
     passed_over = [r"\s*remove\b", r"\s*drop file format\b"]
+    # The loader writes several tables side by side, on a session each; here they share one.
+    singer_sdk.target_base._MAX_PARALLELISM = 1  # type: ignore[attr-defined]
     with fakesnow.patch(db_path=folder, nop_regexes=passed_over):
         if len(command) > 1:
             sys.argv = [str(Path(sys.executable).with_name(command[0])), *command[1:]]

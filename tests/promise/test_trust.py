@@ -13,13 +13,18 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hosts import AND_DLT, DAYS, Host, catalog_with_days, configured_with_days
+from agencies import agency, rows_of
+from agencies import config_of as config_of_agency
+from hosts import AND_DLT, DAYS, Airbyte, Host, catalog_with_days, configured_with_days
 from oracle import FORMAT
 from support import config_of, run_tap
 
 from sandbox import Sandbox, make_sessions
+from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, configured
 from tap_visitor_sessions.airbyte.config import settings_of
+from tap_visitor_sessions.airbyte.messages import Messages
+from tap_visitor_sessions.sessions import output
 from tap_visitor_sessions.singer.catalog import CatalogError
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -196,3 +201,73 @@ def test_a_version_drops_the_days_before_the_sessions(make_sandbox: Any, tmp_pat
     ]
     versions = {message["version"] for message in (*run.of("RECORD"), *run.of("ACTIVATE_VERSION"))}
     assert len(versions) == 1
+
+
+@AND_DLT
+def test_a_partners_days_are_those_of_each_customers_clock(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    rows = rows_of([10, 20, 30], 80)
+    sandbox: Sandbox = make_sandbox(**agency(rows))
+    config = config_of_agency(
+        sandbox, customer_timezones={"2": "Asia/Tokyo"}, recheck_window="P10Y", concurrency=3
+    )
+    said = heard(host, config)
+    days = of("DAY", said)
+    assert {row["timezone"] for row in days if row["customer_id"] == 2} == {"Asia/Tokyo"}
+    assert {row["timezone"] for row in days if row["customer_id"] != 2} == {ZONE}
+    for user, its in rows.items():
+        want = Counter(row["date_time"][:10] for row in its)
+        found = {row["date"]: row["sessions"] for row in days if row["user_id"] == user}
+        assert {day: count for day, count in found.items() if count} == want
+    state = of("STATE", said)[-1]
+    quiet = len(sandbox.reports)
+    again = heard(host, config, state)
+    # Of each customer what is new, and a count.
+    assert len(sandbox.reports) - quiet == 6
+
+    late = {**rows[20][0], "id": 10**9}
+    rows[20].append(late)
+    sandbox.add([late], 20)
+    said = heard(host, config, of("STATE", again)[-1])
+    assert [row["id"] for row in of("RECORD", said) if row["id"] == 10**9] == [10**9]
+    [day] = [
+        row
+        for row in of("DAY", said)
+        if row["customer_id"] == 2 and row["date"] == late["date_time"][:10]
+    ]
+    assert day["sessions"] == sum(row["date_time"][:10] == day["date"] for row in rows[20])
+
+
+def test_a_full_refresh_that_goes_on_within_a_day_counts_all_of_it(
+    make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airbyte: it gives no session twice, so the day is not read from its start."""
+    host = Airbyte()
+    host.without_signals(monkeypatch)
+    monkeypatch.setattr(airbyte_source, "STATE_RECORDS", 30)
+    monkeypatch.setattr(output, "RECORDS_PER_WRITE", 10)
+    rows = make_sessions(400, seed=3, start=START, end=START + timedelta(days=6))
+    config = config_of(make_sandbox(rows=rows, timezone=ZONE), end_date="2024-05-06T23:59:59")
+    catalog = configured_with_days(config, "full_refresh")
+
+    def lines(state: Any) -> list[str]:
+        out = io.StringIO()
+        with patch.object(sys, "stdout", out):
+            airbyte_source.Source(Messages()).read(dict(config), catalog, state)
+        return out.getvalue().splitlines()
+
+    whole = lines(None)
+    states = [number for number, line in enumerate(whole) if '"type":"STATE"' in line]
+    assert len(states) > 10
+    want = Counter(row["date_time"][:10] for row in rows)
+    for cut in states[1:-2:4]:
+        before = list(host.heard(whole[: cut + 1]))
+        after = list(host.heard(lines(of("STATE", before)[-1])))
+        ids = [row["id"] for row in (*of("RECORD", before), *of("RECORD", after))]
+        assert len(ids) == len(set(ids)) == len(rows)
+        days = {row["date"]: row for row in (*of("DAY", before), *of("DAY", after))}
+        assert {day: row["sessions"] for day, row in days.items()} == want
+        assert all(row["complete"] for row in days.values())
+        assert len(of("DAY", before)) + len(of("DAY", after)) == len(days)
