@@ -1,4 +1,5 @@
-"""Report requests against the least that pages of 10 000 rows allow, by shape of traffic."""
+"""Report requests against the least that pages of 10 000 rows allow, by shape of traffic, and those
+of a recheck."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.harness import PAGE, Figure, Goal, Run, interleaved, measured, middle, serving, tap
+from benchmarks.rechecks import rows_and_goals
 from benchmarks.traffic import SHAPES
 
 
@@ -37,5 +39,8 @@ def main(options: argparse.Namespace) -> None:
         if size == sizes[-1]:
             worst = max(counts) / least
             goals.append(Goal(f"requests on {shape} traffic, worst round", worst, most=1.5))
+    more, held = rows_and_goals()
+    rows += more
+    goals += held
     head = ["traffic", "sessions", "least", "requests", "worst", "x the least", "rows read x"]
     Figure("requests", head, rows, goals, {"rounds": options.rounds}, rounds).show()

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +27,7 @@ from tap_visitor_sessions.config.schema import stream_schema
 from tap_visitor_sessions.dlt import raise_on_incomplete, visitor_sessions
 from tap_visitor_sessions.sessions import kind_of
 
-NAME = "visitor_sessions"
+NAME, DAYS = "visitor_sessions", "visitor_session_days"
 NESTED = {
     name
     for name, schema in stream_schema()["properties"].items()
@@ -35,8 +35,11 @@ NESTED = {
 }
 
 
-def run(config: dict[str, Any], state: Any) -> None:
+def run(config: dict[str, Any], state: Any, *, days: bool = False) -> None:
     """One run, as of a pipeline whose last one has left `state`.
+
+    Args:
+        days: Whether `visitor_session_days` and the column `read_at` are wanted too.
 
     Raises:
         TapError: what ended it, or that there is more to come.
@@ -53,11 +56,18 @@ def run(config: dict[str, Any], state: Any) -> None:
             with pipeline.managed_state() as whole:
                 whole["sources"] = {NAME: {"resources": {NAME: json.loads(json.dumps(state))}}}
         try:
-            info = pipeline.run(visitor_sessions(**config), write_disposition="append")
+            source = visitor_sessions(**config)
+            if days:
+                every = [*stream_schema()["properties"], "read_at"]
+                source = visitor_sessions(**config, select=every).with_resources(NAME, DAYS)
+            how: Any = {"loader_file_format": "parquet"} if days else {}
+            info = pipeline.run(source, write_disposition="append", **how)
         except Exception as problem:
             raise _own(problem) from None
         for record in _loaded(lake / "promise" / NAME):
-            print(json.dumps({"type": "RECORD", "record": record}))
+            print(json.dumps({"type": "RECORD", "stream": NAME, "record": record}))
+        for day in _loaded(lake / "promise" / DAYS) if days else ():
+            print(json.dumps({"type": "RECORD", "stream": DAYS, "record": day}))
         progress = pipeline.state["sources"][NAME]["resources"][NAME]
         print(json.dumps({"type": "STATE", "value": progress}))
         raise_on_incomplete(info)
@@ -79,7 +89,9 @@ def _loaded(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _plain(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if name == "read_at" else f"{value:%FT%TZ}"
+    if isinstance(value, date):
+        return value.isoformat()
     return json.loads(value) if name in NESTED and value is not None else value
 
 

@@ -28,8 +28,9 @@ from tap_visitor_sessions.airbyte.messages import Messages
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
 STREAM = "visitor_sessions"
+DAYS = "visitor_session_days"
 Heard = tuple[str, Any]
-"""("RECORD", the record) or ("STATE", the state as it is handed in again)."""
+"""("RECORD", the record), ("DAY", the row) or ("STATE", the state as it is handed in again)."""
 
 
 @dataclass
@@ -97,8 +98,12 @@ class Host(ABC):
         """The state that holds it."""
 
     @abstractmethod
-    def sync(self, config: dict[str, Any], state: Any) -> None:
-        """A read in this process, its messages to `sys.stdout`; an error escapes."""
+    def sync(self, config: dict[str, Any], state: Any, *, days: bool = False) -> None:
+        """A read in this process, its messages to `sys.stdout`; an error escapes.
+
+        Args:
+            days: Whether `visitor_session_days` is selected too, and the column `read_at`.
+        """
 
     @abstractmethod
     def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +167,7 @@ class Singer(Host):
         for line in lines:
             message = json.loads(line)
             if message["type"] == "RECORD":
-                yield "RECORD", message["record"]
+                yield "DAY" if message["stream"] == DAYS else "RECORD", message["record"]
             elif message["type"] == "STATE":
                 yield "STATE", message["value"]
             elif message["type"] == "BATCH":
@@ -176,8 +181,11 @@ class Singer(Host):
     def state_of(self, progress: dict[str, Any]) -> Any:
         return {"bookmarks": {STREAM: progress}}
 
-    def sync(self, config: dict[str, Any], state: Any) -> None:
-        TapVisitorSessions(config=dict(config), state=json.loads(json.dumps(state))).sync_all()
+    def sync(self, config: dict[str, Any], state: Any, *, days: bool = False) -> None:
+        catalog = catalog_with_days(config) if days else None
+        TapVisitorSessions(
+            config=dict(config), catalog=catalog, state=json.loads(json.dumps(state))
+        ).sync_all()
 
     def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(PluginBase, "_setup_signal_handlers", lambda _: None)
@@ -204,9 +212,12 @@ class Airbyte(Host):
         for line in lines:
             message = json.loads(line)
             if message["type"] == "RECORD":
-                yield "RECORD", message["record"]["data"]
+                kind = "DAY" if message["record"]["stream"] == DAYS else "RECORD"
+                yield kind, message["record"]["data"]
             elif message["type"] == "STATE":
-                yield "STATE", [message["state"]]
+                name = message["state"]["stream"]["stream_descriptor"]["name"]
+                if name == STREAM:
+                    yield "STATE", [message["state"]]
 
     def progress(self, state: Any) -> dict[str, Any]:
         return dict(state[0]["stream"]["stream_state"]) if state else {}
@@ -215,8 +226,9 @@ class Airbyte(Host):
         stream = {"stream_descriptor": {"name": STREAM}, "stream_state": progress}
         return [{"type": "STREAM", "stream": stream}]
 
-    def sync(self, config: dict[str, Any], state: Any) -> None:
-        airbyte_source.Source(Messages()).read(dict(config), catalog_of(), state or None)
+    def sync(self, config: dict[str, Any], state: Any, *, days: bool = False) -> None:
+        catalog = configured_with_days(config) if days else catalog_of()
+        airbyte_source.Source(Messages()).read(dict(config), catalog, state or None)
 
     def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(airbyte_source._Read, "_heed_signals", lambda _: None)
@@ -256,8 +268,8 @@ class Dlt(Host):
     def state_of(self, progress: dict[str, Any]) -> Any:
         return progress
 
-    def sync(self, config: dict[str, Any], state: Any) -> None:
-        dlt_run.run(config, state)
+    def sync(self, config: dict[str, Any], state: Any, *, days: bool = False) -> None:
+        dlt_run.run(config, state, days=days)
 
     def without_signals(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """dlt leaves them as they were; what else it would touch is this machine's."""
@@ -278,6 +290,29 @@ class Dlt(Host):
 
     def parsed(self, code: int, stdout: str, stderr: str) -> HostRun:
         return Singer().parsed(code, stdout, stderr)
+
+
+def catalog_with_days(config: dict[str, Any]) -> dict[str, Any]:
+    """A Singer catalog that selects both streams, and `read_at`."""
+    catalog: dict[str, Any] = json.loads(
+        json.dumps(TapVisitorSessions(config=dict(config)).catalog_dict)
+    )
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if not item["breadcrumb"] or item["breadcrumb"][-1] == "read_at":
+                item["metadata"]["selected"] = True
+    return catalog
+
+
+def configured_with_days(config: dict[str, Any], mode: str = "incremental") -> dict[str, Any]:
+    """The same of Airbyte's."""
+    settings = airbyte_source.settings_of(config)
+    return {
+        "streams": [
+            {**catalog_of(mode=mode)["streams"][0], "stream": one, "cursor_field": None}
+            for one in airbyte_source.discovered(settings)["streams"]
+        ]
+    }
 
 
 def _sorted_out(heard: list[Heard]) -> tuple[list[dict[str, Any]], list[Any]]:

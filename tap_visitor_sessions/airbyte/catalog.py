@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_visitor_sessions.api import TapError
 from tap_visitor_sessions.config import (
     ACCOUNT,
     BOOKMARK,
+    DAYS,
+    READ_AT,
     STREAM,
+    UNLESS_ASKED,
     Settings,
+    days_key,
+    days_schema,
     emitted_schema,
     key_of,
     left_out,
@@ -41,6 +46,7 @@ class Configured:
         is_full_refresh: Whether all is wanted anew; else what came since the state.
         generation_id: Of the rows that this read brings; None where the platform counts none.
         minimum_generation_id: The destination drops the rows of lower generations.
+        days: The columns of `visitor_session_days` that are wanted; None where it is not selected.
         sync_id: Of the sync, which all its attempts share; None where the platform tells none.
     """
 
@@ -49,20 +55,30 @@ class Configured:
     generation_id: int | None = None
     minimum_generation_id: int | None = None
     sync_id: int | None = None
+    days: Sequence[str] | None = None
 
 
 def discovered(settings: Settings) -> dict[str, Any]:
     """The AirbyteCatalog."""
-    stream = {
-        "name": STREAM,
-        "json_schema": _typed(emitted_schema(settings)),
-        "supported_sync_modes": _MODES,
-        "source_defined_cursor": True,
-        "default_cursor_field": [BOOKMARK],
-        "source_defined_primary_key": [[column] for column in key_of(settings)],
-        "is_resumable": True,
+    of = {"is_partner": settings.is_partner, "has_account": settings.account is not None}
+    streams = (
+        (STREAM, emitted_schema(settings), BOOKMARK, key_of(settings)),
+        (DAYS, days_schema(**of), READ_AT, days_key(**of)),
+    )
+    return {
+        "streams": [
+            {
+                "name": name,
+                "json_schema": _typed(schema),
+                "supported_sync_modes": _MODES,
+                "source_defined_cursor": True,
+                "default_cursor_field": [cursor],
+                "source_defined_primary_key": [[column] for column in key],
+                "is_resumable": True,
+            }
+            for name, schema, cursor, key in streams
+        ]
     }
-    return {"streams": [stream]}
 
 
 def _typed(schema: Any) -> Any:
@@ -89,16 +105,19 @@ def configured(catalog: object, settings: Settings) -> Configured | None:
     streams = catalog.get("streams") if isinstance(catalog, Mapping) else None
     if not isinstance(streams, list) or not all(isinstance(one, Mapping) for one in streams):
         raise ConfiguredCatalogError("not an object with a list of streams")
-    chosen = None
+    chosen, of_days = None, None
     for one in streams:
         stream = one.get("stream")
         name = stream.get("name") if isinstance(stream, Mapping) else None
-        if name != STREAM:
+        if name not in (STREAM, DAYS):
             raise ConfiguredCatalogError(f"there is no stream {name!r}, only {STREAM}")
         if (mode := one.get("sync_mode")) not in _MODES:
             raise ConfiguredCatalogError(
                 f"sync_mode {mode!r} is not offered, only {' and '.join(_MODES)}"
             )
+        if name == DAYS:
+            of_days = one
+            continue
         is_full_refresh = mode == _FULL_REFRESH
         if (cursor := one.get("cursor_field") or [BOOKMARK]) != [BOOKMARK]:
             text = f"cursor_field {cursor} is not offered: it is {BOOKMARK}"
@@ -113,7 +132,36 @@ def configured(catalog: object, settings: Settings) -> Configured | None:
             _id(one, "minimum_generation_id"),
             _id(one, "sync_id"),
         )
-    return chosen
+    return chosen if of_days is None else _with_days(chosen, of_days, settings)
+
+
+def _with_days(
+    chosen: Configured | None, days: Mapping[str, Any], settings: Settings
+) -> Configured:
+    """What is wanted of the sessions, and their days beside them."""
+    if chosen is None:
+        raise ConfiguredCatalogError(
+            f"{DAYS} says which sessions have been emitted, and {STREAM} is not selected: select "
+            "both"
+        )
+    if (days["sync_mode"] == _FULL_REFRESH) != chosen.is_full_refresh:
+        raise ConfiguredCatalogError(
+            f"{DAYS} is written with the sessions: give it the sync mode of {STREAM}"
+        )
+    if _id(days, "minimum_generation_id") and not chosen.minimum_generation_id:
+        logger.warning(
+            "Catalog: the destination drops the rows of %s that it has, and only days that are "
+            "read again get another: refresh %s too",
+            DAYS,
+            STREAM,
+        )
+    of = {"is_partner": settings.is_partner, "has_account": settings.account is not None}
+    known = days_schema(**of)["properties"]
+    schema = days["stream"].get("json_schema")
+    wanted = schema.get("properties") if isinstance(schema, Mapping) else None
+    always = {*days_key(**of), READ_AT}
+    names = [name for name in known if not wanted or name in wanted or name in always]
+    return replace(chosen, days=names)
 
 
 def _id(stream: Mapping[str, Any], name: str) -> int | None:
@@ -139,7 +187,7 @@ def _columns(schema: object, settings: Settings) -> Columns:
     known = emitted_schema(settings)["properties"]
     wanted = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(wanted, Mapping) or not wanted:
-        wanted = known
+        wanted = {name: one for name, one in known.items() if name not in UNLESS_ASKED}
     # A catalog of before the setting exclude_columns may name what is left out now.
     if gone := sorted(set(wanted) - set(known) - left_out(settings)):
         logger.warning(

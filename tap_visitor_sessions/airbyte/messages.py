@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from tap_visitor_sessions.config import STREAM
+from tap_visitor_sessions.config import DAYS, STREAM
 from tap_visitor_sessions.sessions import Chunk, Lines, Record, chunked
 
-_DESCRIPTOR = {"name": STREAM}
 _LEVELS = {"CRITICAL": "FATAL", "WARNING": "WARN"}
 
 
@@ -31,6 +31,8 @@ class Messages(Lines):
         super().__init__()
         self._one_at_a_time = threading.RLock()
         self._has_begun = False
+        self.streams = [STREAM]
+        """The streams that are read."""
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines, one caller after the other."""
@@ -43,12 +45,13 @@ class Messages(Lines):
         self.write_lines(msgspec.json.encode({"type": kind, **member}) + b"\n")
 
     def status(self, status: str, *reasons: dict[str, Any]) -> None:
-        """How the stream stands: STARTED, RUNNING, COMPLETE or INCOMPLETE."""
+        """How the streams stand: STARTED, RUNNING, COMPLETE or INCOMPLETE."""
         self._has_begun = True
-        said: dict[str, Any] = {"stream_descriptor": _DESCRIPTOR, "status": status}
-        if reasons:
-            said["reasons"] = list(reasons)
-        self._trace("STREAM_STATUS", stream_status=said)
+        for name in self.streams:
+            said: dict[str, Any] = {"stream_descriptor": {"name": name}, "status": status}
+            if reasons:
+                said["reasons"] = list(reasons)
+            self._trace("STREAM_STATUS", stream_status=said)
 
     def estimate(self, sessions: int) -> None:
         """How many sessions the read will come to, about."""
@@ -68,7 +71,7 @@ class Messages(Lines):
             "failure_type": failure_type,
         }
         if self._has_begun:
-            error["stream_descriptor"] = _DESCRIPTOR
+            error["stream_descriptor"] = {"name": STREAM}
         if stack is not None:
             error["stack_trace"] = stack
         self._trace("ERROR", error=error)
@@ -76,21 +79,28 @@ class Messages(Lines):
     def _trace(self, kind: str, **member: Any) -> None:
         self.say("TRACE", trace={"type": kind, "emitted_at": float(now()), **member})
 
-    def state(self, state: dict[str, Any], records: int) -> None:
-        """How far the stream has been read.
+    def states(self, states: Sequence[tuple[dict[str, Any], int]]) -> None:
+        """How far the streams have been read, in one write: none is saved without the others.
 
         Args:
-            records: Those since the last one.
+            states: The state of each stream, and the records since the last one.
         """
-        stream = {"stream_descriptor": _DESCRIPTOR, "stream_state": state}
-        self.say(
-            "STATE",
-            state={
-                "type": "STREAM",
-                "stream": stream,
-                "sourceStats": {"recordCount": float(records)},
-            },
-        )
+        lines = [
+            msgspec.json.encode(
+                {
+                    "type": "STATE",
+                    "state": {
+                        "type": "STREAM",
+                        "stream": {"stream_descriptor": {"name": name}, "stream_state": state},
+                        "sourceStats": {"recordCount": float(records)},
+                    },
+                }
+            )
+            + b"\n"
+            for name, (state, records) in zip(self.streams, states, strict=True)
+        ]
+        self.heed()
+        self.write_lines(b"".join(lines))
 
 
 class LogMessages(logging.Handler):
@@ -133,3 +143,9 @@ class RecordLines:
             return self._encoder.encode_lines(messages)
 
         return chunked(records, encoded)
+
+    def days(self, days: Sequence[Any], names: Sequence[str]) -> bytes:
+        """Rows of `visitor_session_days` with the columns that are wanted."""
+        at = now()
+        rows = [{name: getattr(day, name) for name in names} for day in days]
+        return self._encoder.encode_lines([_RecordMessage(_Data(DAYS, row, at)) for row in rows])

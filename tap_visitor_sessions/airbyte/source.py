@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from types import FrameType
 from typing import Any
@@ -21,7 +21,14 @@ from tap_visitor_sessions.airbyte.messages import Messages, RecordLines, now
 from tap_visitor_sessions.airbyte.spec import specification
 from tap_visitor_sessions.airbyte.state import AirbyteState
 from tap_visitor_sessions.api import TapError
-from tap_visitor_sessions.config import Settings, emitted_schema, privacy_note, without
+from tap_visitor_sessions.config import (
+    DAYS,
+    STREAM,
+    Settings,
+    emitted_schema,
+    privacy_note,
+    without,
+)
 from tap_visitor_sessions.sessions import (
     Connection,
     Extraction,
@@ -101,15 +108,28 @@ class _Read:
         self._connection = Connection(settings, AGENT)
         atexit.register(self._connection.client.close)  # once STATE and the error are out
         self._said = 0  # sessions that a STATE has counted
+        self._days = self._days_said = 0
         self._estimated = 0
         self._ending = self._over = False
 
     def all(self, wanted: Configured) -> None:
         """All parts, with what surrounds them."""
         output, state = self._output, self._state
+        lines, names = RecordLines(), wanted.days
+        write_days = None
+        if names is not None:
+            output.streams = [STREAM, DAYS]
+
+            def write_days(days: Sequence[Any]) -> None:
+                output.write_lines(lines.days(days, names))
+                self._days += len(days)
+
         # A full refresh that goes on gives no session twice: an overwritten table has no key.
         self._extraction = Extraction(
-            self._connection, state, looks_back=not wanted.is_full_refresh
+            self._connection,
+            state,
+            looks_back=not wanted.is_full_refresh,
+            write_days=write_days,
         )
         self._heed_signals()
         output.status("STARTED")
@@ -126,7 +146,7 @@ class _Read:
         try:
             with (
                 self._extraction.run(),
-                self._extraction.parts(wanted.columns, RecordLines().chunks) as parts,
+                self._extraction.parts(wanted.columns, lines.chunks) as parts,
             ):
                 output.status("RUNNING")
                 pace = Pace(STATE_RECORDS)
@@ -153,8 +173,12 @@ class _Read:
                 estimate = round(progress.sessions / progress.fraction)
                 self._estimated = max(self._estimated, estimate)
                 output.estimate(self._estimated)
-            output.state(self._state.progress, progress.sessions - self._said)
-            self._said = progress.sessions
+            states = [(self._state.progress, progress.sessions - self._said)]
+            if len(output.streams) > 1:
+                # Its rows go with the sessions: where the next read begins only theirs says.
+                states.append(({"rows": self._days}, self._days - self._days_said))
+            output.states(states)
+            self._said, self._days_said = progress.sessions, self._days
         output.heed()
 
     def _idle(self) -> None:
@@ -183,6 +207,7 @@ class _Read:
         exit_soon(number, self._give_up)
 
         def last_words() -> None:
+            self._extraction.keep_days()
             self._say_state()
             self._output.status("INCOMPLETE")
             end_by_signal(number)

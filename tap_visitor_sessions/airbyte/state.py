@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from tap_visitor_sessions.airbyte.catalog import Configured
-from tap_visitor_sessions.config import STREAM, Settings, json_of, text_of
+from tap_visitor_sessions.config import DAYS, STREAM, Settings, json_of, text_of
 from tap_visitor_sessions.sessions import (
     ALL_IS_READ,
     FIX,
@@ -137,7 +137,7 @@ def _own(given: object) -> Mapping[str, Any]:
         return {}
     states = [pair for one in (given if isinstance(given, list) else [given]) for pair in _in(one)]
     own = [state for name, state in states if name == STREAM]
-    if others := sorted({name for name, _ in states} - {STREAM}):
+    if others := sorted({name for name, _ in states} - {STREAM, DAYS}):
         names = ", ".join(" ".join(name.split())[:60] for name in others[:5])
         and_so = "they are left out" if own else ALL_IS_READ
         what = "holds other streams" if own else f"has nothing about {STREAM}, only"

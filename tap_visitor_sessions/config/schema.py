@@ -1,4 +1,4 @@
-"""The declaration of the stream, read from `schemas/visitor_sessions.json`."""
+"""The declarations of the streams, read from `schemas/`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tap_visitor_sessions.config.names import all_names, node_of
 
 STREAM = "visitor_sessions"
 KEY, BOOKMARK = "id", "date_time"
-_FILE = f"{STREAM}.json"
+DAYS = "visitor_session_days"
+"""The stream that counts the sessions of each local day."""
 
 PARTNER_PROPERTIES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -42,8 +43,19 @@ ACCOUNT_PROPERTY: Mapping[str, Any] = MappingProxyType(
         "description": "Name of the account whose session this is, from the setting account.",
     }
 )
-ADDED = frozenset({*PARTNER_PROPERTIES, ACCOUNT})
+READ_AT = "read_at"
+"""The column that says when a row was read."""
+READ_AT_PROPERTY: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "When the row was read, by the clock of the machine that read it, in UTC.",
+    }
+)
+ADDED = frozenset({*PARTNER_PROPERTIES, ACCOUNT, READ_AT})
 """The columns that the API is not asked for."""
+UNLESS_ASKED = frozenset({READ_AT})
+"""The columns that are left out where nobody names them."""
 
 
 @dataclass(frozen=True)
@@ -58,23 +70,24 @@ class Column:
 
 
 @cache
-def _document() -> dict[str, Any]:
-    """The schema file: from the installed package, else from the checkout."""
-    packaged = files("tap_visitor_sessions") / "schemas" / _FILE
+def _document(stream: str = STREAM) -> dict[str, Any]:
+    """A stream's schema file: from the installed package, else from the checkout."""
+    name = f"{stream}.json"
+    packaged = files("tap_visitor_sessions") / "schemas" / name
     if packaged.is_file():
         text = packaged.read_text(encoding="utf-8")
     else:
-        checkout = Path(__file__).parent.parent.parent / "schemas" / _FILE
+        checkout = Path(__file__).parent.parent.parent / "schemas" / name
         text = checkout.read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document
 
 
 @cache
-def _plain() -> dict[str, Any]:
+def _plain(stream: str = STREAM) -> dict[str, Any]:
     """The schema without the `x-` annotations of columns and members, and without the version of
     JSON Schema, by whose name some loaders refuse it."""
-    plain: dict[str, Any] = _unannotated(_document())
+    plain: dict[str, Any] = _unannotated(_document(stream))
     del plain["$schema"]
     return plain
 
@@ -115,10 +128,17 @@ def partner_schema() -> dict[str, Any]:
     return schema
 
 
-def record_schema(*, is_partner: bool, has_account: bool) -> dict[str, Any]:
-    """The JSON Schema of a record, with the columns that the settings add."""
+def record_schema(*, is_partner: bool, has_account: bool, is_whole: bool = False) -> dict[str, Any]:
+    """The JSON Schema of a record, with the columns that the settings add.
+
+    Args:
+        is_whole: With the columns, too, that are left out where nobody names them.
+    """
     schema = partner_schema() if is_partner else stream_schema()
-    return with_account(schema) if has_account else schema
+    whole = with_account(schema) if has_account else schema
+    if is_whole:
+        whole["properties"][READ_AT] = copy.deepcopy(dict(READ_AT_PROPERTY))
+    return whole
 
 
 def key_columns(*, is_partner: bool, has_account: bool) -> tuple[str, ...]:
@@ -126,6 +146,25 @@ def key_columns(*, is_partner: bool, has_account: bool) -> tuple[str, ...]:
     return (
         *((CUSTOMER,) if is_partner else ()),
         KEY,
+        *((ACCOUNT,) if has_account else ()),
+    )
+
+
+def days_schema(*, is_partner: bool, has_account: bool) -> dict[str, Any]:
+    """The JSON Schema of a record of `visitor_session_days`."""
+    schema = copy.deepcopy(_plain(DAYS))
+    if is_partner:
+        for name, declared in PARTNER_PROPERTIES.items():
+            schema["properties"][name] = {**declared, "type": "integer"}
+            schema["required"].append(name)
+    return with_account(schema) if has_account else schema
+
+
+def days_key(*, is_partner: bool, has_account: bool) -> tuple[str, ...]:
+    """The columns of its key."""
+    return (
+        *(PARTNER_PROPERTIES if is_partner else ()),
+        "date",
         *((ACCOUNT,) if has_account else ()),
     )
 

@@ -191,6 +191,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "first seen. An ISO 8601 duration of at most ten years.",
         ),
     ] = "P1D"
+    recheck_window: (
+        Annotated[
+            str,
+            Meta(
+                examples=["P90D"],
+                title="Recheck window",
+                description="How far back a run, after it has read what is new, asks how many "
+                "sessions the API has of each past day, as an ISO 8601 duration; days that differ "
+                "from what was read are read again. Default: none are asked for.",
+            ),
+        ]
+        | None
+    ) = None
+    recheck_depth: Annotated[
+        Literal["count", "ids"],
+        Meta(
+            title="Recheck depth",
+            description="What `recheck_window` compares: `count`, at one point a quarter where "
+            "nothing differs; or `ids`, at a point for each page, which notices a session "
+            "replaced by another too.",
+        ),
+    ] = "count"
     filter: (
         Annotated[
             dict[str, Any],
@@ -478,6 +500,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def lookback(self) -> pendulum.Duration:
         """`lookback_window`."""
         return parse_duration("lookback_window", self.lookback_window)
+
+    @cached_property
+    def recheck(self) -> pendulum.Duration | None:
+        """`recheck_window`."""
+        if self.recheck_window is None:
+            return None
+        return parse_duration("recheck_window", self.recheck_window)
 
     @cached_property
     def listed(self) -> list[Listed] | None:

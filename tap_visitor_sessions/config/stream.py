@@ -26,13 +26,15 @@ def stream_of(
     *, is_partner: bool, has_account: bool, excluded: Sequence[str], hashed: Sequence[str]
 ) -> dict[str, Any]:
     """The same of the settings that make it: a discovery has no others."""
-    schema = record_schema(is_partner=is_partner, has_account=has_account)
+    schema = record_schema(is_partner=is_partner, has_account=has_account, is_whole=True)
     return hashed_schema(without(schema, excluded), hashed)
 
 
 def left_out(settings: Settings) -> set[str]:
     """The columns that there are, and that `exclude_columns` leaves out."""
-    whole = record_schema(is_partner=settings.is_partner, has_account=settings.account is not None)
+    whole = record_schema(
+        is_partner=settings.is_partner, has_account=settings.account is not None, is_whole=True
+    )
     return set(whole["properties"]) - set(emitted_schema(settings)["properties"])
 
 

@@ -123,11 +123,12 @@ def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
                 found[name] = Moment.parse(name, clean[name])
             except ConfigError as problem:
                 yield f"{name}: {problem.reason}"
-    if "lookback_window" in clean:
-        try:
-            parse_duration("lookback_window", clean["lookback_window"])
-        except ConfigError as problem:
-            yield f"lookback_window: {problem.reason}"
+    for name in ("lookback_window", "recheck_window"):
+        if name in clean:
+            try:
+                parse_duration(name, clean[name])
+            except ConfigError as problem:
+                yield f"{name}: {problem.reason}"
     if len(found) == 2:
         start, end = found["start_date"].value, found["end_date"].through().value
         same = (start.tzinfo is None) == (end.tzinfo is None)
@@ -170,7 +171,7 @@ def _partner_problems(clean: Mapping[str, Any]) -> Iterator[str]:
 
 def _exclude_problems(clean: Mapping[str, Any]) -> Iterator[str]:
     is_partner, has_account = clean.get("account_type") == "partner", "account" in clean
-    schema = record_schema(is_partner=is_partner, has_account=has_account)
+    schema = record_schema(is_partner=is_partner, has_account=has_account, is_whole=True)
     key = key_columns(is_partner=is_partner, has_account=has_account)
     yield from exclude_problems(clean.get(EXCLUDE, ()), schema, key)
 

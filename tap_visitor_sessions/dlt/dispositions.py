@@ -11,6 +11,7 @@ from dlt.common.destination.utils import resolve_merge_strategy
 from dlt.extract import DltResource
 
 from tap_visitor_sessions.api import ConfigError
+from tap_visitor_sessions.config import DAYS
 
 MERGES = ("delete-insert", "upsert", "insert-only")
 """Strategies under which a row that is not in a load stays as it is: each load brings but the
@@ -31,6 +32,13 @@ def replaces(resources: Mapping[str, DltResource], name: str, children: Sequence
     Raises:
         ConfigError: the bookmarks would not go with what is in the tables.
     """
+    days = [DAYS] if DAYS in resources else []
+    if days and name not in resources:
+        raise ConfigError(
+            DAYS,
+            f"says which sessions have been loaded, and {name} is left out: take both, by "
+            f'with_resources("{name}", "{DAYS}")',
+        )
     for one in (name, *children):
         if one not in resources:
             raise ConfigError(
@@ -38,7 +46,7 @@ def replaces(resources: Mapping[str, DltResource], name: str, children: Sequence
                 f"{one} is left out, by with_resources, or since with_name or run took one "
                 "resource out of the source: one bookmark holds for all tables. Run the source",
             )
-    ways = {one: _way(resources[one]) for one in (name, *children)}
+    ways = {one: _way(resources[one]) for one in (name, *children, *days)}
     if len({way for way, _ in ways.values()}) > 1:
         raise ConfigError("write_disposition", "must be the same for all tables")
     names = [resources[one].table_name for one in ways]
@@ -51,7 +59,7 @@ def replaces(resources: Mapping[str, DltResource], name: str, children: Sequence
                 f"strategy {strategy} treats rows that a load lacks as deleted, and a load has "
                 f"but the sessions since the last one: use {', '.join(MERGES)}",
             )
-        if one != name and way != "replace" and strategy != CHILD_MERGE:
+        if one in children and way != "replace" and strategy != CHILD_MERGE:
             raise ConfigError(
                 "child_tables",
                 f"{one} would be written by {strategy or 'append'}, which keeps items that a "

@@ -68,6 +68,13 @@ def child_schema(schema: Mapping[str, Any], column: str, key: tuple[str, ...]) -
     }
 
 
+def days_hints(schema: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
+    """dlt's hints of the table of days."""
+    columns = columns_of(schema, key)
+    columns["date"]["data_type"] = "date"
+    return {"columns": columns, "primary_key": list(key)}
+
+
 def child_hints(child: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
     """dlt's hints of such a table: all rows of a session that is read again are replaced."""
     keys = child_keys(key)

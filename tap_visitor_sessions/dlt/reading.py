@@ -22,7 +22,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.runtime import signals
 
 from tap_visitor_sessions.api import ConfigError, CustomersFailed, DailyLimitReached, TapError
-from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.config import DAYS, Settings
 from tap_visitor_sessions.dlt.dispositions import replaces
 from tap_visitor_sessions.dlt.hints import REMOVED, check_types, child_table
 from tap_visitor_sessions.dlt.incomplete import INCOMPLETE
@@ -50,6 +50,7 @@ class Reading:
         names = [*maker.schema["properties"], *maker.children]
         self._columns = Columns(names)
         self._waiting: dict[str, deque[Any]] = {column: deque() for column in maker.children}
+        self._days: deque[Any] = deque()
 
     def members(self, column: str) -> Callable[[Any], Any]:
         """What makes of a table of sessions those of a column's items."""
@@ -62,6 +63,15 @@ class Reading:
             return [table for table in found if table.num_rows] or self._nothing()
 
         return tables
+
+    def days(self) -> Callable[[Any], Any]:
+        """What makes of a table of sessions the rows of days that end with it."""
+
+        def rows(_: Any) -> Any:
+            found = [self._days.popleft() for _ in range(len(self._days))]
+            return [msgspec.structs.asdict(day) for day in found] or None
+
+        return rows
 
     def _nothing(self) -> Any:
         """What is handed on of no items: where tables are replaced, that there are none."""
@@ -84,6 +94,8 @@ class Reading:
         self._maker.marks_removed = not replace
         for waiting in self._waiting.values():
             waiting.clear()
+        self._days.clear()
+        write_days = self._days.extend if DAYS in resources.selected else None
         if replace:
             progress.clear()  # no bookmark stands for rows that are dropped
         _know_table(progress, str(resources[name].table_name))
@@ -93,7 +105,7 @@ class Reading:
         logging.getLogger("dlt").addFilter(_known_differences)
         with collecting_seldom():
             while True:
-                pass_ = _Pass(self._settings, self._maker, self._columns, progress)
+                pass_ = _Pass(self._settings, self._maker, self._columns, progress, write_days)
                 windows = pass_.windows()
                 has_rows = False
                 try:
@@ -106,6 +118,7 @@ class Reading:
                         yield dlt.mark.materialize_table_schema()  # the items' tables too
                 except GeneratorExit:
                     pass_.stop(windows)
+                    self._days.clear()  # nothing more is taken
                 except DailyLimitReached as problem:
                     if pass_.may_end(replace):
                         pass_.end(problem)
@@ -120,6 +133,8 @@ class Reading:
                     pass_.end(problem)
                 finally:
                     metrics.update({**pass_.figures(), INCOMPLETE: pass_.incomplete})
+                if self._days:
+                    yield []  # has the days taken that no table of sessions came after
                 return
 
 
@@ -131,7 +146,12 @@ class _Pass:
     """
 
     def __init__(
-        self, settings: Settings, maker: Maker, columns: Columns, progress: dict[str, Any]
+        self,
+        settings: Settings,
+        maker: Maker,
+        columns: Columns,
+        progress: dict[str, Any],
+        write_days: Callable[[Sequence[Any]], None] | None,
     ) -> None:
         # What is read of a day is loaded, not held for days: it is for the caller to wait.
         settings = msgspec.structs.replace(settings, on_daily_limit="fail")
@@ -140,7 +160,10 @@ class _Pass:
         self._client = connection.client
         self._progress, self._began = progress, settings.now.isoformat()
         self._extraction = Extraction(
-            connection, self._kept, looks_back=not _is_past(progress, self._kept, settings)
+            connection,
+            self._kept,
+            looks_back=not _is_past(progress, self._kept, settings),
+            write_days=write_days,
         )
         maker.say_by(self._extraction.warnings)
         self._columns, self._made = columns, maker.made

@@ -15,17 +15,21 @@ from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import (
     ADDED,
     BOOKMARK,
+    DAYS,
     KEY,
     STREAM,
+    UNLESS_ASKED,
     Settings,
     core_settings,
+    days_key,
+    days_schema,
     emitted_schema,
     key_of,
     left_out,
     privacy_note,
 )
 from tap_visitor_sessions.dlt.configuration import OWN, Arguments, looked_up, own_settings
-from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of
+from tap_visitor_sessions.dlt.hints import child_hints, child_table, columns_of, days_hints
 from tap_visitor_sessions.dlt.reading import FILES, Reading
 from tap_visitor_sessions.dlt.tables import Maker
 
@@ -43,6 +47,8 @@ def visitor_sessions(
     end_date: str | None = None,
     timezone: str | None = None,
     lookback_window: str | None = None,
+    recheck_window: str | None = None,
+    recheck_depth: Literal["count", "ids"] | None = None,
     filter: dict[str, Any] | None = None,  # as the setting is named in every host
     page_size: int | None = None,
     concurrency: int | None = None,
@@ -81,6 +87,9 @@ def visitor_sessions(
         timezone: IANA name of the account's zone; asked from the API unless set, for a partner of
             each customer.
         lookback_window: How far before the bookmark a run reads again, as an ISO 8601 duration.
+        recheck_window: How far back past days are counted again, as an ISO 8601 duration; those
+            that differ are read again.
+        recheck_depth: `count`, or `ids`, which notices a session replaced by another.
         filter: The API's own filter: a condition, or a tree of them.
         page_size: Rows asked per request.
         concurrency: Requests in flight at once.
@@ -99,13 +108,14 @@ def visitor_sessions(
         exclude_columns: Columns, and members of them, that are neither asked for nor loaded.
         hash_columns: Columns, and members of them, whose values are replaced by their hash.
         hash_key: Secret of the hashes.
-        select: The columns wanted; else all. Key and bookmark always come.
+        select: The columns wanted; else all but `read_at`. Key and bookmark always come.
         child_tables: Whether hits and communications are rows of tables of their own,
             `visitor_sessions__hits` and `visitor_sessions__communications`.
 
     Returns:
-        The resource `visitor_sessions`: Arrow tables, merged on the key; and those of the child
-        tables. How far it has been read stands in the resource's state, which dlt keeps with what
+        The resource `visitor_sessions`: Arrow tables, merged on the key; those of the child
+        tables; and `visitor_session_days`, which is off until `with_resources` names it beside the
+        others. How far it has been read stands in the resource's state, which dlt keeps with what
         it has loaded.
 
     Raises:
@@ -134,7 +144,16 @@ def visitor_sessions(
     for column, child in maker.children.items():
         hints = {**how, **child_hints(child, key), "name": child_table(column)}
         resources.append(dlt.transformer(reading.members(column), data_from=main, **hints))
-    return resources
+    of = {"is_partner": settings.is_partner, "has_account": settings.account is not None}
+    days = dlt.transformer(
+        reading.days(),
+        data_from=main,
+        name=DAYS,
+        write_disposition="merge",
+        selected=False,
+        **days_hints(days_schema(**of), days_key(**of)),
+    )
+    return [*resources, days]
 
 
 def _plain(value: Any) -> Any:
@@ -148,8 +167,9 @@ def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any
     """The JSON Schema of the columns wanted."""
     properties = emitted_schema(settings)["properties"]
     if select is None:
-        return {"properties": properties}
+        kept = {name: one for name, one in properties.items() if name not in UNLESS_ASKED}
+        return {"properties": kept}
     if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
-    wanted = {*select, KEY, BOOKMARK, *(ADDED & properties.keys())}
+    wanted = {*select, KEY, BOOKMARK, *((ADDED - UNLESS_ASKED) & properties.keys())}
     return {"properties": {name: one for name, one in properties.items() if name in wanted}}

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
+from datetime import date, datetime
+from functools import cached_property, partial
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from tap_visitor_sessions.api import ApiError, TapError, Unreadable
 from tap_visitor_sessions.config import (
     ACCOUNT,
     ADDED,
+    BOOKMARK,
+    KEY,
     excluded_members,
     record_schema,
     without,
@@ -35,7 +37,9 @@ from tap_visitor_sessions.sessions.accounts import (
 )
 from tap_visitor_sessions.sessions.bookmarks import Positions, StreamState
 from tap_visitor_sessions.sessions.customer_zones import CustomerZones
+from tap_visitor_sessions.sessions.days import Calendar, Sum, Tally
 from tap_visitor_sessions.sessions.identity import check_identity
+from tap_visitor_sessions.sessions.ledger import Ledger, WriteDays
 from tap_visitor_sessions.sessions.progress import SUMMARY, Progress, drawn
 from tap_visitor_sessions.sessions.records import Decoder, Hasher, Record, Warnings
 from tap_visitor_sessions.sessions.refusals import Refusals
@@ -50,7 +54,19 @@ GONE = "not among your customers any more"
 SAMPLE = 500
 """Rows asked per request where a record or a few are enough."""
 
+KEYS = (KEY, BOOKMARK)
+Stretches = Sequence[tuple[datetime, datetime]]
+
 T = TypeVar("T")
+
+
+class _Prepared(NamedTuple):
+    """A window's records as the host wants them, and by day."""
+
+    ready: Any
+    tally: Tally | None
+
+
 Prepare = Callable[[list[Record]], T]
 
 
@@ -90,7 +106,7 @@ class Part(Generic[T]):
     def __init__(
         self,
         extraction: Extraction,
-        pipeline: Pipeline[User | None, T],
+        pipeline: Pipeline[User | None, _Prepared],
         refusals: Refusals,
         user: User | None,
     ) -> None:
@@ -113,6 +129,8 @@ class Part(Generic[T]):
             positions.replaced(self.user)
             self.user = other
             problem = yield from self._taken(is_extra=True)
+        if problem is None and self._extraction.ledger.recheck.is_on:
+            problem = yield from self._again()
         if problem is None or is_customers(problem):
             positions.take_turn(self.user)  # whatever is not its fault costs it none
         if problem is None:
@@ -126,6 +144,22 @@ class Part(Generic[T]):
         progress.windows, progress.share = pipeline.windows, 0.0
         progress.parts_done += 1
 
+    def _again(self) -> Generator[Taken[T], None, TapError | None]:
+        """The windows of past days that differ from what was read, and an error that ended them."""
+        ledger, user = self._extraction.ledger, self.user
+        try:
+            with readable():
+                stretches = self._extraction.rechecked(user)
+        except TapError as problem:
+            return problem
+        if stretches:
+            ledger.opened_again(user, stretches)
+            ended = yield from self._taken(is_extra=True)
+            if ended is not None:
+                return ended
+        ledger.recheck.completed(user)
+        return None
+
     def _taken(self, *, is_extra: bool = False) -> Generator[Taken[T], None, TapError | None]:
         """The windows, and the error that ended them."""
         pipeline, progress = self._pipeline, self._extraction.progress
@@ -135,7 +169,11 @@ class Part(Generic[T]):
                 for taken in pipeline.read(self.user, is_extra=is_extra):
                     progress.share, progress.windows = pipeline.share, pipeline.windows
                     positions.refused(self.user, self._refusals.columns(self.user))
-                    yield taken
+                    if taken.ready is None:
+                        yield Taken(None, taken.until)
+                    else:
+                        self._extraction.ledger.take(self.user, taken.ready.tally)
+                        yield Taken(taken.ready.ready, taken.until)
         except TapError as problem:
             return problem
         return None
@@ -148,12 +186,24 @@ class Part(Generic[T]):
         Args:
             whole_second: Whether all of its second are among them.
         """
+        ledger, positions = self._extraction.ledger, self._extraction.positions
+        ledger.emitted(self.user, date_time, sessions)  # before the bookmarks pass a day
         self._extraction.progress.sessions += sessions
-        self._extraction.positions.emitted(self.user, date_time, whole_second=whole_second)
+        if ledger.is_again(self.user):
+            return
+        positions.emitted(self.user, date_time, whole_second=whole_second)
+        if ledger.is_on and whole_second:
+            positions.counted(self.user, ledger.begun(self.user))
 
     def finished(self, taken: Taken[T]) -> None:
         """All of a window, and of those before it, has been written."""
-        self._extraction.positions.finished(self.user, taken.until)
+        ledger, positions = self._extraction.ledger, self._extraction.positions
+        ledger.finished(self.user, taken.until)
+        if ledger.is_again(self.user):
+            return
+        positions.finished(self.user, taken.until)
+        if ledger.is_on:
+            positions.counted(self.user, ledger.begun(self.user))
 
 
 class Extraction:
@@ -166,6 +216,8 @@ class Extraction:
             comes again that a state stands for.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+        write_days: Takes the rows of `visitor_session_days` as their days have been read, to write
+            them at once; None where the stream is not selected.
 
     Attributes:
         warnings: Warnings of odd values, and how many were lost.
@@ -180,6 +232,7 @@ class Extraction:
         looks_back: bool = True,
         announces_version: bool = False,
         sample: bool = False,
+        write_days: WriteDays | None = None,
     ) -> None:
         settings = connection.settings
         self._connection = connection
@@ -196,6 +249,10 @@ class Extraction:
         self.warnings = Warnings()
         self.zones = CustomerZones(connection, state)
         self.failures = Failures(skips=settings.skips_customers)
+        self.ledger = Ledger(settings, write_days, state, rereads=looks_back, remembers=not sample)
+        self._readers: dict[User | None, WindowReader[_Prepared]] = {}
+        self._sums: Callable[[User | None, Stretches], dict[date, Sum]]
+        self._again: dict[User | None, Stretches] = {}
         self.positions = Positions(
             settings,
             state,
@@ -203,6 +260,7 @@ class Extraction:
             looks_back=looks_back,
             announces_version=announces_version,
             clock_lead=connection.client.clock_lead,
+            counts_days=self.ledger.is_on,
         )
 
     @cached_property
@@ -213,6 +271,8 @@ class Extraction:
         users = self._found
         for who, reason in users.missing.items():
             self.failures.missing(who, reason)
+        if not users.read:
+            logger.warning("No customer is read: --customers lists them, each with the reason")
         return [*self.positions.in_turn(users.read)]
 
     @cached_property
@@ -236,6 +296,8 @@ class Extraction:
         if not self._settings.is_partner:
             return {}
         unread = dict(self._found.unread)
+        if not self._found.read:
+            unread["all customers"] = "none has been read"
         if self._settings.user_ids is None:
             customers = self._connection.account.customers()
             gone = self.positions.known_customers - {one.customer_id for one in customers}
@@ -284,13 +346,14 @@ class Extraction:
         chosen = self.users if users is None else users
         asked, added, schema = columns.asked, columns.added, self._schema_of(columns)
         extra = dict.fromkeys(added)
+        self.ledger.check_columns(columns.names)
         excluded = excluded_members([*self._settings.exclude_columns, *columns.without])
         decoder = Decoder(schema, Zone(UTC), extra, self.warnings, excluded)
-        prepared = prepare
+        hashed = prepare
         if self._settings.hash_key is not None:
             hasher = Hasher(self._settings.hash_columns, self._settings.hash_key, schema)
 
-            def prepared(records: list[Record]) -> T:
+            def hashed(records: list[Record]) -> T:
                 return prepare(hasher.hash(records))
 
         client = self._connection.client
@@ -299,15 +362,23 @@ class Extraction:
         refusals = Refusals(asked, self._settings.now, shared.in_flight.paused)
         order = count()
 
-        def span_of(user: User | None) -> Span[T]:
+        def span_of(user: User | None) -> Span[_Prepared]:
+            if (again := self._again.pop(user, None)) is not None:
+                return Span(self._readers[user], again)
             timezone = self._timezone(user)
             reading = self.positions.opened(user, timezone)
+            self.ledger.opened(user, timezone, reading)
+
+            def prepared(records: list[Record]) -> _Prepared:
+                tally = self.ledger.tally(user, records)  # before the host changes them
+                return _Prepared(hashed(records), tally)
+
             values = {
-                name: self._settings.account if name == ACCOUNT else getattr(user, name)
+                name: self._settings.account if name == ACCOUNT else getattr(user, name, None)
                 for name in added
             }
             fields = refusals.fields(user, reading.bookmarks)
-            reader = WindowReader(
+            self._readers[user] = reader = WindowReader(
                 client.call,
                 decoder.of_account(timezone.zone, values, lambda: fields.left_out),
                 Query(
@@ -336,9 +407,51 @@ class Extraction:
         def each() -> Iterator[Part[T]]:
             yield from (Part(self, pipe, refusals, user) for user in chosen)
             self.zones.end()  # before the host writes its last state
+            self.keep_days()
 
-        with closing(pipe):
-            yield each()
+        def sums(user: User | None, stretches: Stretches) -> dict[date, Sum]:
+            """The sessions of some stretches by day, from their ids alone."""
+            timezone = self._timezone(user)
+            keys = Decoder({"properties": {n: schema["properties"][n] for n in KEYS}}, Zone(UTC))
+            query = Query(
+                KEYS, self._page_size, self._settings.filter, user.user_id if user else None
+            )
+
+            def tally(records: list[Record]) -> Tally:
+                return Tally.of(records, Calendar(timezone.zone), with_digest=True)
+
+            decoder = keys.of_account(timezone.zone, {})
+            reader = WindowReader(client.call, decoder, query, tally, shared)
+            found: dict[date, Sum] = {}
+            ids: Pipeline[None, Tally] = Pipeline(
+                [None], lambda _: Span(reader, stretches), self._concurrency
+            )
+            with closing(ids):
+                for taken in ids.read(None):
+                    for day, some in taken.ready.days if taken.ready else ():
+                        found[day] = found.get(day, Sum()) + some
+            return found
+
+        self._sums = sums
+        try:
+            with closing(pipe):
+                yield each()
+        finally:
+            self.keep_days()
+
+    def rechecked(self, user: User | None) -> Stretches:
+        """The past days of an account that are to be read again, which the next part then is."""
+        count = self._readers[user].count
+        sums = partial(self._sums, user)
+        stretches = self.ledger.recheck.stretches(user, count, sums)
+        if stretches:
+            self._again[user] = stretches
+        return stretches
+
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state: it is about to be written for the last
+        time."""
+        self.ledger.recheck.end()
 
     def _patience(self) -> float:
         """For how long a request is tried again, in seconds, while other customers wait."""
@@ -357,7 +470,9 @@ class Extraction:
     def _schema_of(self, columns: Columns) -> dict[str, Any]:
         """The JSON Schema of the columns as they are declared."""
         whole = record_schema(
-            is_partner=self._settings.is_partner, has_account=self._settings.account is not None
+            is_partner=self._settings.is_partner,
+            has_account=self._settings.account is not None,
+            is_whole=True,
         )
         for column, *members in columns.texts:
             node = whole["properties"][column]

@@ -15,28 +15,24 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_visitor_sessions.config import BOOKMARK, STREAM, privacy_note
 from tap_visitor_sessions.sessions import Chunk, Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
 from tap_visitor_sessions.singer.catalog import (
-    Selection,
     declared,
     dicts,
-    handed,
     transform_of,
-    wanted,
 )
+from tap_visitor_sessions.singer.days import VisitorSessionDays
+from tap_visitor_sessions.singer.declared import DeclaredStream
 from tap_visitor_sessions.singer.output import Output, RecordLines
-from tap_visitor_sessions.singer.sdk import SdkStream
 from tap_visitor_sessions.singer.sync import Context, Reading, context_of
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
-    from singer_sdk.singerlib import Catalog
 
 
 BATCH_NOTE = (
@@ -45,48 +41,30 @@ BATCH_NOTE = (
 )
 
 
-class VisitorSessions(SdkStream):
+class VisitorSessions(DeclaredStream):
     """Sessions of visitors, each emitted at least once, in order of (`date_time`, `id`).
 
     Args:
         catalog: What is wanted of the stream; None: all of it.
         connect: Makes the connection, when it is needed first.
+        days: The stream of days, whose rows come with the sessions.
     """
 
     name = STREAM
     is_sorted = True
 
     def __init__(
-        self, tap: Tap, catalog: Mapping[str, Any] | None, connect: Callable[[], Connection]
+        self,
+        tap: Tap,
+        catalog: Mapping[str, Any] | None,
+        connect: Callable[[], Connection],
+        days: VisitorSessionDays,
     ) -> None:
-        self._declaration = declaration = declared(tap.config)
-        super().__init__(tap, schema=dict(declaration.schema))
-        self.primary_keys = declaration.key
-        self.replication_key = declaration.bookmark
-        self._take(catalog)
+        super().__init__(tap, declared(tap.config), catalog)
         self._connect = connect
+        self._days = days
         self._parts: Iterator[Part[list[Chunk]]] | None = None
         self._part: Part[list[Chunk]] | None = None
-
-    # What is selected
-
-    def apply_catalog(self, catalog: Catalog) -> None:
-        """Take from a catalog what it can choose; refuse the rest."""
-        self._take(handed(catalog))
-
-    @property
-    def declared(self) -> Mapping[str, Any]:
-        """The JSON Schema of a record with all columns, whatever is selected."""
-        return self._declaration.schema
-
-    def _take(self, catalog: Mapping[str, Any] | None) -> None:
-        chosen = wanted(self._declaration, catalog)
-        for level, note in chosen.notes:
-            self.logger.log(level, note)
-        # SCHEMA is made of these too, by way of the tap's catalog.
-        self._schema, self._metadata, self._mask = chosen.schema, chosen.metadata, None
-        self.forced_replication_method = REPLICATION_FULL_TABLE if chosen.full_table else None
-        self._selection = Selection(chosen.pieces, chosen.texts)
 
     # State
 
@@ -99,12 +77,17 @@ class VisitorSessions(SdkStream):
             incremental=self.is_incremental,
             announces_version=self.announces_version,
             sample=self.is_test,
+            write_days=self._days.write if self._counts_days else None,
             idle=self._idle,
         )
 
     def _idle(self) -> None:
         if not self.is_test:
             self._write_state_message()
+
+    @property
+    def _counts_days(self) -> bool:
+        return self._days.selected and not self.is_test
 
     @property
     def partitions(self) -> list[dict[str, Any]] | None:
@@ -118,6 +101,12 @@ class VisitorSessions(SdkStream):
         at = datetime.strptime(latest_record[BOOKMARK], "%Y-%m-%dT%H:%M:%SZ")
         if self._part is not None:
             self._part.emitted(at.replace(tzinfo=timezone.utc))
+
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state, which is about to be written for the last
+        time."""
+        if "_reading" in self.__dict__:
+            self._reading.keep_days()
 
     # A sync
 
@@ -135,6 +124,7 @@ class VisitorSessions(SdkStream):
                 with self._read(self._selection.chunks, context) as self._parts:
                     yield from super()._sync_records(context, write_messages=write_messages)
                 self._parts = None
+                self._write_state_message()
 
     def _sync_typed(self, context: Context | None) -> None:
         """The SDK's `_sync_records` without a dict, a flush and a schema walk per record."""
@@ -199,6 +189,8 @@ class VisitorSessions(SdkStream):
         """What surrounds a sync: STATE when it fails, since what has been emitted is complete up
         to the bookmark, so the next run goes on there; ACTIVATE_VERSION when it is complete."""
         self.begin_version()
+        if self._counts_days:
+            self._days.begin(self._stream_version)
         self.logger.info(privacy_note(self.schema, self.config.get("hash_columns") or ()))
         try:
             with self._reading.run():
@@ -224,6 +216,8 @@ class VisitorSessions(SdkStream):
             # First: whoever is killed in between leaves no bookmark of rows that are dropped.
             self._reading.version_activated()
             self._write_state_message()
+            if self._counts_days:  # before the sessions: it never claims more than there is
+                self._days.activate()
             self.announce_version()
 
     def _fits_typed_lane(self) -> bool:

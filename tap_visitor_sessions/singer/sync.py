@@ -40,6 +40,7 @@ class Reading:
         incremental: Whether it goes on where former runs ended.
         announces_version: Whether the loader is told afterwards to drop all that it did not bring.
         sample: Whether a record or a few are enough.
+        write_days: Writes rows of `visitor_session_days`; None where they are not selected.
         idle: Called when it has waited for some seconds, as for points: time to write the state.
     """
 
@@ -53,6 +54,7 @@ class Reading:
         announces_version: bool,
         sample: bool,
         idle: Callable[[], object],
+        write_days: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         self._connection = connection
         settings = connection.settings
@@ -70,6 +72,7 @@ class Reading:
             incremental=incremental,
             announces_version=announces_version,
             sample=sample,
+            write_days=write_days,
         )
         self._extraction.on_idle = idle
 
@@ -109,6 +112,10 @@ class Reading:
         if context is not None:
             users = [user for user in users if context_of(user) == context]
         return self._extraction.parts(columns, prepare, users)
+
+    def keep_days(self) -> None:
+        """Put what is remembered of days into the state."""
+        self._extraction.keep_days()
 
     def unread(self) -> dict[str, str]:
         """Customers whose rows must stay in the table though this read did not bring them, each

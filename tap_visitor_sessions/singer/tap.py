@@ -8,13 +8,14 @@ from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
 
-from singer_sdk import Tap
+from singer_sdk import Stream, Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.singerlib import StateMessage
 
 from tap_visitor_sessions.api import ConfigError
 from tap_visitor_sessions.config import (
     SCHEMA,
+    STREAM,
     Settings,
     SettingsError,
     environment,
@@ -27,6 +28,7 @@ from tap_visitor_sessions.sessions import Connection, exit_soon
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import format_problems
 from tap_visitor_sessions.singer.catalog import handed
+from tap_visitor_sessions.singer.days import VisitorSessionDays
 from tap_visitor_sessions.singer.output import Output
 from tap_visitor_sessions.singer.state import check_state
 from tap_visitor_sessions.singer.stream import VisitorSessions
@@ -45,9 +47,14 @@ class TapVisitorSessions(Tap):
         self._handed = handed(catalog)
         super().__init__(**more)
 
-    def discover_streams(self) -> list[VisitorSessions]:
-        """The one stream. No network."""
-        return [VisitorSessions(self, self._handed, lambda: self.connection)]
+    def discover_streams(self) -> list[Stream]:
+        """The sessions, and their days. No network."""
+        days = VisitorSessionDays(self, self._handed)
+        return [VisitorSessions(self, self._handed, lambda: self.connection, days), days]
+
+    def load_streams(self) -> list[Stream]:  # type: ignore[misc]
+        """The same, the sessions first: whoever reads a catalog looks there."""
+        return self.discover_streams()
 
     def setup_mapper(self) -> None:
         """The SDK's maps; one that cannot work, or names what is not there, ends the run before
@@ -56,11 +63,13 @@ class TapVisitorSessions(Tap):
         Raises:
             ConfigError: names `stream_maps`, map and column.
         """
-        [stream] = self.streams.values()
+        stream, days = self.streams.values()
         assert isinstance(stream, VisitorSessions)
         maps.check_config(self.config)
         about = (self.config, stream.name, stream.declared)
-        found = maps.unknown_names(*about) or maps.dropped_maps(self.config, stream.name)
+        found = maps.unknown_names(*about, {days.name}) or maps.dropped_maps(
+            self.config, stream.name
+        )
         if found:
             raise ConfigError("stream_maps", "; ".join(found))
         for slip in maps.likely_slips(*about):
@@ -69,10 +78,12 @@ class TapVisitorSessions(Tap):
             super(Tap, self).setup_mapper()
             # The SDK's own registers no column of a stream that is not selected: maps then fail.
             # A copy: maps change the schema that they are given.
-            schema, key = copy.deepcopy(stream.schema), list(stream.primary_keys)
-            self.mapper.register_raw_stream_schema(stream.name, schema, key)
+            for one in (stream, days):
+                schema, key = copy.deepcopy(one.schema), list(one.primary_keys)
+                self.mapper.register_raw_stream_schema(one.name, schema, key)
         maps.check_targets(self.config, self.mapper)
-        maps.check_expressions(self.config, self.mapper, list(stream.schema["properties"]))
+        columns = {one.name: list(one.schema["properties"]) for one in (stream, days)}
+        maps.check_expressions(self.config, self.mapper, columns)
         maps.name_failures(self.mapper)
 
     @cached_property
@@ -140,6 +151,9 @@ class TapVisitorSessions(Tap):
         assert isinstance(writer, Output)
 
         def last_words() -> None:
+            sessions = self.streams[STREAM]
+            assert isinstance(sessions, VisitorSessions)
+            sessions.keep_days()
             # Not through the SDK's StateWriter, which is silent when nothing has changed.
             writer.write_message(StateMessage(value=self.state))
             writer.end(128 + signum)

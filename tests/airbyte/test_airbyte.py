@@ -152,7 +152,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     if kind == "account":
         config["account"] = "north"
     done = source("discover", tmp_path, config=config)
-    [stream] = done.of("CATALOG")[0]["catalog"]["streams"]
+    stream, _ = done.of("CATALOG")[0]["catalog"]["streams"]
     assert stream["source_defined_primary_key"] == (
         {"account": [["id"], ["account"]], "partner": [["customer_id"], ["id"]]}.get(kind, [["id"]])
     )
@@ -165,6 +165,7 @@ def test_discover_lists_the_stream_as_airbyte_takes_it(kind: str, tmp_path: Path
     declared = partner_schema() if kind == "partner" else stream_schema()
     assert set(schema["properties"]) == {
         *declared["properties"],
+        "read_at",
         *(["account"] if kind == "account" else []),
     }
     assert schema["properties"]["date_time"]["airbyte_type"] == "timestamp_with_timezone"

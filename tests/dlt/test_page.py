@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from datetime import datetime
 
 import duckdb
+import pages
+import psycopg
 import pytest
 from conftest import MakeSandbox
 from dlt_pipelines import NAME, MakePipeline, source_of, table
@@ -17,11 +18,10 @@ from sandbox import make_sessions
 
 pytest_plugins = ["dlt_pipelines"]
 pytestmark = pytest.mark.usefixtures("alone")
-PAGE = (ROOT / "docs/dlt.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return [block.text for block in pages.blocks("docs/dlt.md", language)]
 
 
 def test_its_python(make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +35,28 @@ def test_its_python(make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch) 
             head = blocks("python")[0] if "import dlt" not in block else ""
             text = (head + block).replace('access_token="your key", start_date="2024-01-01"', "")
             exec(compile(text, "docs/dlt.md", "exec"), {})
+
+
+def test_its_python_and_sql_for_postgresql(
+    make_sandbox: MakeSandbox, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = make_sandbox(sessions=30, timezone=ZONE)
+    config = config_of(sandbox)
+    for name in ("access_token", "api_url", "start_date"):
+        monkeypatch.setenv(f"SOURCES__{NAME}__{name}".upper(), config[name])
+    monkeypatch.setenv("WAREHOUSE", postgres)
+    [block] = [one for one in blocks("python") if "postgres" in one]
+    head = "import dlt\nfrom tap_visitor_sessions.dlt import visitor_sessions\n"
+    exec(compile(f"{head}source = visitor_sessions()\n{block}", "docs/dlt.md", "exec"), {})
+    others = [one for one in blocks("sql") if "read_parquet" not in one]
+    assert len(others) == 2
+    with psycopg.connect(postgres) as connection:
+        connection.execute("SET search_path = callgear")
+        for sql in others:
+            cursor = connection.execute(sql)
+            if cursor.description:
+                hits = sum(len(row["hits"]) for row in sandbox.rows())
+                assert len(cursor.fetchall()) == hits > 30
 
 
 def test_its_sql_for_files(make_sandbox: MakeSandbox, make_pipeline: MakePipeline) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import airflow_support  # noqa: F401 - the DAGs' folder
 import pytest
 from visitor_sessions_log import Log
+from visitor_sessions_meltano import Meltano
 from visitor_sessions_settings import AtParsing, SettingProblem, environment, text, whole
 
 
@@ -57,6 +60,26 @@ def test_where_the_loader_fails_the_reason_is_its_first_error() -> None:
     assert log.reason == "Unhandled (OperationalError: disk full)"
     assert log.passes
     assert len(lines) == 2
+
+
+def test_a_figure_is_shown_and_a_reason_is_one_line() -> None:
+    log, lines = logged(
+        {"event": "METRIC", "level": "info", "name": "sdk", "metric_info": {"value": 80}},
+        {"event": "first\n  second", "level": "error"},
+    )
+    assert lines[0] == (logging.INFO, 'sdk | METRIC {"value": 80}')
+    assert log.reason == "first second"
+
+
+def test_a_command_or_project_that_is_not_there_is_named(tmp_path: Path) -> None:
+    def check(**settings: str) -> None:
+        Meltano({f"VISITOR_SESSIONS_{k}": v for k, v in settings.items()}, lambda *_: None).check()
+
+    check(MELTANO=sys.executable)
+    with pytest.raises(SettingProblem, match="VISITOR_SESSIONS_MELTANO: there is no command no"):
+        check(MELTANO="no-such-command")
+    with pytest.raises(SettingProblem, match="VISITOR_SESSIONS_PROJECT: "):
+        check(MELTANO=sys.executable, PROJECT=str(tmp_path))
 
 
 def test_null_and_empty_are_not_set() -> None:

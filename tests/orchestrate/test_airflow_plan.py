@@ -343,13 +343,16 @@ def test_a_retry_leaves_out_the_customers_that_are_done() -> None:
     spans = ("2023-12-31", "2024-08-01")
     parts = {f"customer-{id_}": state(partition(id_, spans)) for id_ in (1, 2, 3)}
     [piece] = pieces(current(plan(rows(1, 2, 3), parts), start=START, group_size=3))
-    turn = f"{NOW + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.%fZ}"
-    whole = [["2023-12-31T00:00:00Z", formatted(NOW)]]
+    later = NOW + timedelta(minutes=1)
+    more = {"read_at": f"{later:%Y-%m-%dT%H:%M:%S.%fZ}", "timezone": "UTC"}
+    first = "2023-12-31T00:00:00Z"
     after = {
         "customers-1-3": state(
-            partition(1, read=whole, read_at=turn),
-            partition(2, ("2023-12-31", "2024-08-01"), read_at=turn),  # it failed, and had its turn
-            partition(3, read=whole, read_at="2024-08-19T00:00:00.000000Z"),
+            partition(1, read=[[first, formatted(later)]], **more),
+            # It failed, and had its turn; the run before has read it a minute before the planning.
+            partition(2, read=[[first, formatted(NOW - timedelta(minutes=1))]], **more),
+            # What is new is read, and a stretch of before is not.
+            partition(3, read=[["2024-02-01T00:00:00Z", formatted(later)]], **more),
         )
     }
     assert [row["customer_id"] for row in undone(piece, known_by(after))] == [2, 3]

@@ -56,6 +56,19 @@ def test_the_commands_of_a_page_run_as_they_stand(
     assert done.returncode == 0, done.stderr[-4000:]
 
 
+def test_airbyte_by_hand_reads_all_and_then_what_is_new(sandbox: Sandbox, tmp_path: Path) -> None:
+    folder = tmp_path / "hand"
+    done = stranger.run(of_shell("docs/airbyte.md"), sandbox, folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+    def ids(name: str) -> set[int]:
+        lines = map(json.loads, (folder / name).read_text(encoding="utf-8").splitlines())
+        return {line["record"]["data"]["id"] for line in lines if line["type"] == "RECORD"}
+
+    assert ids("messages.jsonl") == {row["id"] for row in sandbox.rows()}
+    assert len(ids("more.jsonl")) < 100
+
+
 def test_a_stand_in_fails_where_the_program_would(sandbox: Sandbox, tmp_path: Path) -> None:
     """Not on an index, no such extra, no such command, another repository."""
     for number, command in enumerate(

@@ -49,7 +49,7 @@ def test_no_bookmark_outlives_the_rows_that_a_version_drops(
     assert full.code == 0, full.stderr
     is_by_setting = how in ("excluded", "other users")
     assert len(full.of("ACTIVATE_VERSION")) == is_by_setting
-    told = [line for line in warnings(full) if "ACTIVATE_VERSION is not announced" in line]
+    told = [line for line in warnings(full) if "ACTIVATE_VERSION is not written" in line]
     assert ["customer 2" in line for line in told] == [True] * (not is_by_setting)
     sandbox.statuses.clear()
     sandbox.partner = {1: [10], 2: [20]}
@@ -57,6 +57,22 @@ def test_no_bookmark_outlives_the_rows_that_a_version_drops(
     assert {user: len(ids) for user, ids in ids_by_user(back).items()} == (
         {20: 5} if is_by_setting else {}
     )
+
+
+@pytest.mark.parametrize("how", ["none listed", "all excluded"])
+def test_a_run_that_reads_no_customer_warns_and_drops_nothing(
+    how: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(**agency(rows_of([10], 5)))
+    config = config_of(sandbox, emit_activate_version_messages=True)
+    if how == "none listed":
+        sandbox.partner = {}
+    else:
+        config["exclude_customer_ids"] = [1]
+    run = run_tap(config, catalog=FULL, directory=tmp_path)
+    assert (run.code, run.records, run.of("ACTIVATE_VERSION")) == (0, [], [])
+    assert any("No customer is read" in line for line in warnings(run))
+    assert any("ACTIVATE_VERSION is not announced" in line for line in warnings(run))
 
 
 def test_where_a_user_has_no_right_another_of_the_customer_is_read(
@@ -73,7 +89,7 @@ def test_where_a_user_has_no_right_another_of_the_customer_is_read(
     assert {user: len(ids) for user, ids in ids_by_user(run).items()} == {12: 5, 20: 5}
     assert "customer 3" in run.stderr.splitlines()[-1]
     assert "customer 1" not in run.stderr.splitlines()[-1]
-    assert sum("Not as customer 1" in line for line in warnings(run)) == 2
+    assert sum("customer 1" in line and "read as user" in line for line in warnings(run)) == 2
     sandbox.calls.clear()
     again = run_tap(config, state=run.state, directory=tmp_path)
     assert again.records == []

@@ -21,7 +21,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import Tally
+from conftest import Tally, examples
 from hosts import AND_DLT, Host
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ CHANGES = {
 }
 """Zone -> instants at which its clock is set: folds before gaps."""
 places = st.sampled_from([(zone, at) for zone, all_ in CHANGES.items() for at in all_])
-EXAMPLES = int(os.environ.get("FOLDS_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("FOLDS_EXAMPLES", examples(15)))
 [BASE] = make_sessions(1, seed=2)
 BASE = {**BASE, "hits": [], "communications": []}
 

@@ -36,7 +36,7 @@ PARTNER = {1: [10, 11], 2: [20]}
 LOOK_BACKS = {"PT0S": 0, "PT90M": 5400, "P1D": 86_400, "P40D": 40 * 86_400}
 [BASE] = make_sessions(1, seed=2)
 BASE = {**BASE, "hits": [], "communications": []}
-EXAMPLES = int(os.environ.get("STATES_EXAMPLES", examples(40)))
+EXAMPLES = int(os.environ.get("STATES_EXAMPLES", examples(25)))
 
 days = st.one_of(
     st.dates(date(1970, 1, 1), date(1970, 1, 3)),

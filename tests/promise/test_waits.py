@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from conftest import MakeSandbox, Tally
 from hosts import EVERY_HOST, Host
-from support import config_of
+from support import ZONE, config_of
 
-from sandbox import Limits, Sandbox
+from sandbox import Limits, Sandbox, make_sessions
 
 LONGEST = 60.0
 """Seconds until something that should come within one has not come."""
@@ -62,7 +62,7 @@ def heard_before_the_wait(
 
 
 @EVERY_HOST
-@pytest.mark.parametrize("form", ["plain", "mapped"])
+@pytest.mark.parametrize("form", ["plain", "mapped", "partner"])
 def test_a_run_killed_while_it_waits_for_points_repeats_nothing(
     form: str, host: Host, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:
@@ -71,13 +71,20 @@ def test_a_run_killed_while_it_waits_for_points_repeats_nothing(
         if host.name != "singer":
             pytest.skip("maps are Singer's")
         config["stream_maps"] = {"visitor_sessions": {"text": "str(id)"}}
-    sandbox = make_sandbox(sessions=SESSIONS, limits=Limits(day=4))
+    options: dict[str, Any] = {"sessions": SESSIONS, "limits": Limits(day=4)}
+    if form == "partner":
+        rows = make_sessions(SESSIONS)
+        options = {"partner": {1: [10], 2: [20]}, "limits": Limits(day=6), "sessions": 0}
+        options["rows_by_user"] = {10: rows[: SESSIONS // 4], 20: rows[SESSIONS // 4 :]}
+        config |= {"account_type": "partner", "timezone": ZONE}
+    sandbox = make_sandbox(**options)
     config = config_of(sandbox, on_daily_limit="wait", **config)
     ids, state = heard_before_the_wait(host, sandbox, config, tmp_path)
     assert len(ids) < SESSIONS
     sandbox.meters.limits.day = None
-    rest = host.run(config, directory=tmp_path, state=state).check()
-    assert sorted([*ids, *(record["id"] for record in rest.records)]) == sorted(
-        row["id"] for row in sandbox.rows()
-    )
+    rest = host.run(config, directory=tmp_path, state=state)
+    assert rest.code == 0, rest.stderr
+    users: list[int | None] = [10, 20] if sandbox.partner else [None]
+    wanted = [row["id"] for user in users for row in sandbox.rows(user)]
+    assert sorted([*ids, *(record["id"] for record in rest.records)]) == sorted(wanted)
     tally("Kills", f"killed while it waits for points: {form}, {host.name}", injected=1)

@@ -143,7 +143,7 @@ def test_each_fault_is_counted_when_it_is_injected(make_sandbox: MakeSandbox, na
     default = getattr(Faults(), name)
     value = FAULTS.get(name, True if default is False else 1.0)
     rows = sorted(make_sessions(300), key=lambda row: row["date_time"])
-    span = {"date_from": "2024-05-01 00:00:00", "date_till": rows[20]["date_time"]}
+    span = {"date_from": rows[0]["date_time"], "date_till": rows[20]["date_time"]}
     wanted = {"fields": ["id", "hits", "segments", "campaign_id", CAMPAIGN], **span}
     sandbox = make_sandbox(rows=rows)
     ask(sandbox, **wanted)

@@ -51,6 +51,38 @@ def meltano(project: Path, env: dict[str, str], *arguments: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
 
+def test_production_is_the_default_and_the_demo_is_never_meant_by_accident(
+    make_sandbox: MakeSandbox, database: str, project: Path
+) -> None:
+    """Who leaves `--environment` out loads into production's schema, with production's state."""
+    text = (project / "meltano.yml").read_text(encoding="utf-8")
+    assert "default_environment: production\n" in text
+    tap = project / ".meltano/extractors/tap-visitor-sessions/venv/bin/tap-visitor-sessions"
+    tap.parent.mkdir(parents=True)
+    tap.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tap_visitor_sessions "$@"\n')
+    tap.chmod(0o755)
+    sandbox = make_sandbox(sessions=20, timezone=ZONE)
+    env = {**os.environ, "TAP_VISITOR_SESSIONS_ACCESS_TOKEN": sandbox.token}
+    env |= {"TAP_VISITOR_SESSIONS_API_URL": sandbox.url, "MELTANO_CLI_LOG_LEVEL": "info"}
+    env |= {"TAP_VISITOR_SESSIONS_START_DATE": "2024-05-01"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("meltano")), *arguments]
+        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+
+    done = run("invoke", "tap-visitor-sessions")
+    assert "Environment 'production' is active" in done.stderr
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count('"type":"RECORD"') == 20
+    # The demo's variables are not set: an error that names one, and no run with less.
+    before = len(sandbox.calls)
+    env = {name: value for name, value in env.items() if not name.startswith("TAP_")}
+    done = run("--environment=sandbox", "invoke", "tap-visitor-sessions")
+    assert done.returncode != 0
+    assert "SANDBOX_URL" in done.stdout + done.stderr
+    assert len(sandbox.calls) == before
+
+
 def stored(uri: str) -> dict[int, dict[str, Any]]:
     with psycopg.connect(uri, row_factory=dict_row) as connection:
         rows = connection.execute("SELECT * FROM demo.visitor_sessions").fetchall()

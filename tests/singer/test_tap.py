@@ -339,7 +339,7 @@ def test_a_setting_that_cannot_work_fails_at_start(
 
 def test_discovery_and_about_need_no_network_and_no_settings(tmp_path: Path) -> None:
     config = {"api_url": "http://127.0.0.1:9/v2.0", "access_token": "x", "start_date": "2024-01-01"}
-    [stream] = json.loads(run_tap(config, "--discover", directory=tmp_path).stdout)["streams"]
+    stream, _ = json.loads(run_tap(config, "--discover", directory=tmp_path).stdout)["streams"]
     assert stream["key_properties"] == ["id"]
     assert stream["replication_key"] == "date_time"
     for arguments in (["--version"], ["--about"], ["--about", "--format=markdown"]):

@@ -248,13 +248,13 @@
         from (
             select
                 {%- for key in keys %}
-                {{ key }},
+                loaded.{{ key }},
                 {%- endfor %}
                 from_json(
-                    {% if kind.startswith('struct') %}to_json({{ column }}){% else %}try_cast({{ column }} as json){% endif %},
+                    {% if kind.startswith('struct') %}to_json(loaded.{{ column }}){% else %}try_cast(loaded.{{ column }} as json){% endif %},
                     '[{{ '{' }}{{ shape | join(',') }}{{ '}' }}]'
                 ) as listed
-            from {{ relation }}
+            from {{ relation }} as loaded
         ) as arrays
     ) as unnested
     {#- An item that is null stays as one whose members are all null, as elsewhere. #}
@@ -358,4 +358,11 @@
 {#- For a common table expression that is read more than once: computed once. -#}
 {%- macro once() -%}
     {{ return('' if target.type == 'snowflake' else 'materialized ') }}
+{%- endmacro -%}
+
+{#- PostgreSQL plans joins of a table that it knows nothing of badly, by hundreds of times. -#}
+{%- macro analyze() -%}
+    {%- if target.type == 'postgres' and model.config.materialized != 'view' -%}
+        analyze {{ this }}
+    {%- endif -%}
 {%- endmacro -%}

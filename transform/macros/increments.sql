@@ -2,7 +2,7 @@
 
 {#- Before an increment: the rows of affected persons go, also those that come no more. -#}
 {%- macro forget_persons() -%}
-    {%- if is_incremental() -%}
+    {%- if visitor_sessions.adds() -%}
         delete from {{ this }}
         where person_key in (select person_key from {{ ref('int_visitor_sessions__affected') }})
     {%- endif -%}
@@ -12,7 +12,7 @@
 {%- macro only_affected(relation) -%}
     {#- Outside of the condition: dbt has to know of the dependency when it parses. -#}
     {%- set affected = ref('int_visitor_sessions__affected') -%}
-    {%- if is_incremental() -%}
+    {%- if visitor_sessions.adds() -%}
         {{ relation }}.person_key in (select affected.person_key from {{ affected }} as affected)
     {%- else -%}
         1 = 1
@@ -24,9 +24,7 @@
     {%- if execute and not flags.FULL_REFRESH -%}
         {%- for node in graph.nodes.values() -%}
             {%- if node.package_name == 'visitor_sessions' and node.name == name -%}
-                {{ return(adapter.get_relation(
-                    database=node.database, schema=node.schema, identifier=node.alias
-                )) }}
+                {{ return(visitor_sessions.find(node.database, node.schema, node.alias)) }}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
@@ -80,7 +78,7 @@
     {#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
     {%- set all = ref('stg_visitor_sessions__' ~ name) -%}
     {%- set only = ref('int_visitor_sessions__affected_sessions') -%}
-    {%- if is_incremental() -%}
+    {%- if visitor_sessions.adds() -%}
         ({{ visitor_sessions[name](only) }})
     {%- else -%}
         {{ all }}
@@ -90,9 +88,14 @@
 {#- The condition by which an increment takes the sessions of affected persons alone. -#}
 {%- macro only_affected_sessions(relation) -%}
     {%- set only = ref('int_visitor_sessions__affected_sessions') -%}
-    {%- if is_incremental() -%}
+    {%- if visitor_sessions.adds() -%}
         {{ relation }}.session_id in (select affected.session_id from {{ only }} as affected)
     {%- else -%}
         1 = 1
     {%- endif -%}
+{%- endmacro -%}
+
+{#- Whether rows are added to a table that is there; never where dbt does not look. -#}
+{%- macro adds() -%}
+    {{ return(flags.INTROSPECT and is_incremental()) }}
 {%- endmacro -%}

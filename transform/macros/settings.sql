@@ -72,7 +72,7 @@
 {#- Names of the columns of a relation -> their types, in lower case. -#}
 {%- macro columns_of(relation) -%}
     {%- set found = {} -%}
-    {%- if execute -%}
+    {%- if execute and flags.INTROSPECT -%}
         {%- for column in adapter.get_columns_in_relation(relation) -%}
             {%- do found.update({column.name | lower: column.data_type | lower}) -%}
         {%- endfor -%}
@@ -90,4 +90,12 @@
         {%- do parts.append(visitor_sessions.setting(name) | string) -%}
     {%- endfor -%}
     {{ return(local_md5(parts | join('|'))) }}
+{%- endmacro -%}
+
+{#- A relation if it is there; none where dbt does not look (`--no-introspect`). -#}
+{%- macro find(database, schema, identifier) -%}
+    {%- if execute and flags.INTROSPECT -%}
+        {{ return(adapter.get_relation(database=database, schema=schema, identifier=identifier)) }}
+    {%- endif -%}
+    {{ return(none) }}
 {%- endmacro -%}

@@ -40,7 +40,7 @@ class Log:
     @property
     def reason(self) -> str:
         """Why it failed; "" where nothing was said."""
-        return (self._taps_error or self._first_error)[:LONGEST]
+        return " ".join((self._taps_error or self._first_error).split())[:LONGEST]
 
     def take(self, line: str) -> None:
         """A line as it was printed."""
@@ -54,7 +54,7 @@ class Log:
             return
         level = LEVELS.get(str(entry.get("level")), logging.INFO)
         who = entry.get("plugin_logger") or entry.get("name") or "meltano"
-        shown = f"{who} | {event}" + _exception(entry)
+        shown = f"{who} | {event}" + _metric(entry) + _exception(entry)
         failure = entry.get("failure")
         if isinstance(failure, Mapping):
             self._taps_error, self.passes = event, bool(failure.get("passes", True))
@@ -78,6 +78,12 @@ def _entry(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) and "event" in entry else None
+
+
+def _metric(entry: Mapping[str, Any]) -> str:
+    """A figure of the SDK's, which has an event of its own."""
+    metric = entry.get("metric_info")
+    return f" {json.dumps(metric)}" if isinstance(metric, Mapping) else ""
 
 
 def _exception(entry: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from visitor_sessions_log import Log
 from visitor_sessions_plan import Piece, Row
 from visitor_sessions_run import TAP, own_folder
 from visitor_sessions_settings import TAP as SETTING
-from visitor_sessions_settings import environment, text
+from visitor_sessions_settings import SettingProblem, environment, text
 
 SHORTEST = 8
 """Shorter texts of an object are names of formats and the like, which a log needs."""
@@ -93,6 +94,18 @@ class Meltano:
         self._process: subprocess.Popen[str] | None = None
         self.environment = text(self.env, "ENVIRONMENT", "production")
         self.loader = text(self.env, "LOADER", "target-postgres")
+
+    def check(self) -> None:
+        """Whether there is a Meltano, and a project.
+
+        Raises:
+            SettingProblem: there is none where a setting says.
+        """
+        command = text(self.env, "MELTANO", "meltano")
+        if shutil.which(command, path=self.env.get("PATH")) is None:
+            raise SettingProblem(f"VISITOR_SESSIONS_MELTANO: there is no command {command}")
+        if not (self._project / "meltano.yml").is_file():
+            raise SettingProblem(f"VISITOR_SESSIONS_PROJECT: {self._project} has no meltano.yml")
 
     def secrets(self, extras: Mapping[str, Any]) -> set[str]:
         """Values of the environment that no log may show: what has a secret's name, and of the

@@ -31,8 +31,6 @@ COUNTED = re.compile(r"customers?-\d+.*")
 STAMP = re.compile(r"(?:^backfill|-again)-(\d{8}T\d{12}Z)")
 ASKED_AGAIN = 30
 """Days after which, and at most twice of which, the tap asks for a customer's zone again."""
-NEAR = timedelta(minutes=10)
-"""So far before a piece was planned the reading of what is new may end: clocks differ."""
 
 Partition = dict[str, Any]
 Span = tuple[datetime, datetime]
@@ -297,11 +295,8 @@ def wall(text: str, zone: ZoneInfo, *, last: bool) -> datetime:
 
 
 def is_done(position: Position, start: str, end: str | None, planned: datetime) -> bool:
-    """Whether all that a piece wants of a customer has been read, since it was planned."""
-    if end is None:
-        turn = position.turn
-        spans = position.spans
-        return bool(turn and spans) and instant(turn) >= planned and spans[-1][1] >= planned - NEAR
+    """Whether all that a piece wants of a customer has been read; without an `end`, up to when it
+    was planned or later. Whose zone is not known is not done."""
     zones = {one.get("timezone") for one in position.partitions.values() if one.get("read")}
     if len(zones) != 1 or None in zones:
         return False
@@ -309,7 +304,8 @@ def is_done(position: Position, start: str, end: str | None, planned: datetime) 
         zone = ZoneInfo(str(zones.pop()))
     except (KeyError, OSError, ValueError):
         return False
-    first, last = wall(start, zone, last=False), wall(end, zone, last=True) + timedelta(seconds=1)
+    first = wall(start, zone, last=False)
+    last = planned if end is None else wall(end, zone, last=True) + timedelta(seconds=1)
     return any(a <= first and b >= last for a, b in position.spans)
 
 

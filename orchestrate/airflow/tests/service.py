@@ -56,8 +56,11 @@ class Airflow:
         self, home: Path, database: str, *, parallelism: int, env: Mapping[str, str]
     ) -> None:
         self.home = home
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        with (
+            socket.create_server(("127.0.0.1", 0)) as free,
+            socket.create_server(("127.0.0.1", 0)) as other,
+        ):
+            port, logs = free.getsockname()[1], other.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._token = ""
         self.env = {
@@ -73,6 +76,7 @@ class Airflow:
             "AIRFLOW__CORE__PARALLELISM": str(parallelism),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__MP_START_METHOD": "fork",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(logs),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database,
             "AIRFLOW__API__HOST": "127.0.0.1",

@@ -149,7 +149,9 @@ def made(customer: int, start: date, after: date, now: datetime) -> list[dict[st
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    home = ROOT / "demo" / "airflow"  # stays, to be looked at; PostgreSQL may not be root
+    home = (
+        ROOT / "demo" / ENVIRONMENT.name.removeprefix(".venv-")
+    )  # stays, to be looked at; PostgreSQL may not be root
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     server = get_server(home / "postgres", cleanup_mode="stop")

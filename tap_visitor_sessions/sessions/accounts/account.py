@@ -164,7 +164,8 @@ class Account:
                 if problem.mnemonic != "forbidden":
                     self._refused_zones = problem
         if refusal is not None:
-            text = f"The time zone of {user.customer} is not known: {refusal} {fix}"
+            why = str(refusal).rstrip(".")
+            text = f"The time zone of {user.customer} is not known: {why}. {fix}"
             raise ApiError(text, mnemonic=refusal.mnemonic)
         if not is_zone(name):
             raise Unreadable(

@@ -94,7 +94,8 @@ class Failures:
 
     def _end_at_a_row(self, problem: TapError) -> None:
         fault = "the API is down" if self._alike == "unreached" else "it is the whole account's"
-        line = f"{', '.join(self._row)}, {PATIENCE} customers in a row: {problem} So {fault}"
+        why = str(problem).rstrip(".")
+        line = f"{', '.join(self._row)}, {PATIENCE} customers in a row: {why}. So {fault}"
         if self._read == 0:
             problem.args = (line,)
             raise problem

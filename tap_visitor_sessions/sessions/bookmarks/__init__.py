@@ -1,6 +1,6 @@
 """How far each account has been read: bookmarks, their form in STATE, and their course in a run."""
 
-from tap_visitor_sessions.sessions.bookmarks.bookmarks import ASKED_AGAIN, TURN, Bookmarks
+from tap_visitor_sessions.sessions.bookmarks.bookmarks import ASKED_AGAIN, TURN, Bookmarks, Reading
 from tap_visitor_sessions.sessions.bookmarks.positions import Positions
 from tap_visitor_sessions.sessions.bookmarks.state import (
     ALL_IS_READ,
@@ -20,6 +20,7 @@ __all__ = [
     "TURN",
     "Bookmarks",
     "Positions",
+    "Reading",
     "StateError",
     "StreamState",
     "check_progress",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pendulum
 
+from tap_visitor_sessions.sessions.days import Begun, Calendar
 from tap_visitor_sessions.sessions.zones import SECOND, Timezone, Zone
 
 Span = tuple[datetime, datetime]
@@ -92,6 +93,7 @@ class Bookmarks:
         refused: Columns that its API has refused, each with when it last did.
         timezone: That of the account, as it was read; None in a state of an older version.
         loaded_under: What was loaded under other zones, in order.
+        begun: What has been emitted of the last day, where days are counted.
     """
 
     bookmark: datetime | None = None
@@ -100,6 +102,7 @@ class Bookmarks:
     refused: tuple[tuple[str, datetime], ...] = ()
     timezone: Timezone | None = None
     loaded_under: tuple[Loaded, ...] = ()
+    begun: Begun | None = None
 
     @property
     def until(self) -> datetime | None:
@@ -160,6 +163,7 @@ class Bookmarks:
             read=read,
             timezone=timezone,
             loaded_under=tuple(one for one in loaded if one.timezone != timezone.name),
+            begun=None,
         )
 
     def joined(self, other: Bookmarks) -> Bookmarks:
@@ -172,6 +176,11 @@ class Bookmarks:
             turn=max(self.turn, other.turn),
             refused=tuple(sorted({**dict(self.refused), **dict(other.refused)}.items())),
             loaded_under=tuple(sorted({*self.loaded_under, *other.loaded_under})),
+            begun=max(
+                (one for one in (self.begun, other.begun) if one),
+                key=lambda one: one.until,
+                default=None,
+            ),
         )
 
     def with_emitted(self, date_time: datetime) -> Bookmarks:
@@ -229,6 +238,7 @@ class Reading:
         afresh: Whether all is wanted, read or not.
         emitted_is_read: Whether later ones have been, too, once they are emitted: they must not
             come again, even where the API's clock is ahead.
+        whole_days: Whether each local day of which some is read is read whole.
     """
 
     def __init__(
@@ -242,10 +252,14 @@ class Reading:
         *,
         afresh: bool = False,
         emitted_is_read: bool = False,
+        whole_days: bool = False,
     ) -> None:
         self.bookmarks = bookmarks
         self._zone, self.now = zone, now
+        self.first, self.end = first, end
         self._emitted_is_read = emitted_is_read
+        self.at: datetime | None = None
+        """Up to which instant this run has read, as the bookmarks say."""
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
@@ -260,6 +274,8 @@ class Reading:
             )
             for start, till in self._wanted
         ]
+        if whole_days:
+            walls = Calendar(zone).widened(union(walls), first, end)
         self.stretches: tuple[tuple[datetime, datetime], ...] = union(walls)
         """What to ask for: naive wall-clock spans `[start, end)`, in order."""
 
@@ -280,7 +296,8 @@ class Reading:
         latest, bookmark = self.now, self.bookmarks.bookmark
         if self._emitted_is_read and bookmark is not None:
             latest = max(latest, bookmark + SECOND)
-        self.bookmarks = self.bookmarks.with_read(before(self._wanted, min(instant, latest)))
+        self.at = min(instant, latest)
+        self.bookmarks = self.bookmarks.with_read(before(self._wanted, self.at))
 
 
 def next_turn(last: str) -> str:

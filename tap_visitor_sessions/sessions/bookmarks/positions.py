@@ -24,6 +24,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     next_turn,
 )
 from tap_visitor_sessions.sessions.bookmarks.state import StreamState
+from tap_visitor_sessions.sessions.days import Begun
 from tap_visitor_sessions.sessions.zones import SECOND, Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.positions")
@@ -45,6 +46,7 @@ class Positions:
         announces_version: Whether the loader is told afterwards to drop all that the run did not
             bring.
         clock_lead: By how much this machine's clock is ahead of the API's, as far as is known.
+        counts_days: Whether local days are counted, and so read whole.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Positions:
         announces_version: bool,
         looks_back: bool = True,
         clock_lead: Callable[[], timedelta] = timedelta,
+        counts_days: bool = False,
     ) -> None:
         self._settings = settings
+        self._counts_days = counts_days
         self._clock_lead = clock_lead
         self._state = state
         self._former_runs = state.former
@@ -172,7 +176,10 @@ class Positions:
             settings.lookback if self._looks_back else timedelta(0),
             afresh=not self._incremental,
             emitted_is_read=not self._looks_back,
+            whole_days=self._counts_days and self._looks_back,
         )
+        if not self._counts_days:
+            reading.bookmarks = replace(reading.bookmarks, begun=None)
         self._readings[user] = reading
         self._keep(user)
         whose = _of(user)
@@ -259,6 +266,17 @@ class Positions:
         """All sessions filed before a wall-clock second have been written."""
         self._reading(user).finished(wall)
         self._keep(user)
+
+    def counted(self, user: User | None, begun: Callable[[datetime], Begun]) -> None:
+        """Note what has been emitted of the day that is being written.
+
+        Args:
+            begun: Says it, given the instant up to which all has been read.
+        """
+        reading = self._readings[user]
+        if reading.at is not None:
+            reading.bookmarks = replace(reading.bookmarks, begun=begun(reading.at))
+            self._keep(user)
 
     def _reading(self, user: User | None) -> Reading:
         """That of an account; its first answer may have told more of the API's time."""

@@ -8,7 +8,9 @@ A *progress* is what is saved of the stream, or of one of its partitions:
 A partition's has its `context` too, and we add the `customer_id` and `read_at`, when the customer
 had its last turn. `timezone` is the zone of the account as it was read, `timezone_by` who said so
 (`setting` or `api`), `loaded_under` what was loaded under zones corrected since: the zone, and up
-to which time of the wall clock. Members that we do not know stay as they are.
+to which time of the wall clock. `counted` stands there where days are counted: up to which instant,
+how many sessions of its day, when the first were read, under which filter; `days` what a recheck
+remembers. Members that we do not know stay as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     formatted,
     union,
 )
+from tap_visitor_sessions.sessions.days import Begun
 from tap_visitor_sessions.sessions.zones import Timezone, is_zone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
@@ -45,10 +48,12 @@ _ZONE, _ZONE_BY, _LOADED = "timezone", "timezone_by", "loaded_under"
 _TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
+_BEGUN = "counted"
+_DAYS = "days"
 MEMBERS = frozenset(
     {
         *("replication_key", _VALUE, _READ, _TURN, _CUSTOMER, _ACCOUNT, "context", "partitions"),
-        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED),
+        *(_ZONE, _ZONE_BY, _LOADED, _TOLD, _APP, _CREDENTIAL, _REFUSED, _BEGUN, _DAYS),
         # The SDK's, for a while.
         *("starting_replication_value", "replication_key_signpost", "progress_markers"),
     }
@@ -124,6 +129,7 @@ def bookmarks_of(progress: Mapping[str, Any]) -> Bookmarks:
         _refused(progress.get(_REFUSED)),
         _timezone(progress),
         tuple(sorted(_loaded(progress))),
+        _begun(progress.get(_BEGUN)),
     )
 
 
@@ -132,6 +138,18 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
     members = given.items() if isinstance(given, Mapping) else ()
     known = [(str(name), _parsed(at)) for name, at in members if isinstance(at, str)]
     return tuple((name, at) for name, at in known if at is not None)
+
+
+def _begun(given: object) -> Begun | None:
+    """What was counted of the last day. Where it cannot be read, the day is not taken for whole."""
+    if isinstance(given, list) and len(given) == 4:
+        until, sessions, read_at, filter_hash = given
+        if type(sessions) is not int or sessions < 0:
+            sessions = None
+        first, last = (_parsed(one) if isinstance(one, str) else None for one in (until, read_at))
+        if first and last:
+            return Begun(first, sessions, last, filter_hash)
+    return None
 
 
 def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
@@ -182,6 +200,12 @@ def write_bookmarks(
         progress[_REFUSED] = {name: formatted(at) for name, at in bookmarks.refused}
     else:
         progress.pop(_REFUSED, None)
+    if bookmarks.begun is not None:
+        begun = bookmarks.begun
+        until, read_at = formatted(begun.until), formatted(begun.read_at)
+        progress[_BEGUN] = [until, begun.sessions, read_at, begun.filter_hash]
+    else:
+        progress.pop(_BEGUN, None)
     if bookmarks.timezone is not None:
         progress[_ZONE], progress[_ZONE_BY] = bookmarks.timezone.name, bookmarks.timezone.by
     if bookmarks.loaded_under:
@@ -304,6 +328,7 @@ class StreamState:
         is_checked: bool = False,
     ) -> None:
         self.progress = progress
+        self._days: dict[int | None, Any] = {}
         self._moved = moved
         self._with_bookmark = not keeps_bookmark
         found = check_progress(progress, is_partner=is_partner, account=account)
@@ -360,6 +385,43 @@ class StreamState:
             self.progress.setdefault("partitions", []).append(partition)
         partition[_CUSTOMER] = user.customer_id
         return partition
+
+    # What is remembered of days: large, so it is there at the end of a run alone
+
+    def take_days(self) -> None:
+        """Take them out, to be put back."""
+        self._days = {
+            user: progress.pop(_DAYS)
+            for user, progress in [(None, self.progress), *self._by_user()]
+            if _DAYS in progress
+        }
+
+    def days_of(self, user: User | None) -> Any:
+        """Those of an account, or of another user of the same customer; None where none are."""
+        if user is None or user.user_id in self._days:
+            return self._days.get(user.user_id if user else None)
+        its = [
+            one for one, progress in self._by_user() if progress.get(_CUSTOMER) == user.customer_id
+        ]
+        return next((self._days[one] for one in its if one in self._days), None)
+
+    def keep_days(self, user: User | None, days: list[str] | None) -> None:
+        """Those of an account from here on, and of no other user of the same customer."""
+        if user is not None:
+            for one, progress in self._by_user():
+                if progress.get(_CUSTOMER) == user.customer_id:
+                    self._days.pop(one, None)
+        self._days[user.user_id if user else None] = days
+
+    def put_days(self) -> None:
+        """Put them in."""
+        for user, progress in [(None, self.progress), *self._by_user()]:
+            if self._days.get(user) is not None:
+                progress[_DAYS] = self._days[user]
+        self._moved()
+
+    def _by_user(self) -> list[tuple[int | None, Progress]]:
+        return [(one["context"][_USER], one) for one in self._partitions()]
 
     # What the API says of a customer's zone
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tap_visitor_sessions.api import Unreadable
+from tap_visitor_sessions.config import READ_AT
 from tap_visitor_sessions.sessions.records.coercion import Coercer, Warnings, decoded
 from tap_visitor_sessions.sessions.records.kinds import SPELLINGS, kind_of
 from tap_visitor_sessions.sessions.records.structs import Record, SessionTypes, WideningTypes
@@ -53,13 +54,18 @@ class _Key(msgspec.Struct, gc=False):
     date_time: datetime
 
 
+class _Time(msgspec.Struct, gc=False):
+    date_time: datetime
+
+
 class Decoder:
     """Decodes the rows of answers into records of one set of columns.
 
     Args:
         schema: The stream's schema with the selected top-level columns.
         zone: The account's zone.
-        extra: Columns that the tap adds itself (partner accounts), with their values.
+        extra: Columns that the tap adds itself, with their values; `read_at` is set as rows are
+            finished.
         warnings: Warnings of odd values, and how many were lost.
         excluded: Members that are passed over without a word, by their column.
     """
@@ -111,6 +117,14 @@ class Decoder:
     def times(self, raw: Raw) -> list[datetime]:
         """Only the wall-clock times of the rows, cheaply."""
         return [self._wall(key.date_time) for key in self._keys_of(raw)]
+
+    def one_time(self, raw: Raw) -> datetime | None:
+        """The wall-clock time of the first row, which has no `id`; None where it has none."""
+        try:
+            rows = msgspec.json.decode(raw, type=list[_Time], strict=False)
+        except UNFIT:
+            return None
+        return self._wall(rows[0].date_time) if rows else None
 
     def ids(self, raw: Raw) -> list[int]:
         """Only the ids of the rows, cheaply."""
@@ -213,6 +227,9 @@ class Decoder:
         left_out = frozenset(self._left_out())
         arrays = [(name, name not in left_out) for name in self._arrays]
         objects = [(name, name not in left_out) for name in self._objects]
+        extra = dict(self._extra)
+        if READ_AT in extra:
+            extra[READ_AT] = datetime.now(UTC)
         result = list(rows)
         for row in result:
             try:
@@ -244,7 +261,7 @@ class Decoder:
                             instant = None
                             self._coercer.give_up(f"{column}.{name}", "a time came that has no UTC")
                         setattr(item, name, instant)
-            for name, value in self._extra.items():
+            for name, value in extra.items():
                 setattr(row, name, value)
         # Measured: two sorts by one key cost less than one by a pair.
         result.sort(key=attrgetter("id"))

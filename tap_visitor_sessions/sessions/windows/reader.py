@@ -215,6 +215,16 @@ class WindowReader(Generic[T]):
             "The data may be changing faster than it can be read: run again later"
         )
 
+    def count(self, window: Window) -> tuple[int, datetime | None]:
+        """How many sessions the API counts in a window, its end as the API takes it, and the
+        wall-clock time of one of them; at the price of a request of one row and one column."""
+        params = self._query.params(window) | {"fields": [BOOKMARK], "limit": 1}
+        with self.join():
+            answer = self._call(METHOD, params)
+        if answer.total_items is None:
+            raise Unreadable("The API's answer to a count says no total_items")
+        return answer.total_items, self._decoder.one_time(answer.data)
+
     def _read(self, window: Window, place: Place | None, off: int) -> Whole[T] | Overfull:
         """One try.
 

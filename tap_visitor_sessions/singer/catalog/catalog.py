@@ -30,6 +30,7 @@ from tap_visitor_sessions.singer.catalog.entry import (
     dotted,
     full_table_chosen,
     key_problems,
+    lists,
     meant,
     metadata_items,
     names_of,
@@ -103,15 +104,16 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
     Raises:
         CatalogError: it asks for what cannot be done; names each such thing.
     """
-    if catalog is None:
-        metadata = _metadata(declaration)
-        metadata.root.selected = True
-        reading = _Reading(declaration, {})
-        pieces = reading.members((), declaration.schema, {})
-        return Wanted(dict(declaration.schema), pieces, metadata)
+    is_optional = declaration.is_optional
+    if catalog is None or (is_optional and not lists(catalog, declaration.stream)):
+        return _by_default(declaration)
     notes: list[tuple[int, str]] = []
     entry = stream_entry(declaration.stream, catalog, notes)
     items = metadata_items(entry)
+    if is_optional:
+        notes.clear()  # what there is to tell of other streams is told of the sessions
+        if not stream_selected(entry, selection_rules(items), bool(items)):
+            return _by_default(declaration)
     root: dict[str, Any] = {}
     for breadcrumb, said in items:
         if not breadcrumb:
@@ -138,6 +140,17 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         if crumbs and one.inclusion != Metadata.InclusionType.AUTOMATIC:
             one.selected = names_of(crumbs) in reading.kept
     return Wanted(schema, pieces, metadata, reading.texts, full_table, notes)
+
+
+def _by_default(declaration: Declaration) -> Wanted:
+    """What is wanted where no catalog says anything."""
+    metadata = _metadata(declaration)
+    metadata.root.selected = not declaration.is_optional
+    pieces = _Reading(declaration, {}).members((), declaration.schema, {})
+    names = {name: piece.schema for name, piece in pieces.items()}
+    for name in declaration.unless_asked & declaration.schema["properties"].keys():
+        metadata["properties", name].selected = name in names
+    return Wanted({**declaration.schema, "properties": names}, pieces, metadata)
 
 
 class _Reading:
@@ -205,7 +218,7 @@ class _Reading:
                 continue
             inner = (nodes or {}).get(name, {})
             left_out = isinstance(inner, Mapping) and inner.get("selected") is False
-            if not always and (left_out or not self.rules.get(here, True)):
+            if not always and (left_out or not self.rules.get(here, self._by_default(here, nodes))):
                 continue
             piece = self._piece(here, own, inner)
             if piece is None:
@@ -214,6 +227,11 @@ class _Reading:
                 self.kept.add(here)
                 kept[name] = piece
         return kept
+
+    def _by_default(self, path: Names, nodes: Mapping[str, Any] | None) -> bool:
+        """Whether what no rule names is selected: a catalog without rules selects by its schema."""
+        is_optional = len(path) == 1 and path[0] in self._declaration.unless_asked
+        return not is_optional or (not self.rules and path[0] in (nodes or {}))
 
     def _piece(self, path: Names, declared: Mapping[str, Any], handed: object) -> Piece | None:
         """What is emitted of a column, a member or items; None when no member is left of it."""
@@ -380,7 +398,11 @@ class _Reading:
             ),
             (
                 logging.INFO,
-                [path for path in self._lacking if path not in ignored],
+                [
+                    path
+                    for path in self._lacking
+                    if path not in ignored and path[0] not in self._declaration.unless_asked
+                ],
                 "not in the catalog's schema; discover again to have it",
             ),
         ):
@@ -406,6 +428,10 @@ def _metadata(declaration: Declaration) -> MetadataMapping:
             for name in declared.get("items", {}).get("properties", {}):
                 member = (*breadcrumb, "properties", name)
                 metadata[member] = Metadata(inclusion=Metadata.InclusionType.AVAILABLE)
+    metadata.root.selected_by_default = False if declaration.is_optional else None
+    for name in declaration.unless_asked:
+        if name in declaration.schema["properties"]:
+            metadata["properties", name].selected_by_default = False
     return metadata
 
 

@@ -19,7 +19,12 @@ from tap_visitor_sessions.config import (
     ACCOUNT,
     BOOKMARK,
     CUSTOMER,
+    DAYS,
+    READ_AT,
     STREAM,
+    UNLESS_ASKED,
+    days_key,
+    days_schema,
     key_columns,
     stream_of,
 )
@@ -45,6 +50,8 @@ class Declaration:
         key: The columns of the key.
         bookmark: The replication key.
         excluded: Columns and members that the settings leave out, whatever a catalog says.
+        unless_asked: Columns that are left out where a catalog does not say that they are selected.
+        is_optional: Whether all of it is, too.
     """
 
     stream: str
@@ -52,6 +59,8 @@ class Declaration:
     key: Sequence[str]
     bookmark: str
     excluded: frozenset[Names] = frozenset()
+    unless_asked: frozenset[str] = frozenset()
+    is_optional: bool = False
 
     @property
     def always(self) -> set[str]:
@@ -71,7 +80,16 @@ def declared(config: Mapping[str, Any]) -> Declaration:
     )
     key = key_columns(is_partner=is_partner, has_account=has_account)
     names = frozenset(tuple(name.split(".")) for name in excluded)
-    return Declaration(STREAM, schema, key, BOOKMARK, names)
+    return Declaration(STREAM, schema, key, BOOKMARK, names, UNLESS_ASKED)
+
+
+def declared_days(config: Mapping[str, Any]) -> Declaration:
+    """The same of the stream of days."""
+    of = {
+        "is_partner": config.get("account_type") == "partner",
+        "has_account": bool(config.get("account")),
+    }
+    return Declaration(DAYS, days_schema(**of), days_key(**of), READ_AT, is_optional=True)
 
 
 def nearest(name: str, known: Sequence[str], nearness: float = 0.6) -> str | None:
@@ -83,6 +101,15 @@ def meant(name: str, known: Sequence[str]) -> str:
     """The known name nearest to one, as the end of a message."""
     near = nearest(name, known)
     return f": did you mean {near}?" if near else ""
+
+
+def lists(catalog: Mapping[str, Any], stream: str) -> bool:
+    """Whether a catalog has an entry for a stream."""
+    streams = catalog.get("streams")
+    return isinstance(streams, list) and any(
+        isinstance(one, Mapping) and stream in (one.get("tap_stream_id"), one.get("stream"))
+        for one in streams
+    )
 
 
 def stream_entry(
@@ -98,7 +125,7 @@ def stream_entry(
         raise CatalogError(f"it lacks the stream {stream} ({there}); make one with --discover")
     if names.count(stream) > 1:
         raise CatalogError(f"it has the stream {stream} {names.count(stream)} times")
-    if others := [name for name in names if name != stream]:
+    if others := [name for name in names if name not in (STREAM, DAYS)]:
         text = f"The catalog has streams that this tap does not: {', '.join(others)}"
         notes.append((logging.WARNING, text))
     entry: Mapping[str, Any] = streams[names.index(stream)]

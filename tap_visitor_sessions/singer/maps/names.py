@@ -6,7 +6,7 @@ take out goes out as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatch
 from typing import Any
 
@@ -18,17 +18,25 @@ NOTHING = (None, "__NULL__")
 SLIP = 0.9
 
 
-def unknown_names(config: Mapping[str, Any], stream: str, schema: Mapping[str, Any]) -> list[str]:
+def unknown_names(
+    config: Mapping[str, Any],
+    stream: str,
+    schema: Mapping[str, Any],
+    others: Collection[str] = (),
+) -> list[str]:
     """Maps of another stream, and removals of columns that are not there.
 
     Args:
         config: The settings.
         stream: The stream's name.
         schema: The JSON Schema of a record with all columns that can be selected.
+        others: Streams of which the names of columns are not looked at.
     """
     known, found = list(schema["properties"]), []
     for name, of, columns in _maps(config):
         if not fnmatch(stream, of):
+            if any(fnmatch(other, of) for other in others):
+                continue
             there = f"there is no stream {of}" if name != of else "there is no such stream"
             found.append(f"{name}: {there}, the tap's stream is {stream}")
             continue

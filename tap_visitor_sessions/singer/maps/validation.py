@@ -107,12 +107,13 @@ def flattening(maps: Sequence[StreamMap]) -> FlatteningOptions | None:
 
 
 def check_expressions(
-    config: Mapping[str, Any], mapper: PluginMapper, columns: Collection[str]
+    config: Mapping[str, Any], mapper: PluginMapper, columns: Mapping[str, Collection[str]]
 ) -> None:
     """Check the expressions of maps against the stream that they map.
 
     Args:
-        columns: The selected columns. Not a map's `raw_schema`: the SDK writes into it.
+        columns: The selected columns of each stream. Not a map's `raw_schema`: the SDK writes
+            into it.
 
     Raises:
         ConfigError: an expression names what is not there; names map and column.
@@ -125,7 +126,7 @@ def check_expressions(
             if fnmatch(stream, source):
                 for column, expression in definition.items():
                     if isinstance(expression, str) and _is_expression(column, expression):
-                        _check_names(name, column, expression, maps, columns, config)
+                        _check_names(name, column, expression, maps, columns[stream], config)
 
 
 def name_failures(mapper: PluginMapper) -> None:

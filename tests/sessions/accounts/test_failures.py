@@ -123,3 +123,70 @@ def test_where_the_first_ends_the_run_it_is_named() -> None:
     with pytest.raises(TransientError, match=r"^customer 1: 504$"):
         failures.note("customer 1", TransientError("504"))
     failures.end()
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_row_after_others_were_read_says_what_is_complete(before: int) -> None:
+    failures = Failures(skips=True)
+    failures.passed()
+    failures.passed()
+    problems: list[TapError] = [refused("account_inactive") for _ in range(before)]
+    problems += [refused("forbidden") for _ in range(3)]
+    for number, problem in enumerate(problems[:-1], 1):
+        failures.note(f"customer {number}", problem)
+    with pytest.raises(CustomersFailed) as caught:
+        failures.note("the last", problems[-1])
+    row = [f"customer {number}" for number in range(before + 1, before + 3)]
+    more = "; 2 more could not be read before" if before else ""
+    assert str(caught.value) == (
+        f"{', '.join(row)}, the last, 3 customers in a row: no: forbidden. So it is the whole "
+        f"account's, and the others are not asked{more}. 2 customers are complete: the next run "
+        "begins with those not read"
+    )
+    assert caught.value.causes == tuple(problems)
+
+
+def test_where_none_was_read_a_row_is_the_problem_itself() -> None:
+    failures = Failures(skips=True)
+    for number in (1, 2):
+        failures.note(f"customer {number}", TransientError("no answer."))
+    with pytest.raises(TransientError) as caught:
+        failures.note("customer 3", TransientError("no answer."))
+    assert str(caught.value) == (
+        "customer 1, customer 2, customer 3, 3 customers in a row: no answer. So the API is down"
+    )
+
+
+def test_all_that_could_not_be_read_are_named_at_the_end_with_their_causes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures = Failures(skips=True)
+    problem = CountMismatch("off")
+    failures.missing("user 9", "not among the users of your customers")
+    failures.note("customer 2", problem)
+    failures.passed()
+    assert caplog.messages == [
+        "Skipped user 9: not among the users of your customers",
+        "Skipped customer 2: off",
+    ]
+    with pytest.raises(CustomersFailed) as caught:
+        failures.end()
+    assert str(caught.value) == (
+        "2 of 3 customers could not be read, the others are complete: user 9, customer 2. Their "
+        "errors are above; exclude_customer_ids leaves out those that never can be"
+    )
+    missing, other = caught.value.causes
+    assert (str(missing), other) == ("not among the users of your customers", problem)
+
+
+def test_one_that_is_missing_ends_the_run_where_the_first_does() -> None:
+    with pytest.raises(CustomersFailed) as caught:
+        Failures(skips=False).missing("user 9", "gone")
+    assert str(caught.value) == "user 9 cannot be read: gone"
+    assert [str(cause) for cause in caught.value.causes] == ["gone"]
+
+
+def test_a_run_that_has_read_all_ends_well() -> None:
+    failures = Failures(skips=True)
+    failures.passed()
+    failures.end()

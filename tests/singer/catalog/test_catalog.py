@@ -27,7 +27,7 @@ from support import config_of, run_tap, table_rows
 from sandbox import Faults, Sandbox, make_sessions
 from tap_visitor_sessions.config.schema import partner_schema, stream_schema, with_account
 from tap_visitor_sessions.singer.catalog.catalog import Wanted, handed, wanted
-from tap_visitor_sessions.singer.catalog.entry import CatalogError, Declaration
+from tap_visitor_sessions.singer.catalog.entry import CatalogError, Declaration, declared
 from tap_visitor_sessions.singer.catalog.selection import as_text, each, only
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
 
@@ -178,7 +178,7 @@ def test_records_fit_schema_and_are_no_wider_and_no_narrower_whatever_the_catalo
 ) -> None:
     more = {} if account is None else {"account": account}
     catalog = discovered(**more)
-    [entry] = catalog["streams"]
+    entry, _ = catalog["streams"]
     if account is None:
         texts, widened = texts - {("account",)}, widened - {("account",)}
     widened -= texts
@@ -407,7 +407,7 @@ def selected_catalog(*items: dict[str, Any], **entry: Any) -> dict[str, Any]:
 
 
 def test_a_catalog_that_says_all_says_nothing() -> None:
-    found = wanted(OWN, discovered())
+    found = wanted(declared({}), discovered())
     assert notes(found) == []
     assert found.schema == stream_schema()
 
@@ -630,11 +630,11 @@ def test_changes_let_null_pass() -> None:
 
 
 def test_discovery_lists_each_column_and_member_once() -> None:
-    [entry] = discovered()["streams"]
+    entry, _ = discovered()["streams"]
     listed = [tuple(one["breadcrumb"]) for one in entry["metadata"]]
     assert len(listed) == len(set(listed))
     members = {tuple(crumbs(path, with_items=False)) for path in ALL if path != ("account",)}
-    assert set(listed) == {(), *members}
+    assert set(listed) == {(), *members, ("properties", "read_at")}
     automatic = {
         tuple(one["breadcrumb"])
         for one in entry["metadata"]
@@ -663,7 +663,7 @@ def test_patterns_of_meltano_do_what_they_say(patterns: list[str], out: str, kep
     catalog = discovered()
     SelectExecutor(["!*.*"]).visit(catalog)  # as Meltano begins
     SelectExecutor(patterns).visit(catalog)
-    have = {".".join(path) for path, _ in paths(wanted(OWN, catalog).schema)}
+    have = {".".join(path) for path, _ in paths(wanted(declared({}), catalog).schema)}
     assert out not in have
     assert kept in have
     assert {"id", "date_time"} < have
@@ -703,7 +703,7 @@ def test_account_stands_in_every_record_and_in_the_key(
     assert [record["account"] for record in run.records] == ["Zürich 1"] * 40
     assert all("account" not in call.params["fields"] for call in sandbox.reports)
     listed = run_tap(config, "--discover", directory=tmp_path)
-    [entry] = json.loads(listed.stdout)["streams"]
+    entry, _ = json.loads(listed.stdout)["streams"]
     assert entry["key_properties"] == ["id", "account"]
     said = {tuple(one["breadcrumb"]): one["metadata"] for one in entry["metadata"]}
     assert said["properties", "account"]["inclusion"] == "automatic"

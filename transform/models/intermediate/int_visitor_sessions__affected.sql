@@ -11,7 +11,7 @@
 
 {#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
 {%- set zones = ref('int_visitor_sessions__zones') -%}
-{%- set before = visitor_sessions.former('visitor_sessions__sessions') if is_incremental() else none -%}
+{%- set before = visitor_sessions.former('visitor_sessions__sessions') if visitor_sessions.adds() else none -%}
 {%- set communications = visitor_sessions.former('int_visitor_sessions__communications') if before else none -%}
 {%- set conversions = visitor_sessions.former('visitor_sessions__conversions') if before else none -%}
 {%- set values = visitor_sessions.values_select() -%}

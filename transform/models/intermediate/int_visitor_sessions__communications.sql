@@ -58,7 +58,7 @@ known as (
         loaded.*,
         true as is_new
     from loaded
-    {%- if is_incremental() %}
+    {%- if visitor_sessions.adds() %}
     union all
     select
         others.communication_key,

@@ -3,9 +3,7 @@
 {%- if visitor_sessions.setting('zones_relation') -%}
     {%- set zones = visitor_sessions.handed_in('zones_relation') -%}
 {%- elif execute -%}
-    {%- set zones = adapter.get_relation(
-        database=sessions.database, schema=sessions.schema, identifier='visitor_session_days'
-    ) -%}
+    {%- set zones = visitor_sessions.find(sessions.database, sessions.schema, 'visitor_session_days') -%}
 {%- endif -%}
 {%- set has = visitor_sessions.columns_of(zones) if zones else {} -%}
 {%- set keys = ['account', 'customer_id'] | select('in', has) | list -%}

@@ -7,6 +7,17 @@
 
 with
 
+qualified as (
+    select
+        conversions.session_key,
+        count(*) as qualified
+    from {{ ref('visitor_sessions__conversions') }} as conversions
+    where
+        conversions.is_qualified
+        and not conversions.is_spam
+    group by conversions.session_key
+),
+
 sessions as (
     select
         sessions.account,
@@ -21,16 +32,7 @@ sessions as (
         cast(sum(sessions.offline_messages) as bigint) as offline_messages,
         cast(sum(coalesce(qualified.qualified, 0)) as bigint) as qualified
     from {{ ref('visitor_sessions__sessions') }} as sessions
-    left join (
-        select
-            conversions.session_key,
-            count(*) as qualified
-        from {{ ref('visitor_sessions__conversions') }} as conversions
-        where
-            conversions.is_qualified
-            and not conversions.is_spam
-        group by conversions.session_key
-    ) as qualified
+    left join qualified
         on sessions.session_key = qualified.session_key
     group by
         sessions.account,

@@ -3,16 +3,14 @@
 {%- set loaded = source('visitor_sessions', 'sessions') -%}
 {%- set ledger = none -%}
 {%- if execute -%}
-    {%- set ledger = adapter.get_relation(
-        database=loaded.database, schema=loaded.schema, identifier='visitor_session_days'
-    ) -%}
+    {%- set ledger = visitor_sessions.find(loaded.database, loaded.schema, 'visitor_session_days') -%}
 {%- endif -%}
 {%- set has = visitor_sessions.columns_of(ledger) if ledger else {} -%}
 {%- set text = dbt.type_string() -%}
 
 {%- set checks = [
     ('sessions_not_conserved', 'error', 'Sessions that are loaded and not in __sessions, or there and no more loaded', "
-        select count(*)
+        select count(*) as rows_found
         from " ~ ref('stg_visitor_sessions__sessions') ~ " as loaded
         full outer join " ~ ref('visitor_sessions__sessions') ~ " as sessions
             on
@@ -21,7 +19,7 @@
         where loaded.session_id is null or sessions.session_id is null
     "),
     ('conversions_without_credit', 'error', 'Conversions, but spam, whose credits are not 1 in each model', "
-        select count(*)
+        select count(*) as rows_found
         from (
             select conversions.conversion_key
             from " ~ ref('visitor_sessions__conversions') ~ " as conversions
@@ -35,7 +33,7 @@
         ) as wrong
     "),
     ('persons_of_many_visitors', 'warning', 'Persons with more than 50 visitors: a test account, or a wrong match', "
-        select count(*)
+        select count(*) as rows_found
         from (
             select persons.person_key
             from " ~ ref('int_visitor_sessions__persons') ~ " as persons
@@ -44,24 +42,24 @@
         ) as many
     "),
     ('sessions_without_visitor', 'warning', 'Sessions without visitor_id: each is a person of its own unless person_id is known', "
-        select count(*) from " ~ ref('visitor_sessions__sessions') ~ " as sessions
+        select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
         where sessions.visitor_id is null
     "),
     ('sessions_in_the_future', 'warning', 'Sessions that begin later than now', "
-        select count(*) from " ~ ref('visitor_sessions__sessions') ~ " as sessions
+        select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
         where sessions.started_at > " ~ visitor_sessions.utc_now() ~ "
     "),
     ('conversions_in_the_future', 'warning', 'Conversions later than now: not in the offline conversions', "
-        select count(*) from " ~ ref('visitor_sessions__conversions') ~ " as conversions
+        select count(*) as rows_found from " ~ ref('visitor_sessions__conversions') ~ " as conversions
         where conversions.converted_at > " ~ visitor_sessions.utc_now() ~ "
     "),
     ('conversions_before_their_session', 'information', 'Conversions stamped before their own session began', "
-        select count(*)
+        select count(*) as rows_found
         from " ~ ref('int_visitor_sessions__touches') ~ " as touches
         where touches.is_own and touches.started_at > touches.converted_at
     "),
     ('communications_in_two_sessions', 'information', 'Communications that stand in more than one session: they belong to the latest', "
-        select count(*)
+        select count(*) as rows_found
         from (
             select communications.communication_key
             from " ~ ref('int_visitor_sessions__communications') ~ " as communications
@@ -70,7 +68,7 @@
         ) as twice
     "),
     ('communications_of_other_types', 'information', 'Communications of a type that visitor_sessions_conversion_types has not: no conversions', "
-        select count(*)
+        select count(*) as rows_found
         from " ~ ref('int_visitor_sessions__communications') ~ " as communications
         where
             communications.is_owned
@@ -78,18 +76,18 @@
                 ~ visitor_sessions.texts(visitor_sessions.setting('conversion_types')) ~ "), true)
     "),
     ('sessions_of_unknown_channel', 'information', 'Sessions without a channel', "
-        select count(*) from " ~ ref('visitor_sessions__sessions') ~ " as sessions
+        select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
         where sessions.channel = '(unknown)'
     "),
     ('accounts_without_zone', 'information', 'Accounts and customers whose zone neither a relation nor the ledger tells: visitor_sessions_timezone holds', "
-        select count(*) from " ~ ref('int_visitor_sessions__zones') ~ " as zones
+        select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
         where not zones.is_known
     "),
 ] -%}
 
 {%- if visitor_sessions.setting('values_relation') -%}
     {%- do checks.append(('values_of_no_conversion', 'warning', 'Rows of values_relation that match no conversion', "
-        select count(*)
+        select count(*) as rows_found
         from (" ~ visitor_sessions.values_select() ~ ") as handed_in
         left join " ~ ref('visitor_sessions__conversions') ~ " as conversions
             on " ~ visitor_sessions.values_match('conversions', 'handed_in') ~ "
@@ -100,12 +98,12 @@
 {%- if visitor_sessions.setting('spend_relation') and visitor_sessions.wanted('daily_campaigns') -%}
     {%- set spend = visitor_sessions.handed_in('spend_relation') -%}
     {%- do checks.append(('spend_without_sessions', 'warning', 'Days of a campaign with spend and without a session: do the names of campaigns match?', "
-        select count(*) from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
+        select count(*) as rows_found from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
         where campaigns.sessions = 0 and campaigns.spend > 0
     ")) -%}
     {%- if 'currency' in visitor_sessions.columns_of(spend) -%}
         {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
-            select count(*)
+            select count(*) as rows_found
             from (
                 select 1 as one
                 from " ~ spend ~ " as spend
@@ -118,7 +116,7 @@
 
 {%- if ledger and 'sessions' in has -%}
     {%- do checks.append(('days_that_differ_from_the_ledger', 'error', 'Days of which the ledger counts other sessions than are loaded', "
-        select count(*)
+        select count(*) as rows_found
         from (
             select
                 " ~ ("ledger.account" if 'account' in has else "cast(null as " ~ text ~ ")") ~ " as account,

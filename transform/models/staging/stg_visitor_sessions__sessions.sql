@@ -3,8 +3,8 @@
 with
 
 loaded as (
-    select *
-    from {{ visitor_sessions.loaded_rows(columns) }} as loaded
+    select loaded_rows.*
+    from {{ visitor_sessions.loaded_rows(columns) }} as loaded_rows
 ),
 
 typed as (

@@ -1,0 +1,24 @@
+"""Local days of an account: which there are, whose sessions are which, how many were read. Pure."""
+
+from tap_visitor_sessions.sessions.days.calendar import Calendar, Cell
+from tap_visitor_sessions.sessions.days.counting import (
+    Begun,
+    Counted,
+    DayCounts,
+    Sum,
+    Tally,
+)
+from tap_visitor_sessions.sessions.days.memory import mark_of, packed, unpacked
+
+__all__ = [
+    "Begun",
+    "Calendar",
+    "Cell",
+    "Counted",
+    "DayCounts",
+    "Sum",
+    "Tally",
+    "mark_of",
+    "packed",
+    "unpacked",
+]

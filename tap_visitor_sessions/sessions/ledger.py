@@ -1,0 +1,179 @@
+"""The ledger: how many sessions of each local day a run has emitted, handed to the host as rows.
+
+A day is handed over once its sessions have been written, and before the bookmarks pass it: so it
+never claims more than has been written, and none is left out by a run that ends early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tap_visitor_sessions.config import ACCOUNT, READ_AT, Settings, days_schema
+from tap_visitor_sessions.sessions.accounts import User
+from tap_visitor_sessions.sessions.bookmarks import Reading, StreamState
+from tap_visitor_sessions.sessions.days import Begun, Calendar, Counted, DayCounts, Tally
+from tap_visitor_sessions.sessions.recheck import Recheck
+from tap_visitor_sessions.sessions.zones import Timezone
+
+logger = logging.getLogger("tap-visitor-sessions.ledger")
+
+Day = Any
+"""A msgspec.Struct with an attribute per column of `visitor_session_days`."""
+Walls = tuple[datetime, datetime]
+WriteDays = Callable[[Sequence[Day]], None]
+
+
+class Ledger:
+    """The days of the accounts of one run.
+
+    Args:
+        write: Takes days that have been read, to write them at once; None where nobody wants them.
+        state: Remembers past days.
+        rereads: Whether past days that differ are read again.
+        remembers: Whether a later run is to know of the days of this one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        write: WriteDays | None,
+        state: StreamState,
+        *,
+        rereads: bool = True,
+        remembers: bool = True,
+    ) -> None:
+        self._settings, self._write = settings, write
+        self._filter = filter_hash(settings.filter)
+        self.recheck = Recheck(settings, state, self._filter, rereads=rereads, remembers=remembers)
+        self.is_on = write is not None or self.recheck.is_on
+        self._accounts: dict[User | None, _Account] = {}
+        schema = days_schema(
+            is_partner=settings.is_partner, has_account=settings.account is not None
+        )
+        self._row: Any = msgspec.defstruct("Day", list(schema["properties"]), gc=False)
+        self._has_told = False
+
+    def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
+        """An account is going to be read."""
+        if self.is_on:
+            self._tell(reading)
+            self._accounts[user] = _Account(timezone, reading, self._filter)
+            self.recheck.opened(user, timezone, reading)
+
+    def opened_again(self, user: User | None, stretches: Sequence[Walls]) -> None:
+        """Some days of an account are going to be read again."""
+        account = self._accounts[user]
+        account.is_again = True
+        account.counts = DayCounts(account.calendar, stretches)
+
+    def is_again(self, user: User | None) -> bool:
+        """Whether what is read of an account is past days, which move no bookmark."""
+        return self.is_on and self._accounts[user].is_again
+
+    def tally(self, user: User | None, records: Sequence[Any]) -> Tally | None:
+        """A window's records by day. Safe to call from several threads."""
+        if not self.is_on:
+            return None
+        calendar = self._accounts[user].calendar
+        return Tally.of(records, calendar, with_digest=self.recheck.by_ids)
+
+    def take(self, user: User | None, tally: Tally | None) -> None:
+        """A window comes next."""
+        if tally is not None:
+            self._accounts[user].counts.take(tally)
+
+    def emitted(self, user: User | None, date_time: datetime, sessions: int) -> None:
+        """So many more have been written, up to this `date_time`."""
+        if self.is_on:
+            self._end(user, self._accounts[user].counts.emitted(date_time, sessions))
+
+    def finished(self, user: User | None, wall: datetime) -> None:
+        """All sessions filed before a wall-clock second have been written."""
+        if self.is_on:
+            self._end(user, self._accounts[user].counts.finished(wall))
+
+    def begun(self, user: User | None) -> Callable[[datetime], Begun]:
+        """Says what has been emitted of the day that is being written, up to an instant."""
+        counts = self._accounts[user].counts
+        return lambda until: replace(counts.begun(until), filter_hash=self._filter)
+
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Warn where the rows do not say what the ledger is to be compared with."""
+        if self._write is not None and READ_AT not in names:
+            logger.warning(
+                "visitor_session_days is selected, and the column read_at is not: sessions that "
+                "are gone at the vendor cannot be told from the others. Select both"
+            )
+
+    def _end(self, user: User | None, days: Sequence[Counted]) -> None:
+        if days and self._write is not None:
+            self._write([self._made(user, day) for day in days])
+        for day in days:
+            self.recheck.note(user, day)
+
+    def _made(self, user: User | None, day: Counted) -> Day:
+        account = self._accounts[user]
+        is_over = account.calendar.is_over(day.cell.date, account.reading.now)
+        values: Mapping[str, Any] = {
+            "date": day.cell.date,
+            "sessions": day.sum.sessions,
+            "complete": day.cell.is_whole and is_over,
+            "read_at": day.read_at,
+            "timezone": account.timezone.name,
+            "filter_hash": self._filter,
+            ACCOUNT: self._settings.account,
+            "customer_id": getattr(user, "customer_id", None),
+            "user_id": getattr(user, "user_id", None),
+        }
+        return self._row(**{name: values[name] for name in self._row.__struct_fields__})
+
+    def _tell(self, reading: Reading) -> None:
+        """Warn, once, of what the rows of former runs do not say."""
+        bookmarks, begun = reading.bookmarks, reading.bookmarks.begun
+        if self._write is None or self._has_told or not bookmarks.read or not reading.stretches:
+            return
+        self._has_told = begun is None or begun.filter_hash != self._filter
+        if begun is not None and self._has_told:
+            logger.warning(
+                "The setting filter is another than in the last run: on days that are read again "
+                "the sessions that it leaves out look as if they were gone (filter_hash of "
+                "visitor_session_days tells the days apart)"
+            )
+        elif self._has_told:
+            logger.warning(
+                "visitor_session_days begins with %s: sessions before it were read without it, and "
+                "have no day there. A longer lookback_window, once, or a full refresh gives them",
+                reading.stretches[-1][0].date(),
+            )
+
+
+class _Account:
+    """An account that is read."""
+
+    def __init__(self, timezone: Timezone, reading: Reading, filter_: str | None) -> None:
+        self.timezone, self.reading, self.is_again = timezone, reading, False
+        self.calendar = Calendar(timezone.zone)
+        begun = reading.bookmarks.begun
+        begins = reading.stretches[0][0] if reading.stretches else None
+        if begun is not None and (
+            begins is None
+            or timezone.zone.to_utc(begins) != begun.until
+            or begun.filter_hash != filter_
+        ):
+            begun = None
+        self.counts = DayCounts(self.calendar, reading.stretches, begun)
+
+
+def filter_hash(given: Mapping[str, Any] | None) -> str | None:
+    """Tells two filters apart; None without one."""
+    if given is None:
+        return None
+    text = msgspec.json.encode(given, order="sorted")
+    return hashlib.sha256(text).hexdigest()[:16]

@@ -1,0 +1,286 @@
+"""Past days looked at again: how many sessions has the API of them now, and which days differ.
+
+A count of a span says whether any of its days has changed, up to changes that leave it as it was.
+Halves find the days. Whether the API counts `date_till` in is not known: a session that a count
+brings along, asked for by its own second, tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from tap_visitor_sessions.api import ApiError
+from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.sessions.accounts import User
+from tap_visitor_sessions.sessions.bookmarks import Reading, StreamState
+from tap_visitor_sessions.sessions.days import (
+    Calendar,
+    Cell,
+    Counted,
+    Sum,
+    mark_of,
+    packed,
+    unpacked,
+)
+from tap_visitor_sessions.sessions.windows import LONGEST, TOO_LONG, Window
+from tap_visitor_sessions.sessions.zones import SECOND, Timezone
+
+logger = logging.getLogger("tap-visitor-sessions.recheck")
+
+FEW = 3
+"""Of so many days all are read again: to find the one that differs would cost no less."""
+TOLD = 10
+"""So many days are named in a warning."""
+NOTHING = Sum()
+
+Count = Callable[[Window], tuple[int, datetime | None]]
+"""How many sessions the API counts in a closed span, and when one of them was."""
+Sums = Callable[[Sequence[tuple[datetime, datetime]]], dict[date, Sum]]
+"""The sessions of some stretches by day, from their ids."""
+
+
+class Recheck:
+    """The past days of the accounts of one run.
+
+    Args:
+        state: Remembers them.
+        rereads: Whether those that differ are read again; else days are remembered alone.
+        remembers: Whether they are to be remembered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: StreamState,
+        filter_hash: str | None,
+        *,
+        rereads: bool = True,
+        remembers: bool = True,
+    ) -> None:
+        self._settings, self._state, self._filter = settings, state, filter_hash
+        self._rereads = rereads
+        self.is_on = settings.recheck is not None and remembers
+        self.by_ids = self.is_on and settings.recheck_depth == "ids"
+        self._accounts: dict[User | None, _Remembered] = {}
+        self._counts_till: bool | None = None
+        self._unknown = 0
+        if self.is_on:
+            state.take_days()
+
+    def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
+        """An account is going to be read."""
+        if self.is_on:
+            mark = mark_of(timezone.name, self._filter, "ids" if self.by_ids else None)
+            days = unpacked(self._state.days_of(user), mark, with_digests=self.by_ids)
+            self._accounts[user] = _Remembered(Calendar(timezone.zone), reading, mark, days)
+
+    def note(self, user: User | None, counted: Counted) -> None:
+        """A day has been read and written."""
+        account = self._accounts.get(user)
+        if account is not None:
+            account.note(counted)
+
+    def stretches(
+        self, user: User | None, count: Count, sums: Sums
+    ) -> list[tuple[datetime, datetime]]:
+        """What of an account is to be read again: spans of its wall clock, each of whole days.
+
+        Raises:
+            TapError: the API cannot be asked.
+        """
+        if not self._rereads:
+            return []
+        account = self._accounts[user]
+        cells = account.past(self._first_wall(account))
+        unknown = [cell for cell in cells if cell.date not in account.days]
+        if unknown:
+            self._unknown += 1
+            if self._unknown == 1:
+                whose = f" of {user}" if user else ""
+                logger.warning(
+                    "recheck_window: of %d days%s the state remembers no count: they are read "
+                    "again, once, at a point for each page of them%s",
+                    len(unknown),
+                    whose,
+                    " (and so for other customers)" if user else "",
+                )
+        known = [cell for cell in cells if cell.date in account.days]
+        if self.by_ids:
+            differing = self._by_ids(account, known, sums)
+        else:
+            differing = [
+                cell for group in _groups(known) for cell in self._by_count(account, group, count)
+            ]
+        if differing:
+            logger.info(
+                "Recheck%s: %d of %d days differ from what was read, and are read again",
+                f" of {user}" if user else "",
+                len(differing),
+                len(known),
+            )
+        return _joined(sorted([*unknown, *differing], key=lambda cell: cell.start))
+
+    def completed(self, user: User | None) -> None:
+        """All days of an account have been looked at: what is to be remembered, and told."""
+        account = self._accounts.get(user)
+        if account is None:
+            return
+        self.keep(user)
+        del self._accounts[user]
+        if account.fewer:
+            named = ", ".join(
+                f"{day} ({now}, were {was})" for day, was, now in account.fewer[:TOLD]
+            )
+            more = f" and {len(account.fewer) - TOLD} more" if len(account.fewer) > TOLD else ""
+            logger.warning(
+                "Days%s have fewer sessions than before: %s%s: deleted at the vendor, or the key "
+                "sees less",
+                f" of {user}" if user else "",
+                named,
+                more,
+            )
+            account.fewer.clear()
+
+    def keep(self, user: User | None) -> None:
+        """What is known of an account's days so far is remembered."""
+        account = self._accounts[user]
+        first = account.calendar.of_wall(self._first_wall(account))
+        days = {day: found for day, found in account.days.items() if day >= first}
+        form = packed(days, account.mark, with_digests=self.by_ids)
+        self._state.keep_days(user, form)
+
+    def end(self) -> None:
+        """The run ends: the state holds all that is remembered."""
+        if self.is_on:
+            for user in self._accounts:
+                self.keep(user)
+            self._state.put_days()
+
+    def _first_wall(self, account: _Remembered) -> datetime:
+        """The first whole day of the window, or of what is wanted."""
+        assert self._settings.recheck is not None
+        calendar, reading = account.calendar, account.reading
+        try:
+            since = reading.now - self._settings.recheck.as_timedelta()
+        except OverflowError:
+            return reading.first
+        day = calendar.day(since)
+        first = calendar.first_wall(day)
+        if calendar.starts(day) < since:
+            first = calendar.first_wall(day + timedelta(days=1))
+        return max(first, reading.first)
+
+    def _by_ids(self, account: _Remembered, cells: Sequence[Cell], sums: Sums) -> list[Cell]:
+        if not cells:
+            return []
+        now = sums(_joined(cells))
+        return [cell for cell in cells if now.get(cell.date, NOTHING) != account.days[cell.date]]
+
+    def _by_count(self, account: _Remembered, cells: Sequence[Cell], count: Count) -> list[Cell]:
+        """Those of some days that follow each other that differ."""
+        days = account.days
+
+        def expected(some: Sequence[Cell]) -> int:
+            return sum(days[cell.date].sessions for cell in some)
+
+        def counted(some: Sequence[Cell]) -> tuple[int, datetime | None]:
+            end = some[-1].end - (0 if self._counts_till is False else 1) * SECOND
+            return count(Window(some[0].start, end))
+
+        def differ(some: Sequence[Cell], total: int) -> list[Cell]:
+            if total == expected(some):
+                return []
+            if len(some) == 1 or not total:
+                return [cell for cell in some if total or days[cell.date].sessions]
+            half = len(some) // 2
+            left, _ = counted(some[:half])
+            found = [*differ(some[:half], left), *differ(some[half:], total - left)]
+            # Sessions came or went in between.
+            return found or [*some]
+
+        try:
+            total, at = counted(cells)
+        except ApiError as problem:
+            if problem.mnemonic != TOO_LONG or len(cells) == 1:
+                raise
+            half = len(cells) // 2
+            return [
+                *self._by_count(account, cells[:half], count),
+                *self._by_count(account, cells[half:], count),
+            ]
+        wanted = expected(cells)
+        if total == wanted:
+            return []
+        if self._counts_till is None:
+            if total == wanted - days[cells[-1].date].at_last:
+                return []  # where date_till is not counted in
+            if len(cells) <= FEW:
+                return [*cells]
+            if at is not None:
+                self._counts_till = count(Window(at, at))[0] > 0
+                if not self._counts_till:
+                    total, _ = counted(cells)
+        return differ(cells, total)
+
+
+class _Remembered:
+    """An account that is read, and what is known of its days."""
+
+    def __init__(
+        self, calendar: Calendar, reading: Reading, mark: str, days: dict[date, Sum]
+    ) -> None:
+        self.calendar, self.reading, self.mark = calendar, reading, mark
+        self.days = days
+        self.fewer: list[tuple[date, int, int]] = []
+        self._read: set[date] = set()
+
+    def note(self, counted: Counted) -> None:
+        """A day has been read."""
+        cell, found = counted.cell, counted.sum
+        if not self._is_sound(cell):
+            self.days.pop(cell.date, None)
+            return
+        was = self.days.get(cell.date)
+        if was is not None and found.sessions < was.sessions:
+            self.fewer.append((cell.date, was.sessions, found.sessions))
+        self.days[cell.date] = found
+        self._read.add(cell.date)
+
+    def past(self, first: datetime) -> list[Cell]:
+        """The days from a wall-clock second on that this run has not read."""
+        cells = self.calendar.cells([(first, self.reading.end)])
+        return [cell for cell in cells if self._is_sound(cell) and cell.date not in self._read]
+
+    def _is_sound(self, cell: Cell) -> bool:
+        """Whether it is all of a day that is wanted, and the day is over."""
+        begins = cell.is_whole or cell.start == self.reading.first
+        return (
+            begins
+            and self.calendar.reaches_end(cell)
+            and self.calendar.is_over(cell.date, self.reading.now)
+        )
+
+
+def _groups(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """Days that follow each other, each group within the API's longest span."""
+    group: list[Cell] = []
+    for cell in cells:
+        if group and (cell.start != group[-1].end or cell.end - group[0].start > LONGEST):
+            yield group
+            group = []
+        group.append(cell)
+    if group:
+        yield group
+
+
+def _joined(cells: Sequence[Cell]) -> list[tuple[datetime, datetime]]:
+    found: list[Any] = []
+    for cell in cells:
+        if found and found[-1][1] == cell.start:
+            found[-1] = (found[-1][0], cell.end)
+        else:
+            found.append((cell.start, cell.end))
+    return found

@@ -1,0 +1,198 @@
+"""Ledger, `read_at` and recheck through each host: off unless asked for, and what goes together."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hosts import AND_DLT, DAYS, Host, catalog_with_days, configured_with_days
+from oracle import FORMAT
+from support import config_of, run_tap
+
+from sandbox import Sandbox, make_sessions
+from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, configured
+from tap_visitor_sessions.airbyte.config import settings_of
+from tap_visitor_sessions.singer.catalog import CatalogError
+from tap_visitor_sessions.singer.tap import TapVisitorSessions
+
+ZONE = "Europe/Moscow"
+START = datetime(2024, 5, 1)
+
+
+def heard(
+    host: Host, config: dict[str, Any], state: Any = None, *, days: bool = True
+) -> list[tuple[str, Any]]:
+    out = io.StringIO()
+    with patch.object(sys, "stdout", out):
+        host.sync(config, state, days=days)
+    return list(host.heard(out.getvalue().splitlines()))
+
+
+def of(kind: str, said: list[tuple[str, Any]]) -> list[Any]:
+    return [value for one, value in said if one == kind]
+
+
+@AND_DLT
+def test_both_are_off_unless_they_are_selected(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    sandbox: Sandbox = make_sandbox(sessions=300, timezone=ZONE)
+    config = config_of(sandbox)
+    off, on = (heard(host, config, days=days) for days in (False, True))
+    assert of("DAY", off) == []
+    assert all("read_at" not in row for row in of("RECORD", off))
+    assert "counted" not in host.progress(of("STATE", off)[-1])
+    assert [{k: v for k, v in row.items() if k != "read_at"} for row in of("RECORD", on)] == (
+        of("RECORD", off)
+    )
+    days = Counter(row["date_time"][:10] for row in sandbox.rows())
+    rows = {row["date"]: row for row in of("DAY", on)}
+    assert {day: row["sessions"] for day, row in rows.items() if row["sessions"]} == days
+    assert [row["complete"] for row in rows.values()].count(False) == 1  # the last, of a second
+    first = min(row["read_at"] for row in rows.values())
+    assert all(row["read_at"] >= first for row in of("RECORD", on))
+    requests = len(sandbox.reports)
+    assert requests == 2  # one for each run: the ledger costs none
+
+
+@AND_DLT
+def test_each_day_is_read_whole_and_its_row_comes_after_its_sessions(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    rows = make_sessions(200, seed=3, start=START, end=START + timedelta(days=6))
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone=ZONE)
+    config = config_of(
+        sandbox, start_date="2024-05-01", end_date="2024-05-04T15:00:00", lookback_window="PT1S"
+    )
+    first = heard(host, config)
+    second = heard(host, {**config, "end_date": "2024-05-05T23:59:59"}, of("STATE", first)[-1])
+    want = Counter(row["date_time"][:10] for row in rows)
+    found = {row["date"]: row for row in of("DAY", second)}
+    assert {day: row["sessions"] for day, row in found.items()} == {
+        day: want[day] for day in ("2024-05-04", "2024-05-05")
+    }
+    assert all(row["complete"] for row in found.values())
+    if host.name != "dlt":  # whose tables have no order among them
+        seen: Counter[str] = Counter()
+        for kind, value in first:
+            if kind == "RECORD":
+                at = datetime.strptime(value["date_time"], "%Y-%m-%dT%H:%M:%SZ")
+                seen[(at + timedelta(hours=3)).strftime("%Y-%m-%d")] += 1
+            elif kind == "DAY":
+                assert seen[value["date"]] == value["sessions"]
+
+
+@AND_DLT
+def test_what_is_late_or_gone_beyond_the_look_back_is_noticed_at_a_point_where_nothing_is(
+    host: Host,
+    make_sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(300, seed=3, start=now - timedelta(days=80), end=now - timedelta(days=3))
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    config = config_of(sandbox, recheck_window="P60D", start_date=f"{now - timedelta(days=85):%F}")
+    del config["end_date"]
+    state = of("STATE", heard(host, config))[-1]
+    requests = len(sandbox.reports)
+    quiet = heard(host, config, state)
+    assert len(sandbox.reports) == requests + 2  # what is new, and a count
+    state = of("STATE", quiet)[-1]
+    mark = host.mark(state)
+
+    late = {**rows[0], "id": 10**9, "date_time": f"{now - timedelta(days=40):{FORMAT}}"}
+    sandbox.add([late])
+    gone = next(row for row in rows if f"{now - timedelta(days=21):%F}" == row["date_time"][:10])
+    sandbox.delete([gone["id"]])
+    sandbox.add([{**rows[0], "id": 10**9 + 1, "date_time": late["date_time"]}])
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        said = heard(host, config, state)
+    assert {10**9, 10**9 + 1} <= {row["id"] for row in of("RECORD", said)}
+    assert host.mark(of("STATE", said)[-1]) == mark
+    counts = Counter(row["date_time"][:10] for row in sandbox.rows())
+    days = {row["date"]: row["sessions"] for row in of("DAY", said)}
+    assert days[late["date_time"][:10]] == counts[late["date_time"][:10]]
+    assert days[gone["date_time"][:10]] == counts[gone["date_time"][:10]]
+    [fewer] = [text for text in caplog.messages if "fewer sessions than before" in text]
+    assert gone["date_time"][:10] in fewer
+
+
+def test_the_days_alone_are_refused_by_name(make_sandbox: Any) -> None:
+    config = config_of(make_sandbox(sessions=3))
+    catalog = catalog_with_days(config)
+    for item in catalog["streams"][0]["metadata"]:
+        if not item["breadcrumb"]:
+            item["metadata"]["selected"] = False
+    with pytest.raises(CatalogError, match="select both"):
+        TapVisitorSessions(config=config, catalog=catalog).sync_all()
+    chosen = configured_with_days(config)
+    settings = settings_of(config)
+    with pytest.raises(ConfiguredCatalogError, match="select both"):
+        configured({"streams": chosen["streams"][1:]}, settings)
+    chosen["streams"][1]["sync_mode"] = "full_refresh"
+    with pytest.raises(ConfiguredCatalogError, match="sync mode of visitor_sessions"):
+        configured(chosen, settings)
+
+
+def test_a_catalog_of_before_selects_neither(make_sandbox: Any, tmp_path: Path) -> None:
+    config = config_of(make_sandbox(sessions=20))
+    catalog = json.loads(json.dumps(TapVisitorSessions(config=config).catalog_dict))
+    del catalog["streams"][1]
+    entry = catalog["streams"][0]
+    del entry["schema"]["properties"]["read_at"]
+    entry["metadata"] = [one for one in entry["metadata"] if one["breadcrumb"][-1:] != ["read_at"]]
+    run = run_tap(config, catalog=catalog, directory=tmp_path).check()
+    assert {message["stream"] for message in run.of("SCHEMA")} == {"visitor_sessions"}
+    assert "read_at" not in run.stderr
+    assert DAYS not in json.dumps(run.messages)
+
+
+def test_a_changed_filter_and_a_later_beginning_are_told(
+    make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    config = config_of(make_sandbox(sessions=60))
+    before = of("STATE", heard(host, config, days=False))[-1]
+    with caplog.at_level(logging.WARNING):
+        state = of("STATE", heard(host, config, before))[-1]
+        assert "visitor_session_days begins with 2024-05-31" in caplog.text
+        caplog.clear()
+        again = heard(host, config, state)
+        assert caplog.messages == []
+        chosen = {"field": "site_id", "operator": ">", "value": 0}
+        said = heard(host, {**config, "filter": chosen}, of("STATE", again)[-1])
+        assert "filter is another than in the last run" in caplog.text
+    assert all(row["filter_hash"] for row in of("DAY", said))
+
+
+def test_a_version_drops_the_days_before_the_sessions(make_sandbox: Any, tmp_path: Path) -> None:
+    config = config_of(make_sandbox(sessions=20), emit_activate_version_messages=True)
+    catalog = catalog_with_days(config)
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if not item["breadcrumb"]:
+                item["metadata"]["replication-method"] = "FULL_TABLE"
+    run = run_tap(config, catalog=catalog, directory=tmp_path)
+    assert run.code == 0, run.stderr
+    assert [message["stream"] for message in run.of("ACTIVATE_VERSION")] == [
+        DAYS,
+        "visitor_sessions",
+    ]
+    versions = {message["version"] for message in (*run.of("RECORD"), *run.of("ACTIVATE_VERSION"))}
+    assert len(versions) == 1

@@ -1,0 +1,132 @@
+"""A recheck costs what is promised, and finds what a count shows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from conftest import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_visitor_sessions.config import Settings
+from tap_visitor_sessions.sessions.accounts import User
+from tap_visitor_sessions.sessions.accounts.account import Customer
+from tap_visitor_sessions.sessions.bookmarks import Bookmarks, Reading, StreamState
+from tap_visitor_sessions.sessions.days import Calendar, Counted, Sum
+from tap_visitor_sessions.sessions.recheck import Recheck
+from tap_visitor_sessions.sessions.windows import Window
+from tap_visitor_sessions.sessions.zones import SECOND, Timezone
+
+ZONE = Timezone("Europe/Moscow", "setting")
+DAY = timedelta(days=1)
+NOW = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
+START = datetime(2026, 8, 1)
+
+
+class Api:
+    """Counts sessions filed under wall-clock seconds, and its requests."""
+
+    def __init__(self, walls: list[datetime], *, till_inside: bool) -> None:
+        self.walls, self.till_inside = walls, till_inside
+        self.asked = 0
+
+    def count(self, window: Window) -> tuple[int, datetime | None]:
+        self.asked += 1
+        assert window.end - window.start <= timedelta(days=89)
+        last = window.end + (SECOND if self.till_inside else 0 * SECOND)
+        found = [wall for wall in self.walls if window.start <= wall < last]
+        return len(found), found[-1] if found else None
+
+
+def reading() -> Reading:
+    end = datetime(2026, 11, 26, 15)
+    return Reading(Bookmarks(), START, end, ZONE.zone, NOW, DAY)
+
+
+def remembered(recheck: Recheck, walls: list[datetime], days: int) -> None:
+    """All days have been read, as of these sessions; then the last of them again."""
+    one = reading()
+    recheck.opened(None, ZONE, one)
+    account = recheck._accounts[None]
+    for cell in account.calendar.cells([(START, one.end)]):
+        its = [wall for wall in walls if cell.start <= wall < cell.end]
+        last = sum(wall == cell.end - SECOND for wall in its)
+        recheck.note(None, Counted(cell, Sum(len(its), last), NOW))
+    recheck.end()
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(
+    st.lists(st.integers(0, 115 * 86_400), max_size=80),
+    st.lists(st.tuples(st.integers(24, 112), st.sampled_from([0, 43_200, 86_399])), max_size=4),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_days_that_differ_are_found_within_the_points_promised(
+    seconds: list[int], late: list[tuple[int, int]], gone: int, till_inside: bool
+) -> None:
+    walls = [START + number * SECOND for number in seconds]
+    state = StreamState({}, is_partner=False, account=None)
+    config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
+    chosen = Settings.from_config(config)
+    remembered(Recheck(chosen, state, None), walls, 88)
+
+    recheck = Recheck(chosen, state, None)
+    recheck.opened(None, ZONE, reading())
+    account = recheck._accounts[None]
+    for cell in account.calendar.cells([(datetime(2026, 11, 25), reading().end)]):
+        its = [wall for wall in walls if cell.start <= wall < cell.end]
+        recheck.note(None, Counted(cell, Sum(len(its)), NOW))
+    now = walls[gone:] + [START + number * DAY + more * SECOND for number, more in late]
+    api = Api(now, till_inside=till_inside)
+    stretches = recheck.stretches(None, api.count, lambda _: {})
+
+    first, last = datetime(2026, 8, 31), datetime(2026, 11, 25)  # the whole days of the window
+    were, are = (Counter(w.date() for w in some if first <= w < last) for some in (walls, now))
+    differ = {day for day in were | are if were[day] != are[day]}
+    read = {a.date() + number * DAY for a, b in stretches for number in range((b - a).days)}
+    assert api.asked <= 1 + 2 * max(len(read), 1) * math.log2(88)
+    if not differ:
+        assert (api.asked, stretches) == (1, [])
+    # A session of the very last second is seen a day later, where date_till is not counted in.
+    ends = sum(w == last - SECOND for w in now) if not till_inside else 0
+    if len(differ) == 1 and not ends:
+        assert read == differ
+
+
+@pytest.mark.parametrize("depth", ["count", "ids"])
+def test_of_2000_customers_90_days_take_less_than_3_mb_of_state(depth: str) -> None:
+    state = StreamState({}, is_partner=True, account=None)
+    config = {
+        "access_token": "x",
+        "start_date": "2026-08-01",
+        "account_type": "partner",
+        "timezone": "Europe/Moscow",
+        "recheck_window": "P90D",
+        "recheck_depth": depth,
+    }
+    recheck = Recheck(Settings.from_config(config), state, None)
+    cells = list(Calendar(ZONE.zone).cells([(datetime(2026, 8, 28), datetime(2026, 11, 26))]))
+    for number in range(1, 201):  # a tenth of them
+        user = User(
+            100_000 + number, Customer(200_000 + number, "", "active", 100_000 + number, (), None)
+        )
+        one = reading()
+        one.bookmarks = Bookmarks(
+            NOW, ((NOW - 90 * DAY, NOW),), "2026-11-26T12:00:00.000001Z", timezone=ZONE
+        )
+        state.keep(user, one.bookmarks)
+        recheck.opened(user, ZONE, one)
+        for cell in cells:
+            digest = (number * 7919 * cell.date.toordinal()) ** 5 % 2**64
+            recheck.note(user, Counted(cell, Sum(400 + number % 90, 0, digest), NOW))
+        recheck.completed(user)
+    small = len(json.dumps(state.progress))
+    recheck.end()
+    size = len(json.dumps(state.progress))
+    assert size * 10 < 3_000_000
+    assert small < size * 0.8  # while the run goes on STATE is written without
