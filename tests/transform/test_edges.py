@@ -61,7 +61,7 @@ def test_its_own_tests(name: str, make_lane: MakeLane, make_project: MakeProject
     lane = make_lane(name, wanderers=20)
     lane.load()
     project = make_project(lane, itself=True, **zoned(lane))
-    said = project.build()
+    said = project.build(unit_tests=True)
     assert "unit_test" in said.replace(" ", "_"), said[-3000:]
     said = project.run("source", "freshness").stdout
     assert "Traceback" not in said

@@ -4,10 +4,11 @@
 {%- macro loaded_columns() -%}
     {%- set relation = source('visitor_sessions', 'sessions') -%}
     {%- if execute and not flags.INTROSPECT -%}
-        {#- Compiled without a database: as Meltano's loader of Snowflake makes the columns. -#}
-        {%- set declared = {'date_time': 'timestamp_ntz'} -%}
+        {#- Compiled without a database: as Meltano's loaders make the columns. -#}
+        {%- set nested = {'postgres': 'jsonb', 'duckdb': 'json'}.get(target.type, 'variant') -%}
+        {%- set declared = {'date_time': 'timestamp'} -%}
         {%- for name in ['hits', 'communications', 'segments', 'visitor_custom_properties', 'integrated_campaign_data'] -%}
-            {%- do declared.update({name: 'variant'}) -%}
+            {%- do declared.update({name: nested}) -%}
         {%- endfor -%}
         {%- for name in ['id', 'duration', 'hits_count', 'campaign_id', 'site_id', 'visitor_id', 'person_id'] -%}
             {%- do declared.update({name: 'number'}) -%}

@@ -34,6 +34,9 @@ present as (
 
 select distinct present.person_key
 from present
+{%- if visitor_sessions.adds() %}
+where present.person_key not in (select waiting.person_key from {{ this }} as waiting)
+{%- endif %}
 
 {%- else %},
 
