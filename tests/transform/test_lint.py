@@ -19,7 +19,6 @@ TARGETS = {
 }
 
 
-@pytest.mark.half
 @pytest.mark.parametrize("dialect", TARGETS)
 def test_models_compile_and_are_clean(dialect: str, tmp_path: Path) -> None:
     """Snowflake's SQL is compiled and parsed, and never run."""
