@@ -40,6 +40,8 @@ ELSEWHERE = {
     ("docs/loaders.md", "target-duckdb"): "tests/loaders/test_loaders.py",
     ("docs/loaders.md", "target-jsonl"): "tests/loaders/test_loaders.py",
     ("docs/loaders.md", "target-csv"): "tests/loaders/test_loaders.py",
+    ("docs/transform.md", "Five questions"): "tests/transform/test_marts.py",
+    ("docs/transform.md", "sql"): "tests/transform/test_edges.py",
 }
 """Page, and language or section -> another test that runs its blocks."""
 _FENCE = re.compile(r"^( *)(`{3,})([^\n`]*)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)

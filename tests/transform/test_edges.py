@@ -4,6 +4,7 @@ of them."""
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from comparing import check_marts
 from lanes import ANSWERS, Lane
 from reckoning import Account, Reckoning, Rules
 from suite import VARS, MakeLane, MakeProject
+from support import ROOT
 
 LANE = "dlt-duckdb"
 POSTGRES = "dlt-postgres"
@@ -195,6 +197,23 @@ def test_tables_of_a_former_version_name_what_they_need(
         assert "--full-refresh" in said.stdout, former
         project.build("--full-refresh")
         check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+
+
+def test_channel_groups_of_ones_own(make_lane: MakeLane, make_project: MakeProject) -> None:
+    """As the page says."""
+    page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
+    [macro] = re.findall(r"```sql\n(\{% macro .*?)```", page, re.DOTALL)
+    [order] = re.findall(r"```yaml\n(dispatch:.*?)```", page, re.DOTALL)
+    lane = make_lane(LANE, wanderers=20)
+    lane.load()
+    project = make_project(lane)
+    (project.folder / "macros").mkdir()
+    (project.folder / "macros" / "groups.sql").write_text(macro)
+    settings = project.folder / "dbt_project.yml"
+    settings.write_text(settings.read_text() + order.replace("shop", "own"))
+    project.dbt("run")
+    found = {row["channel"]: row["channel_group"] for row in project.mart("sessions")}
+    assert (found["paid"], found["organic"], found["email"]) == ("ads", "search", "rest")
 
 
 def test_marts_that_are_left_out(make_lane: MakeLane, make_project: MakeProject) -> None:
