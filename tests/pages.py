@@ -35,7 +35,6 @@ RUN = {
 ELSEWHERE = {
     ("docs/dlt.md", "sql"): "tests/dlt/test_page.py",
     ("docs/trust.md", "sql"): "tests/loaders/test_trust.py",
-    ("docs/transform.md", "sql"): "tests/transform/test_marts.py",
     ("docs/loaders.md", "target-snowflake"): "tests/loaders/test_loaders.py",
     ("docs/loaders.md", "target-duckdb"): "tests/loaders/test_loaders.py",
     ("docs/loaders.md", "target-jsonl"): "tests/loaders/test_loaders.py",
