@@ -1,4 +1,4 @@
-"""Relations of a user's own that do not name all: each figure once, and said where it is unclear."""
+"""Relations of a user's own that do not name all: each figure once, or said where unclear."""
 
 from __future__ import annotations
 
