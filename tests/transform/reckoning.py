@@ -433,6 +433,11 @@ class Reckoning:
             (one["account"], one["customer_id"], one["date"], one["campaign"]): one
             for one in self.rules.spend
         }
+        names = {
+            (*session.whose.values(), str(session.row["campaign_id"])): session.row["campaign_name"]
+            for session in sorted(self.sessions, key=lambda one: one.at)
+            if session.row["campaign_name"]
+        }
         for group in groups.keys() | spends.keys():
             own, spent = groups.get(group, []), spends.get(group, {})
             account, customer, day, campaign = group
@@ -449,7 +454,9 @@ class Reckoning:
                 "customer_id": customer,
                 "date": day,
                 "campaign": campaign,
-                "campaign_name": own[0].row["campaign_name"] if own else None,
+                "campaign_name": own[0].row["campaign_name"]
+                if own
+                else names.get((account, customer, campaign)),
                 "sessions": len(own),
                 **counts,
                 "qualified": qualified,

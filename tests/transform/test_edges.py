@@ -228,6 +228,43 @@ def test_marts_that_are_left_out(make_lane: MakeLane, make_project: MakeProject)
     assert not built & {"pages", "daily_campaigns", "paths", "path_summary"}
 
 
+@pytest.mark.parametrize("name", [LANE, POSTGRES])
+def test_a_mart_that_is_wanted_again_is_built_anew(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """What changed while it was left out is not in it."""
+    lane = make_lane(name, wanderers=50)
+    lane.load()
+    project = make_project(lane, **zoned(lane), **VARS.get(name, {}))
+    project.build()
+    out = {"leave_out": ["pages", "paths"]}
+    said = project.run("build", **out)
+    assert said.returncode
+    assert "--full-refresh" in said.stdout
+    project.build("--full-refresh", **out)
+    for held in lane.feed.held:
+        held.hold(held.later)
+    lane.load()
+    project.build(**out)
+    said = project.run("build")
+    assert said.returncode, "pages of before"
+    assert "--full-refresh" in said.stdout
+    project.build("--full-refresh")
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+
+
+def test_vars_that_are_lists(make_lane: MakeLane, make_project: MakeProject) -> None:
+    """One text is a list of one, and a mart that there is not is named."""
+    lane = make_lane(LANE, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane), conversion_types="call")
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules(conversion_types=("call",))))
+    said = project.run("build", leave_out=["pagez"])
+    assert said.returncode
+    assert "pagez" in said.stdout
+
+
 def test_credits_add_up_and_sessions_are_conserved(
     make_lane: MakeLane, make_project: MakeProject
 ) -> None:

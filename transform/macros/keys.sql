@@ -36,3 +36,31 @@
             {{ session }}.visitor_id = {{ persons }}.visitor_id
             and {{ visitor_sessions.same_account(session, persons) }}
 {%- endmacro -%}
+
+{#- The account, customer or type that a row of a handed-in relation names; null where it names none. -#}
+{%- macro handed_in_key(row, name, has) -%}
+    {%- if name not in has -%}
+        cast(null as {{ 'bigint' if name == 'customer_id' else dbt.type_string() }})
+    {%- elif name == 'customer_id' -%}
+        cast(nullif(cast({{ row }}.customer_id as {{ dbt.type_string() }}), '') as bigint)
+    {%- else -%}
+        nullif(cast({{ row }}.{{ name }} as {{ dbt.type_string() }}), '')
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Whether a row of a handed-in relation is of another row: what it does not name does not matter. -#}
+{%- macro handed_in_matches(handed_in, other, names) -%}
+    {%- for name in names -%}
+    ({{ handed_in }}.{{ name }} is null or {{ handed_in }}.{{ name }} = {{ other }}.{{ name }})
+    {%- if not loop.last %} and {% endif -%}
+    {%- endfor -%}
+{%- endmacro -%}
+
+{#- Of several rows that match the one that names most. -#}
+{%- macro handed_in_order(handed_in, names) -%}
+    {%- for name in names -%}
+    case when {{ handed_in }}.{{ name }} is null then 1 else 0 end
+    {%- if not loop.last %} + {% endif -%}
+    {%- endfor -%}
+    {%- for name in names -%}, {{ handed_in }}.{{ name }}{%- endfor -%}
+{%- endmacro -%}

@@ -13,36 +13,68 @@
     {%- set text = dbt.type_string() -%}
     {%- set rows -%}
         select
-            cast(handed.communication_id as {{ text }}) as communication_id,
-            {%- for name in ['communication_type', 'account'] %}
-            {% if name in has %}max(cast(handed.{{ name }} as {{ text }})){% else %}cast(null as {{ text }}){% endif %} as {{ name }},
-            {%- endfor %}
-            {% if 'customer_id' in has %}max(handed.customer_id){% else %}cast(null as bigint){% endif %} as customer_id,
-            {% if 'value' in has %}max(cast(handed.value as float8)){% else %}cast(null as float8){% endif %} as value,
-            {% if 'currency' in has %}max(cast(handed.currency as {{ text }})){% else %}cast(null as {{ text }}){% endif %} as currency,
-            {%- for name in ['qualified', 'spam'] %}
-            {% if name in has %}max(case when handed.{{ name }} then 1 else 0 end) = 1{% else %}false{% endif %} as is_{{ name }}
-            {%- if not loop.last %},{% endif %}
-            {%- endfor %}
-        from {{ relation }} as handed
-        group by
-            cast(handed.communication_id as {{ text }})
-            {%- for name in ['communication_type', 'account', 'customer_id'] if name in has %}, handed.{{ name }}{% endfor %}
+            handed.communication_id,
+            handed.communication_type,
+            handed.account,
+            handed.customer_id,
+            -- Two currencies are not one value: then it is null, and a row of __quality.
+            case when count(distinct handed.currency) < 2 then max(handed.value) end as value,
+            case when count(distinct handed.currency) < 2 then max(handed.currency) end as currency,
+            max(handed.is_qualified) = 1 as is_qualified,
+            max(handed.is_spam) = 1 as is_spam,
+            coalesce(
+                min(handed.value) <> max(handed.value)
+                or count(handed.value) not in (0, count(*))
+                or count(distinct handed.currency) > 1,
+                false
+            ) as is_contradictory
+        from (
+            select
+                cast(handed.communication_id as {{ text }}) as communication_id,
+                {%- for name in visitor_sessions.values_keys() %}
+                {{ visitor_sessions.handed_in_key('handed', name, has) }} as {{ name }},
+                {%- endfor %}
+                {% if 'value' in has %}cast(handed.value as float8){% else %}cast(null as float8){% endif %} as value,
+                {% if 'currency' in has %}nullif(cast(handed.currency as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as currency,
+                {%- for name in ['qualified', 'spam'] %}
+                {% if name in has %}case when handed.{{ name }} then 1 else 0 end{% else %}0{% endif %} as is_{{ name }}
+                {%- if not loop.last %},{% endif %}
+                {%- endfor %}
+            from {{ relation }} as handed
+        ) as handed
+        group by handed.communication_id, handed.communication_type, handed.account, handed.customer_id
     {%- endset -%}
     {{ return(rows) }}
 {%- endmacro -%}
 
-{#- Which conversion a value is of. A column that the relation lacks does not matter. -#}
+{#- What a row of values may name beside the communication's id. -#}
+{%- macro values_keys() -%}
+    {{ return(['communication_type', 'account', 'customer_id']) }}
+{%- endmacro -%}
+
+{#- Which conversion a value is of. What the value does not name does not matter. -#}
 {%- macro values_match(conversions, handed_in) -%}
-    {%- set has = visitor_sessions.columns_of(visitor_sessions.handed_in('values_relation')) -%}
     {{ conversions }}.communication_id = {{ handed_in }}.communication_id
-    {%- if 'communication_type' in has %}
-    and {{ conversions }}.communication_type = {{ handed_in }}.communication_type
-    {%- endif %}
-    {%- if 'account' in has %}
-    and coalesce({{ conversions }}.account, '') = coalesce({{ handed_in }}.account, '')
-    {%- endif %}
-    {%- if 'customer_id' in has %}
-    and coalesce({{ conversions }}.customer_id, -1) = coalesce({{ handed_in }}.customer_id, -1)
-    {%- endif %}
+    and {{ visitor_sessions.handed_in_matches(handed_in, conversions, visitor_sessions.values_keys()) }}
+{%- endmacro -%}
+
+{#- The one value of each conversion of a relation: of several the one that names most. -#}
+{%- macro values_of(conversions) -%}
+    select matched.*
+    from (
+        select
+            conversions.conversion_key,
+            handed_in.value,
+            handed_in.currency,
+            handed_in.is_qualified,
+            handed_in.is_spam,
+            row_number() over (
+                partition by conversions.conversion_key
+                order by {{ visitor_sessions.handed_in_order('handed_in', visitor_sessions.values_keys()) }}
+            ) as turn
+        from {{ conversions }} as conversions
+        inner join ({{ visitor_sessions.values_select() }}) as handed_in
+            on {{ visitor_sessions.values_match('conversions', 'handed_in') }}
+    ) as matched
+    where matched.turn = 1
 {%- endmacro -%}

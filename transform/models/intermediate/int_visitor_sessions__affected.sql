@@ -141,14 +141,23 @@ persons as (
     union
     select conversions.person_key
     from {{ conversions }} as conversions
-    left join ({{ values }}) as handed_in
-        on {{ visitor_sessions.values_match('conversions', 'handed_in') }}
+    left join ({{ visitor_sessions.values_of(conversions) }}) as handed_in
+        on conversions.conversion_key = handed_in.conversion_key
     where
         coalesce(conversions.value, 0) <> coalesce(handed_in.value, 0)
         or (conversions.value is null) <> (handed_in.value is null)
         or coalesce(conversions.currency, '') <> coalesce(handed_in.currency, '')
         or conversions.is_qualified <> coalesce(handed_in.is_qualified, false)
         or conversions.is_spam <> coalesce(handed_in.is_spam, false)
+    {%- elif conversions %}
+    union
+    select conversions.person_key
+    from {{ conversions }} as conversions
+    where
+        conversions.value is not null
+        or conversions.currency is not null
+        or conversions.is_qualified
+        or conversions.is_spam
     {%- endif %}
 )
 

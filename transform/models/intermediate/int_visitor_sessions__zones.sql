@@ -21,16 +21,41 @@ accounts as (
 
 handed_in as (
     select
-        {%- for key in keys %}
-        zones.{{ key }},
-        {%- endfor %}
-        zones.timezone,
-        row_number() over (
-            {% if keys %}partition by {{ keys | join(', ') }}{% endif %}
-            order by {% if 'date' in has %}zones.date desc, {% endif %}zones.timezone
-        ) as turn
+        {{ visitor_sessions.handed_in_key('zones', 'account', has) }} as account,
+        {{ visitor_sessions.handed_in_key('zones', 'customer_id', has) }} as customer_id,
+        {% if 'date' in has %}zones.date{% else %}1{% endif %} as date,
+        zones.timezone
     from {{ zones }} as zones
     where zones.timezone is not null
+),
+
+matched as (
+    select
+        accounts.account,
+        accounts.customer_id,
+        handed_in.timezone,
+        row_number() over (
+            partition by accounts.account, accounts.customer_id
+            order by
+                {{ visitor_sessions.handed_in_order('handed_in', ['account', 'customer_id']) }},
+                handed_in.date desc,
+                handed_in.timezone
+        ) as turn
+    from accounts
+    inner join handed_in
+        on
+            {%- if visitor_sessions.setting('zones_relation') %}
+            {{ visitor_sessions.handed_in_matches('handed_in', 'accounts', ['account', 'customer_id']) }}
+            {%- else %}
+            -- The ledger's rows are of exactly the account that they name.
+            1 = 1
+            {%- if 'account' in keys %}
+            and coalesce(accounts.account, '') = coalesce(handed_in.account, '')
+            {%- endif %}
+            {%- if 'customer_id' in keys %}
+            and coalesce(accounts.customer_id, -1) = coalesce(handed_in.customer_id, -1)
+            {%- endif %}
+            {%- endif %}
 )
 {%- endif %}
 
@@ -38,21 +63,16 @@ select
     accounts.account,
     accounts.customer_id,
     {%- if zones %}
-    coalesce(handed_in.timezone, '{{ visitor_sessions.setting("timezone") }}') as timezone,
-    handed_in.timezone is not null as is_known
+    coalesce(matched.timezone, '{{ visitor_sessions.setting("timezone") }}') as timezone,
+    matched.timezone is not null as is_known
     {%- else %}
     cast('{{ visitor_sessions.setting("timezone") }}' as {{ dbt.type_string() }}) as timezone,
     false as is_known
     {%- endif %}
 from accounts
 {%- if zones %}
-left join handed_in
+left join matched
     on
-        handed_in.turn = 1
-        {%- if 'account' in keys %}
-        and coalesce(accounts.account, '') = coalesce(cast(handed_in.account as {{ dbt.type_string() }}), '')
-        {%- endif %}
-        {%- if 'customer_id' in keys %}
-        and coalesce(accounts.customer_id, -1) = coalesce(handed_in.customer_id, -1)
-        {%- endif %}
+        matched.turn = 1
+        and {{ visitor_sessions.same_account('accounts', 'matched') }}
 {%- endif %}

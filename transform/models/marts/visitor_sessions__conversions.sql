@@ -114,6 +114,6 @@ inner join {{ ref('int_visitor_sessions__zones') }} as zones
 left join told
     on conversions.conversion_key = told.conversion_key
 {%- if values %}
-left join ({{ values }}) as handed_in
-    on {{ visitor_sessions.values_match('conversions', 'handed_in') }}
+left join ({{ visitor_sessions.values_of('conversions') }}) as handed_in
+    on conversions.conversion_key = handed_in.conversion_key
 {%- endif %}

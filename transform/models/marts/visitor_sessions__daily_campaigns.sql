@@ -42,21 +42,80 @@ sessions as (
 ),
 
 {% if spend -%}
+-- What a campaign is called, on days without sessions too.
+campaigns as (
+    select
+        named.account,
+        named.customer_id,
+        named.campaign,
+        named.campaign_name
+    from (
+        select
+            sessions.account,
+            sessions.customer_id,
+            sessions.campaign,
+            sessions.campaign_name,
+            row_number() over (
+                partition by sessions.account, sessions.customer_id, sessions.campaign
+                order by case when sessions.campaign_name is null then 1 else 0 end, sessions.date desc
+            ) as turn
+        from sessions
+    ) as named
+    where named.turn = 1
+),
+
+handed_in as (
+    select
+        {{ visitor_sessions.handed_in_key('spend', 'account', has) }} as account,
+        {{ visitor_sessions.handed_in_key('spend', 'customer_id', has) }} as customer_id,
+        cast(spend.date as date) as date,
+        cast(spend.campaign as {{ text }}) as campaign,
+        {% if 'currency' in has %}nullif(cast(spend.currency as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as currency,
+        sum(cast(spend.spend as float8)) as spend
+    from {{ spend }} as spend
+    group by 1, 2, 3, 4, 5
+),
+
+-- Spend that does not name its account or customer is that of the only one that has the campaign.
+-- Where several have it nobody can tell whose it is: it stands in a row of its own, once.
+owners as (
+    select
+        handed_in.account,
+        handed_in.customer_id,
+        handed_in.campaign,
+        count(campaigns.campaign) as owners,
+        max(campaigns.account) as owner_account,
+        max(campaigns.customer_id) as owner_customer_id,
+        case when min(campaigns.campaign_name) = max(campaigns.campaign_name) then max(campaigns.campaign_name) end as campaign_name
+    from (
+        select distinct
+            handed_in.account,
+            handed_in.customer_id,
+            handed_in.campaign
+        from handed_in
+    ) as handed_in
+    left join campaigns
+        on
+            handed_in.campaign = campaigns.campaign
+            and {{ visitor_sessions.handed_in_matches('handed_in', 'campaigns', ['account', 'customer_id']) }}
+    group by handed_in.account, handed_in.customer_id, handed_in.campaign
+),
+
 -- Two currencies cannot be added up: then the spend is null, and a row of __quality.
 spend as (
     select
-        {% if 'account' in has %}nullif(cast(spend.account as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as account,
-        {% if 'customer_id' in has %}cast(spend.customer_id as bigint){% else %}cast(null as bigint){% endif %} as customer_id,
-        cast(spend.date as date) as date,
-        cast(spend.campaign as {{ text }}) as campaign,
-        {%- if 'currency' in has %}
-        case when count(distinct spend.currency) < 2 then sum(cast(spend.spend as float8)) end as spend,
-        case when count(distinct spend.currency) < 2 then max(spend.currency) end as currency
-        {%- else %}
-        sum(cast(spend.spend as float8)) as spend,
-        cast(null as {{ text }}) as currency
-        {%- endif %}
-    from {{ spend }} as spend
+        case when owners.owners = 1 then owners.owner_account else owners.account end as account,
+        case when owners.owners = 1 then owners.owner_customer_id else owners.customer_id end as customer_id,
+        handed_in.date,
+        handed_in.campaign,
+        max(owners.campaign_name) as campaign_name,
+        case when count(distinct handed_in.currency) < 2 then sum(handed_in.spend) end as spend,
+        case when count(distinct handed_in.currency) < 2 then max(handed_in.currency) end as currency
+    from handed_in
+    inner join owners
+        on
+            coalesce(handed_in.campaign, '') = coalesce(owners.campaign, '')
+            and {{ visitor_sessions.same_account('handed_in', 'owners') }}
     group by 1, 2, 3, 4
 ),
 {%- endif %}
@@ -64,18 +123,18 @@ spend as (
 joined as (
     select
         {%- if spend %}
-        {%- for key in ['account', 'customer_id'] %}
-        {% if key in has %}coalesce(sessions.{{ key }}, spend.{{ key }}){% else %}sessions.{{ key }}{% endif %} as {{ key }},
-        {%- endfor %}
+        coalesce(sessions.account, spend.account) as account,
+        coalesce(sessions.customer_id, spend.customer_id) as customer_id,
         coalesce(sessions.date, spend.date) as date,
         coalesce(sessions.campaign, spend.campaign) as campaign,
+        coalesce(sessions.campaign_name, spend.campaign_name) as campaign_name,
         {%- else %}
         sessions.account,
         sessions.customer_id,
         sessions.date,
         sessions.campaign,
-        {%- endif %}
         sessions.campaign_name,
+        {%- endif %}
         coalesce(sessions.sessions, 0) as sessions,
         coalesce(sessions.calls, 0) as calls,
         coalesce(sessions.chats, 0) as chats,
@@ -95,12 +154,7 @@ joined as (
         on
             sessions.date = spend.date
             and sessions.campaign = spend.campaign
-            {%- if 'account' in has %}
-            and coalesce(sessions.account, '') = coalesce(spend.account, '')
-            {%- endif %}
-            {%- if 'customer_id' in has %}
-            and coalesce(sessions.customer_id, -1) = coalesce(spend.customer_id, -1)
-            {%- endif %}
+            and {{ visitor_sessions.same_account('sessions', 'spend') }}
     {%- endif %}
 )
 

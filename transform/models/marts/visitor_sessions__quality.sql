@@ -93,6 +93,26 @@
             on " ~ visitor_sessions.values_match('conversions', 'handed_in') ~ "
         where conversions.conversion_key is null
     ")) -%}
+    {%- do checks.append(('values_of_many_conversions', 'warning', 'Rows of values_relation that match more than one conversion, and count in each: name their type or account', "
+        select count(*) as rows_found
+        from (
+            select 1 as one
+            from (" ~ visitor_sessions.values_select() ~ ") as handed_in
+            inner join " ~ ref('visitor_sessions__conversions') ~ " as conversions
+                on " ~ visitor_sessions.values_match('conversions', 'handed_in') ~ "
+            group by
+                handed_in.communication_id,
+                handed_in.communication_type,
+                handed_in.account,
+                handed_in.customer_id
+            having count(*) > 1
+        ) as many
+    ")) -%}
+    {%- do checks.append(('values_that_contradict', 'error', 'Communications of which values_relation has rows of different values: the greatest counts, and none of two currencies', "
+        select count(*) as rows_found
+        from (" ~ visitor_sessions.values_select() ~ ") as handed_in
+        where handed_in.is_contradictory
+    ")) -%}
 {%- endif -%}
 
 {%- if visitor_sessions.setting('spend_relation') and visitor_sessions.wanted('daily_campaigns') -%}
@@ -101,13 +121,41 @@
         select count(*) as rows_found from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
         where campaigns.sessions = 0 and campaigns.spend > 0
     ")) -%}
-    {%- if 'currency' in visitor_sessions.columns_of(spend) -%}
+    {%- set told = visitor_sessions.columns_of(spend) -%}
+    {%- set whose -%}
+        {{ visitor_sessions.handed_in_key('spend', 'account', told) }} as account,
+        {{ visitor_sessions.handed_in_key('spend', 'customer_id', told) }} as customer_id
+    {%- endset -%}
+    {%- do checks.append(('spend_of_many_accounts', 'warning', 'Campaigns whose spend names no account or customer, while several have them: in rows of its own, without a cost', "
+        select count(*) as rows_found
+        from (
+            select 1 as one
+            from (
+                select distinct cast(spend.campaign as " ~ text ~ ") as campaign, " ~ whose ~ "
+                from " ~ spend ~ " as spend
+            ) as spend
+            inner join (
+                select distinct campaigns.account, campaigns.customer_id, campaigns.campaign
+                from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
+                where campaigns.sessions > 0
+            ) as campaigns
+                on
+                    spend.campaign = campaigns.campaign
+                    and " ~ visitor_sessions.handed_in_matches('spend', 'campaigns', ['account', 'customer_id']) ~ "
+            group by spend.account, spend.customer_id, spend.campaign
+            having count(*) > 1
+        ) as many
+    ")) -%}
+    {%- if 'currency' in told -%}
         {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
             select count(*) as rows_found
             from (
                 select 1 as one
-                from " ~ spend ~ " as spend
-                group by spend.date, spend.campaign
+                from (
+                    select spend.date, spend.campaign, spend.currency, " ~ whose ~ "
+                    from " ~ spend ~ " as spend
+                ) as spend
+                group by spend.account, spend.customer_id, spend.date, spend.campaign
                 having count(distinct spend.currency) > 1
             ) as mixed
         ")) -%}
