@@ -271,3 +271,41 @@ def test_a_full_refresh_that_goes_on_within_a_day_counts_all_of_it(
         assert {day: row["sessions"] for day, row in days.items()} == want
         assert all(row["complete"] for row in days.values())
         assert len(of("DAY", before)) + len(of("DAY", after)) == len(days)
+
+
+@pytest.mark.parametrize("batch_size", [7, 10_000])
+def test_files_are_written_before_past_days_are_counted_and_before_they_are_remembered(
+    make_sandbox: Any, tmp_path: Path, batch_size: int
+) -> None:
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(60, seed=3, start=now - timedelta(days=30), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    batch = {
+        "encoding": {"format": "jsonl"},
+        "storage": {"root": str(tmp_path)},
+        "batch_size": batch_size,
+    }
+    config = config_of(sandbox, recheck_window="P25D", batch_config=batch)
+    config["start_date"] = f"{now - timedelta(days=33):%F}"
+    del config["end_date"]
+    catalog = catalog_with_days(config)
+
+    def run(state: Any = None) -> tuple[Any, int]:
+        requests = len(sandbox.reports)
+        done = run_tap(config, catalog=catalog, state=state, directory=tmp_path)
+        assert done.code == 0, done.stderr
+        assert "remembers no count" not in done.stderr
+        assert "begins with" not in done.stderr
+        return done, len(sandbox.reports) - requests
+
+    first, _ = run()
+    days = [one["record"]["date"] for one in first.of("RECORD") if one["stream"] == DAYS]
+    assert len(days) == len(set(days)) == 34
+    state = first.of("STATE")[-1]["value"]
+    assert state["bookmarks"]["visitor_sessions"]["read"]
+    second, requests = run(state)
+    assert requests == 2  # what is new, and a count
+    sandbox.add([{**rows[0], "id": 1, "date_time": f"{now - timedelta(days=9):{FORMAT}}"}])
+    third, requests = run(second.of("STATE")[-1]["value"])
+    assert requests > 2
+    assert run(third.of("STATE")[-1]["value"])[1] == 2
