@@ -309,3 +309,58 @@ def test_files_are_written_before_past_days_are_counted_and_before_they_are_reme
     third, requests = run(second.of("STATE")[-1]["value"])
     assert requests > 2
     assert run(third.of("STATE")[-1]["value"])[1] == 2
+
+
+def test_a_ledger_without_the_days_before_says_so_where_they_were_counted_too(
+    make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by a recheck, or written to a stream that was cleared since."""
+    from hosts import Singer
+
+    told = "visitor_session_days begins with"
+    host, other = Singer(), Airbyte()
+    host.without_signals(monkeypatch)
+    other.without_signals(monkeypatch)
+    config = config_of(make_sandbox(sessions=60), recheck_window="P3D")
+    state = of("STATE", heard(host, config, days=False))[-1]
+    with caplog.at_level(logging.WARNING):
+        state = of("STATE", heard(host, config, state, days=False))[-1]
+        assert told not in caplog.text
+        state = of("STATE", heard(host, config, state))[-1]
+        assert caplog.text.count(told) == 1
+        caplog.clear()
+        state = of("STATE", heard(host, config, state))[-1]
+        assert told not in caplog.text
+
+        its = {"stream_descriptor": {"name": DAYS}, "stream_state": {"rows": 1}}
+        rows = {"type": "STREAM", "stream": its}
+        alone = of("STATE", heard(other, config))[-1]
+        alone = of("STATE", heard(other, config, [*alone, rows]))[-1]
+        assert told not in caplog.text
+        alone = of("STATE", heard(other, config, alone))[-1]  # the days were cleared
+        assert caplog.text.count(told) == 1
+        caplog.clear()
+        heard(other, config, [*alone, rows])
+        assert told not in caplog.text
+
+
+def test_a_later_start_within_a_day_is_no_deletion(
+    make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(300, seed=3, start=now - timedelta(days=20), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    config = config_of(sandbox, recheck_window="P15D", start_date=f"{now - timedelta(days=25):%F}")
+    del config["end_date"]
+    state = of("STATE", heard(host, config))[-1]
+    requests = len(sandbox.reports)
+    config["start_date"] = f"{now - timedelta(days=6):%FT12:00:00}"
+    with caplog.at_level(logging.WARNING):
+        said = heard(host, config, state)
+    assert "fewer sessions" not in caplog.text
+    assert f"{now - timedelta(days=6):%F}" not in {row["date"] for row in of("DAY", said)}
+    assert len(sandbox.reports) == requests + 2
