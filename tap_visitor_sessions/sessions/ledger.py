@@ -112,7 +112,8 @@ class Ledger:
         if self._write is not None and READ_AT not in names:
             logger.warning(
                 "visitor_session_days is selected, and the column read_at is not: sessions that "
-                "are gone at the vendor cannot be told from the others. Select both"
+                "are gone at the vendor cannot be told from the others, and a query that compares "
+                "read_at with the days takes those for gone that are there. Select both"
             )
 
     def _end(self, user: User | None, days: Sequence[Counted]) -> None:

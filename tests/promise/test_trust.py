@@ -364,3 +364,28 @@ def test_a_later_start_within_a_day_is_no_deletion(
     assert "fewer sessions" not in caplog.text
     assert f"{now - timedelta(days=6):%F}" not in {row["date"] for row in of("DAY", said)}
     assert len(sandbox.reports) == requests + 2
+
+
+def test_ids_notice_what_leaves_the_number_of_a_quarter_as_it_was(
+    make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(200, seed=3, start=now - timedelta(days=40), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    config = config_of(sandbox, recheck_window="P30D", recheck_depth="ids")
+    config["start_date"] = f"{now - timedelta(days=45):%F}"
+    del config["end_date"]
+    state = of("STATE", heard(host, config))[-1]
+    before = len(sandbox.reports)
+    state = of("STATE", heard(host, config, state))[-1]
+    assert len(sandbox.reports) == before + 2  # no more than a count, where a page holds them
+    moved = next(row for row in rows if row["date_time"][:10] == f"{now - timedelta(days=20):%F}")
+    sandbox.update(moved["id"], date_time=f"{now - timedelta(days=10):{FORMAT}}")
+    said = heard(host, config, state)
+    days = {f"{now - timedelta(days=number):%F}" for number in (20, 10)}
+    assert days <= {row["date"] for row in of("DAY", said)}
+    assert len(of("DAY", said)) == 4
