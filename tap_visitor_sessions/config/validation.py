@@ -49,9 +49,8 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     clean, found = normalized(config)
     found = misspelt_guards(config) + found or list(_contradictions(clean))
     secrets = _repeated_secrets(config) if found else []
-    if secrets:
-        parts = [line.partition(":") for line in found]
-        found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
+    parts = [line.partition(":") for line in found]  # an earlier run's secrets are kept too
+    found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
     return [" ".join(line.split()) for line in found]
 
 
