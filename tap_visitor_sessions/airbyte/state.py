@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from tap_visitor_sessions.sessions import (
     StateError,
     StreamState,
     type_name,
+    without_days,
 )
 
 logger = logging.getLogger("tap-visitor-sessions.airbyte")
@@ -55,7 +56,8 @@ class AirbyteState(StreamState):
     """
 
     def __init__(self, given: object, settings: Settings, wanted: Configured) -> None:
-        progress = _without_unknown(_own(given))
+        states = None if given in (None, [], {}) else _states(given)
+        progress = {} if states is None else _without_unknown(_own(states))
         self.is_complete = _is_complete(progress, wanted)
         refusal = None if self.is_complete else _refusal(progress, wanted)
         if refusal is not None:
@@ -63,6 +65,9 @@ class AirbyteState(StreamState):
                 logger.warning("The state is %s: %s", refusal, ALL_IS_READ)
             progress = {}
         was_empty = not progress
+        # A stream that was cleared alone has no state.
+        if wanted.days is not None and not any(name == DAYS and one for name, one in states or ()):
+            without_days(progress)
         super().__init__(progress, is_partner=settings.is_partner, account=settings.account)
         if was_empty and wanted.generation_id is not None:
             self.progress[_GENERATION] = wanted.generation_id
@@ -131,11 +136,13 @@ def read_state(path: str) -> Any:
     return None
 
 
-def _own(given: object) -> Mapping[str, Any]:
-    """The stream's state in what was given: of several the last; {} where there is none."""
-    if given in (None, [], {}):
-        return {}
-    states = [pair for one in (given if isinstance(given, list) else [given]) for pair in _in(one)]
+def _states(given: object) -> list[tuple[str, Any]]:
+    """Streams' names and states in what was given."""
+    return [pair for one in (given if isinstance(given, list) else [given]) for pair in _in(one)]
+
+
+def _own(states: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """The stream's state: of several the last; {} where there is none."""
     own = [state for name, state in states if name == STREAM]
     if others := sorted({name for name, _ in states} - {STREAM, DAYS}):
         names = ", ".join(" ".join(name.split())[:60] for name in others[:5])

@@ -209,8 +209,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(
             title="Recheck depth",
             description="What `recheck_window` compares: `count`, at one point a quarter where "
-            "nothing differs; or `ids`, at a point for each page, which notices a session "
-            "replaced by another too.",
+            "nothing differs; or `ids`, at a point for each page, which notices too "
+            "what leaves the number as it was: sessions deleted here and added there, moved to "
+            "another day or replaced.",
         ),
     ] = "count"
     filter: (

@@ -35,6 +35,9 @@ from tap_visitor_sessions.dlt.tables import Maker
 
 logger = logging.getLogger("tap-visitor-sessions.dlt")
 
+EVERY = "*"
+"""In `select`: all columns but those that come only when they are named."""
+
 
 @dlt.source(name=STREAM, section=STREAM, spec=Arguments)
 @looked_up
@@ -89,7 +92,7 @@ def visitor_sessions(
         lookback_window: How far before the bookmark a run reads again, as an ISO 8601 duration.
         recheck_window: How far back past days are counted again, as an ISO 8601 duration; those
             that differ are read again.
-        recheck_depth: `count`, or `ids`, which notices a session replaced by another.
+        recheck_depth: `count`, or `ids`, which notices changes that leave the number as it was.
         filter: The API's own filter: a condition, or a tree of them.
         page_size: Rows asked per request.
         concurrency: Requests in flight at once.
@@ -108,7 +111,8 @@ def visitor_sessions(
         exclude_columns: Columns, and members of them, that are neither asked for nor loaded.
         hash_columns: Columns, and members of them, whose values are replaced by their hash.
         hash_key: Secret of the hashes.
-        select: The columns wanted; else all but `read_at`. Key and bookmark always come.
+        select: The columns wanted; else all but `read_at`, which `*` stands for. Key and bookmark
+            always come.
         child_tables: Whether hits and communications are rows of tables of their own,
             `visitor_sessions__hits` and `visitor_sessions__communications`.
 
@@ -166,9 +170,11 @@ def _plain(value: Any) -> Any:
 def _selected(settings: Settings, select: Sequence[str] | None) -> dict[str, Any]:
     """The JSON Schema of the columns wanted."""
     properties = emitted_schema(settings)["properties"]
+    every = {name: one for name, one in properties.items() if name not in UNLESS_ASKED}
     if select is None:
-        kept = {name: one for name, one in properties.items() if name not in UNLESS_ASKED}
-        return {"properties": kept}
+        return {"properties": every}
+    if EVERY in select:
+        select = [*every, *(name for name in select if name != EVERY)]
     if unknown := sorted(set(select) - set(properties) - left_out(settings)):
         raise ConfigError("select", f"there are no columns {', '.join(unknown)}")
     wanted = {*select, KEY, BOOKMARK, *((ADDED - UNLESS_ASKED) & properties.keys())}

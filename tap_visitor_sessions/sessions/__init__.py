@@ -9,6 +9,7 @@ from tap_visitor_sessions.sessions.bookmarks import (
     StreamState,
     check_progress,
     type_name,
+    without_days,
 )
 from tap_visitor_sessions.sessions.extraction import Columns, Extraction, Part
 from tap_visitor_sessions.sessions.identity import listing
@@ -61,5 +62,6 @@ __all__ = [
     "kind_of",
     "listing",
     "type_name",
+    "without_days",
     "write_all",
 ]

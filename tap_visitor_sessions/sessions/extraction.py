@@ -164,6 +164,7 @@ class Part(Generic[T]):
         """The windows, and the error that ended them."""
         pipeline, progress = self._pipeline, self._extraction.progress
         positions = self._extraction.positions
+        taken = None
         try:
             with readable():
                 for taken in pipeline.read(self.user, is_extra=is_extra):
@@ -174,6 +175,8 @@ class Part(Generic[T]):
                     else:
                         self._extraction.ledger.take(self.user, taken.ready.tally)
                         yield Taken(taken.ready.ready, taken.until)
+                if taken is not None:
+                    yield Taken(None, taken.until, ends=True)
         except TapError as problem:
             return problem
         return None

@@ -102,14 +102,18 @@ class Ledger:
     def begun(self, user: User | None) -> Callable[[datetime], Begun]:
         """Says what has been emitted of the day that is being written, up to an instant."""
         counts = self._accounts[user].counts
-        return lambda until: replace(counts.begun(until), filter_hash=self._filter)
+        has_rows = self._write is not None
+        return lambda until: replace(
+            counts.begun(until), filter_hash=self._filter, has_rows=has_rows
+        )
 
     def check_columns(self, names: Sequence[str]) -> None:
         """Warn where the rows do not say what the ledger is to be compared with."""
         if self._write is not None and READ_AT not in names:
             logger.warning(
                 "visitor_session_days is selected, and the column read_at is not: sessions that "
-                "are gone at the vendor cannot be told from the others. Select both"
+                "are gone at the vendor cannot be told from the others, and a query that compares "
+                "read_at with the days takes those for gone that are there. Select both"
             )
 
     def _end(self, user: User | None, days: Sequence[Counted]) -> None:
@@ -139,8 +143,10 @@ class Ledger:
         bookmarks, begun = reading.bookmarks, reading.bookmarks.begun
         if self._write is None or self._has_told or not bookmarks.read or not reading.stretches:
             return
-        self._has_told = begun is None or begun.filter_hash != self._filter
-        if begun is not None and self._has_told:
+        has_rows = begun is not None and begun.has_rows
+        is_same = begun is not None and begun.filter_hash == self._filter
+        self._has_told = not (has_rows and is_same)
+        if has_rows and not is_same:
             logger.warning(
                 "The setting filter is another than in the last run: on days that are read again "
                 "the sessions that it leaves out look as if they were gone (filter_hash of "
@@ -148,8 +154,8 @@ class Ledger:
             )
         elif self._has_told:
             logger.warning(
-                "visitor_session_days begins with %s: sessions before it were read without it, and "
-                "have no day there. A longer lookback_window, once, or a full refresh gives them",
+                "visitor_session_days begins with %s: of the days before it, which have been read, "
+                "it has no rows. A longer lookback_window, once, or a full refresh gives them",
                 reading.stretches[-1][0].date(),
             )
 

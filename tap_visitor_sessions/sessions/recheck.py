@@ -255,10 +255,9 @@ class _Remembered:
         return [cell for cell in cells if self._is_sound(cell) and cell.date not in self._read]
 
     def _is_sound(self, cell: Cell) -> bool:
-        """Whether it is all of a day that is wanted, and the day is over."""
-        begins = cell.is_whole or cell.start == self.reading.first
+        """Whether it is all of a day, and the day is over."""
         return (
-            begins
+            cell.is_whole
             and self.calendar.reaches_end(cell)
             and self.calendar.is_over(cell.date, self.reading.now)
         )

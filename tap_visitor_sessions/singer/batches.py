@@ -235,6 +235,9 @@ def write_files(
                 yield
             if rest:
                 held.append(rest)
+            if held and taken.ends:
+                send(part, held)
+                yield
             if not held:
                 part.finished(taken)
         if held:

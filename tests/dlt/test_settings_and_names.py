@@ -110,6 +110,16 @@ def test_columns_selected_as_a_text_are_those_of_the_list(make_sandbox: MakeSand
             source_of(sandbox, select=select)
 
 
+def test_all_columns_and_one_more(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(sessions=1)
+    every = set(source_of(sandbox).visitor_sessions.columns)
+    assert "read_at" not in every
+    for select in (["*", "read_at"], '["*", "read_at"]', "*,read_at"):
+        found = set(source_of(sandbox, select=select).visitor_sessions.columns)
+        assert found == every | {"read_at"}
+    assert set(source_of(sandbox, select=["*"]).visitor_sessions.columns) == every
+
+
 def test_files_of_settings(make_sandbox: MakeSandbox, caplog: pytest.LogCaptureFixture) -> None:
     sandbox = make_sandbox(sessions=1)
     config = config_of(sandbox)

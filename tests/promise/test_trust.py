@@ -271,3 +271,121 @@ def test_a_full_refresh_that_goes_on_within_a_day_counts_all_of_it(
         assert {day: row["sessions"] for day, row in days.items()} == want
         assert all(row["complete"] for row in days.values())
         assert len(of("DAY", before)) + len(of("DAY", after)) == len(days)
+
+
+@pytest.mark.parametrize("batch_size", [7, 10_000])
+def test_files_are_written_before_past_days_are_counted_and_before_they_are_remembered(
+    make_sandbox: Any, tmp_path: Path, batch_size: int
+) -> None:
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(60, seed=3, start=now - timedelta(days=30), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    batch = {
+        "encoding": {"format": "jsonl"},
+        "storage": {"root": str(tmp_path)},
+        "batch_size": batch_size,
+    }
+    config = config_of(sandbox, recheck_window="P25D", batch_config=batch)
+    config["start_date"] = f"{now - timedelta(days=33):%F}"
+    del config["end_date"]
+    catalog = catalog_with_days(config)
+
+    def run(state: Any = None) -> tuple[Any, int]:
+        requests = len(sandbox.reports)
+        done = run_tap(config, catalog=catalog, state=state, directory=tmp_path)
+        assert done.code == 0, done.stderr
+        assert "remembers no count" not in done.stderr
+        assert "begins with" not in done.stderr
+        return done, len(sandbox.reports) - requests
+
+    first, _ = run()
+    days = [one["record"]["date"] for one in first.of("RECORD") if one["stream"] == DAYS]
+    assert len(days) == len(set(days)) == 34
+    state = first.of("STATE")[-1]["value"]
+    assert state["bookmarks"]["visitor_sessions"]["read"]
+    second, requests = run(state)
+    assert requests == 2  # what is new, and a count
+    sandbox.add([{**rows[0], "id": 1, "date_time": f"{now - timedelta(days=9):{FORMAT}}"}])
+    third, requests = run(second.of("STATE")[-1]["value"])
+    assert requests > 2
+    assert run(third.of("STATE")[-1]["value"])[1] == 2
+
+
+def test_a_ledger_without_the_days_before_says_so_where_they_were_counted_too(
+    make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by a recheck, or written to a stream that was cleared since."""
+    from hosts import Singer
+
+    told = "visitor_session_days begins with"
+    host, other = Singer(), Airbyte()
+    host.without_signals(monkeypatch)
+    other.without_signals(monkeypatch)
+    config = config_of(make_sandbox(sessions=60), recheck_window="P3D")
+    state = of("STATE", heard(host, config, days=False))[-1]
+    with caplog.at_level(logging.WARNING):
+        state = of("STATE", heard(host, config, state, days=False))[-1]
+        assert told not in caplog.text
+        state = of("STATE", heard(host, config, state))[-1]
+        assert caplog.text.count(told) == 1
+        caplog.clear()
+        state = of("STATE", heard(host, config, state))[-1]
+        assert told not in caplog.text
+
+        its = {"stream_descriptor": {"name": DAYS}, "stream_state": {"rows": 1}}
+        rows = {"type": "STREAM", "stream": its}
+        alone = of("STATE", heard(other, config))[-1]
+        alone = of("STATE", heard(other, config, [*alone, rows]))[-1]
+        assert told not in caplog.text
+        alone = of("STATE", heard(other, config, alone))[-1]  # the days were cleared
+        assert caplog.text.count(told) == 1
+        caplog.clear()
+        heard(other, config, [*alone, rows])
+        assert told not in caplog.text
+
+
+def test_a_later_start_within_a_day_is_no_deletion(
+    make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(300, seed=3, start=now - timedelta(days=20), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    config = config_of(sandbox, recheck_window="P15D", start_date=f"{now - timedelta(days=25):%F}")
+    del config["end_date"]
+    state = of("STATE", heard(host, config))[-1]
+    requests = len(sandbox.reports)
+    config["start_date"] = f"{now - timedelta(days=6):%FT12:00:00}"
+    with caplog.at_level(logging.WARNING):
+        said = heard(host, config, state)
+    assert "fewer sessions" not in caplog.text
+    assert f"{now - timedelta(days=6):%F}" not in {row["date"] for row in of("DAY", said)}
+    assert len(sandbox.reports) == requests + 2
+
+
+def test_ids_notice_what_leaves_the_number_of_a_quarter_as_it_was(
+    make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(200, seed=3, start=now - timedelta(days=40), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    config = config_of(sandbox, recheck_window="P30D", recheck_depth="ids")
+    config["start_date"] = f"{now - timedelta(days=45):%F}"
+    del config["end_date"]
+    state = of("STATE", heard(host, config))[-1]
+    before = len(sandbox.reports)
+    state = of("STATE", heard(host, config, state))[-1]
+    assert len(sandbox.reports) == before + 2  # no more than a count, where a page holds them
+    moved = next(row for row in rows if row["date_time"][:10] == f"{now - timedelta(days=20):%F}")
+    sandbox.update(moved["id"], date_time=f"{now - timedelta(days=10):{FORMAT}}")
+    said = heard(host, config, state)
+    days = {f"{now - timedelta(days=number):%F}" for number in (20, 10)}
+    assert days <= {row["date"] for row in of("DAY", said)}
+    assert len(of("DAY", said)) == 4

@@ -10,6 +10,7 @@ from tap_visitor_sessions.sessions.bookmarks.state import (
     StreamState,
     check_progress,
     type_name,
+    without_days,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "StreamState",
     "check_progress",
     "type_name",
+    "without_days",
 ]

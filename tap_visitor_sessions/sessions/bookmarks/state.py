@@ -49,6 +49,7 @@ _TOLD = "told_timezone"
 _APP, _CREDENTIAL = "app_id", "credential"
 _REFUSED = "refused_columns"
 _BEGUN = "counted"
+NO_ROWS = "no rows"
 _DAYS = "days"
 MEMBERS = frozenset(
     {
@@ -142,14 +143,23 @@ def _refused(given: object) -> tuple[tuple[str, datetime], ...]:
 
 def _begun(given: object) -> Begun | None:
     """What was counted of the last day. Where it cannot be read, the day is not taken for whole."""
-    if isinstance(given, list) and len(given) == 4:
-        until, sessions, read_at, filter_hash = given
+    if isinstance(given, list) and len(given) in (4, 5):
+        until, sessions, read_at, filter_hash, *more = given
         if type(sessions) is not int or sessions < 0:
             sessions = None
         first, last = (_parsed(one) if isinstance(one, str) else None for one in (until, read_at))
         if first and last:
-            return Begun(first, sessions, last, filter_hash)
+            return Begun(first, sessions, last, filter_hash, has_rows=more != [NO_ROWS])
     return None
+
+
+def without_days(progress: Progress) -> None:
+    """The rows of days that former runs have written are not in the table any more."""
+    partitions = progress.get("partitions")
+    for one in (progress, *(partitions if isinstance(partitions, list) else ())):
+        begun = one.get(_BEGUN) if isinstance(one, dict) else None
+        if isinstance(begun, list) and len(begun) == 4:
+            one[_BEGUN] = [*begun, NO_ROWS]
 
 
 def _timezone(progress: Mapping[str, Any]) -> Timezone | None:
@@ -203,7 +213,8 @@ def write_bookmarks(
     if bookmarks.begun is not None:
         begun = bookmarks.begun
         until, read_at = formatted(begun.until), formatted(begun.read_at)
-        progress[_BEGUN] = [until, begun.sessions, read_at, begun.filter_hash]
+        no_rows = [] if begun.has_rows else [NO_ROWS]
+        progress[_BEGUN] = [until, begun.sessions, read_at, begun.filter_hash, *no_rows]
     else:
         progress.pop(_BEGUN, None)
     if bookmarks.timezone is not None:

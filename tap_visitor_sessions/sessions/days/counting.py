@@ -97,12 +97,14 @@ class Begun:
         sessions: Those of the day; None where not all of it was read.
         read_at: When its first sessions were read.
         filter_hash: Under which filter; None without one.
+        has_rows: Whether the days before it have been written as rows.
     """
 
     until: datetime
     sessions: int | None
     read_at: datetime
     filter_hash: str | None = None
+    has_rows: bool = True
 
 
 @dataclass

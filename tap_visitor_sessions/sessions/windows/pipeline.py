@@ -59,10 +59,13 @@ class Taken(Generic[T]):
         ready: Its sessions as the reader's `prepare` made them; None where it has none.
         until: All sessions of the part filed before this wall-clock second have been taken,
             with these.
+        ends: Whether a pass over the part ends here: whoever holds sessions back writes them now,
+            before what they count for changes.
     """
 
     ready: T | None
     until: datetime
+    ends: bool = False
 
 
 class _Part(Generic[K, T]):
