@@ -71,7 +71,7 @@ def test_date_time_made_a_timestamptz_stays_one(
     first = tap(sandbox, tmp_path)
     loader.load(first)
     assert isinstance(loader, Postgres)
-    [statement] = [block for block in loader.docs.blocks("sql") if "timestamptz" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "ALTER COLUMN date_time" in block]
     loader.execute(statement)
     loader.load(first)
     [row] = loader.query("SELECT pg_typeof(date_time)::text AS kind FROM visitor_sessions LIMIT 1")
@@ -194,7 +194,7 @@ def test_the_rights_that_the_page_names_are_enough(
     as_role(loader, "loader")
     try:
         assert "permission denied" in loader.run(first.stdout).stderr
-        [block] = [one for one in loader.docs.blocks("text") if "GRANT" in one]
+        [block] = [one for one in loader.docs.blocks("sql") if "GRANT" in one]
         for line in block.replace("DATABASE warehouse", "DATABASE postgres").splitlines()[1:]:
             loader.execute(line.replace("CREATE SCHEMA", "CREATE SCHEMA IF NOT EXISTS"))
         loader.load(first)

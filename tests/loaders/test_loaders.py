@@ -158,7 +158,7 @@ def test_a_table_of_jsonb_arrays_is_refused_untouched_until_it_is_converted(
     assert "malformed array literal" in refused.stderr
     assert loader.table() == before
 
-    [statement] = [block for block in loader.docs.blocks("text") if "to_jsonb" in block]
+    [statement] = [block for block in loader.docs.blocks("sql") if "to_jsonb" in block]
     loader.execute(statement)
     assert loader.type_of("hits") == "jsonb"
     assert loader.table() == before
