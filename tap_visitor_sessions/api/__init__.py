@@ -22,12 +22,13 @@ from tap_visitor_sessions.api.errors import (
     passes,
     unforeseen,
 )
-from tap_visitor_sessions.api.redaction import keep_secret, printable, redacted, shown
+from tap_visitor_sessions.api.redaction import RUN, keep_secret, printable, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
 from tap_visitor_sessions.api.transport import Arrival
 
 __all__ = [
     "MNEMONICS",
+    "RUN",
     "TOO_DEEP",
     "AllowanceSpent",
     "ApiError",

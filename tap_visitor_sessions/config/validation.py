@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api import ConfigError, redacted
+from tap_visitor_sessions.api import RUN, ConfigError, redacted
 from tap_visitor_sessions.config.customers import customers_of
 from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
 from tap_visitor_sessions.config.excluding import SETTING as EXCLUDE
@@ -49,8 +49,9 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     clean, found = normalized(config)
     found = misspelt_guards(config) + found or list(_contradictions(clean))
     secrets = _repeated_secrets(config) if found else []
-    parts = [line.partition(":") for line in found]  # an earlier run's secrets are kept too
-    found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
+    if secrets:
+        parts = [line.partition(":") for line in found]
+        found = [f"{name}:{redacted(what, secrets)}" for name, _, what in parts]
     return [" ".join(line.split()) for line in found]
 
 
@@ -59,7 +60,13 @@ def _repeated_secrets(config: Mapping[str, Any]) -> list[str]:
     of the hand."""
     others = str({name: value for name, value in config.items() if name not in SECRETS})
     held = [text for name in SECRETS for text in texts_in(config.get(name))]
-    return [text for text in held if redacted(others, [text]) != redacted(others)]
+    return [
+        text
+        for text in held
+        # In another spelling, or as it is: one that the process keeps already is always hidden.
+        if redacted(others, [text]) != redacted(others)
+        or any(text[at : at + RUN] in others for at in range(max(len(text) - RUN, 0) + 1))
+    ]
 
 
 def core_settings(config: Mapping[str, Any]) -> Settings:

@@ -71,7 +71,8 @@ def test_date_time_made_a_timestamptz_stays_one(
     first = tap(sandbox, tmp_path)
     loader.load(first)
     assert isinstance(loader, Postgres)
-    [statement] = [block for block in loader.docs.blocks("sql") if "ALTER COLUMN date_time" in block]
+    blocks = loader.docs.blocks("sql")
+    [statement] = [block for block in blocks if "ALTER COLUMN date_time" in block]
     loader.execute(statement)
     loader.load(first)
     [row] = loader.query("SELECT pg_typeof(date_time)::text AS kind FROM visitor_sessions LIMIT 1")
