@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import stranger
 from loading import HOME, ZONE
+from psycopg.sql import SQL, Identifier
 from support import ROOT
 
 from sandbox import Sandbox
@@ -53,7 +54,13 @@ def rows_in(database: str) -> int:
 @pytest.fixture
 def empty(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS analytics CASCADE")
+        # Other tests of the session leave tables of that name too.
+        left = connection.execute(
+            "SELECT table_schema FROM information_schema.tables "
+            "WHERE table_name = 'visitor_sessions'"
+        ).fetchall()
+        for name in {"analytics", *(row[0] for row in left)}:
+            connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
     return postgres
 
 
