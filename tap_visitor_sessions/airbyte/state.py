@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from tap_visitor_sessions.airbyte.catalog import Configured
-from tap_visitor_sessions.config import DAYS, STREAM, Settings, json_of, text_of
+from tap_visitor_sessions.config import DAYS, STREAM, Settings, json_in, text_of
 from tap_visitor_sessions.sessions import (
     ALL_IS_READ,
     FIX,
@@ -126,12 +126,13 @@ def read_state(path: str) -> Any:
     Raises:
         TapError: it cannot be read, or is no JSON.
     """
-    lines = [line for line in text_of(path, "state").split("\n") if line.strip()]
+    text = text_of(path, "state")  # once: it may be a pipe
+    lines = [line for line in text.split("\n") if line.strip()]
     with suppress(ValueError, RecursionError):
         if len(lines) > 1:
             return [json.loads(line) for line in lines]
     if lines:
-        return json_of(path, "state")
+        return json_in(text, path, "state")
     logger.warning("The state file %s is empty: %s", path, ALL_IS_READ)
     return None
 

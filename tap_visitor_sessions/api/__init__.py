@@ -22,13 +22,12 @@ from tap_visitor_sessions.api.errors import (
     passes,
     unforeseen,
 )
-from tap_visitor_sessions.api.redaction import RUN, keep_secret, printable, redacted, shown
+from tap_visitor_sessions.api.redaction import holds, keep_secret, printable, redacted, shown
 from tap_visitor_sessions.api.repair import TOO_DEEP, without_odd_tokens
 from tap_visitor_sessions.api.transport import Arrival
 
 __all__ = [
     "MNEMONICS",
-    "RUN",
     "TOO_DEEP",
     "AllowanceSpent",
     "ApiError",
@@ -46,6 +45,7 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "count",
+    "holds",
     "keep_secret",
     "passes",
     "printable",

@@ -70,6 +70,11 @@ def redacted(text: str, more: Iterable[str] = ()) -> str:
     return "".join(pieces)
 
 
+def holds(text: str, secret: str) -> bool:
+    """Whether a secret stands in a text, however spelled, whole or in part."""
+    return any(True for view in _views(text) for _ in _matches(view.text, secret))
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 

@@ -1,8 +1,9 @@
 """What a user can turn: the settings, the filter, the declaration of the stream."""
 
 from tap_visitor_sessions.config import environment
+from tap_visitor_sessions.config.dates import is_zone
 from tap_visitor_sessions.config.excluding import excluded_members, without
-from tap_visitor_sessions.config.files import json_of, object_of, text_of
+from tap_visitor_sessions.config.files import json_in, json_of, object_of, text_of
 from tap_visitor_sessions.config.parsing import is_unset, spelled_out
 from tap_visitor_sessions.config.schema import (
     ACCOUNT,
@@ -71,6 +72,8 @@ __all__ = [
     "excluded_members",
     "foreign",
     "is_unset",
+    "is_zone",
+    "json_in",
     "json_of",
     "key_columns",
     "key_of",

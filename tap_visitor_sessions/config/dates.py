@@ -105,3 +105,12 @@ def _zone(offset: str) -> timezone:
         raise ValueError("an offset lies from -14:00 to +14:00")
     ahead = timedelta(hours=hours, minutes=minutes)
     return timezone(-ahead if offset[0] == "-" else ahead)
+
+
+def is_zone(name: object) -> bool:
+    """Whether it is the IANA name of a zone."""
+    try:
+        pendulum.timezone(str(name))
+    except Exception:  # zoneinfo raises several kinds for odd names
+        return False
+    return isinstance(name, str)

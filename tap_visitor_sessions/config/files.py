@@ -35,8 +35,17 @@ def json_of(path: str, kind: str) -> Any:
     Raises:
         TapError: it cannot be read, or is no JSON.
     """
+    return json_in(text_of(path, kind), path, kind)
+
+
+def json_in(text: str, path: str, kind: str) -> Any:
+    """What the text of a file of JSON holds.
+
+    Raises:
+        TapError: it is no JSON.
+    """
     try:
-        return json.loads(text_of(path, kind))
+        return json.loads(text)
     except ValueError as problem:
         # Not the text around it: it may be a secret's.
         where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pendulum
 
-from tap_visitor_sessions.api import RUN, ConfigError, redacted
+from tap_visitor_sessions.api import ConfigError, holds, redacted
 from tap_visitor_sessions.config.customers import customers_of
-from tap_visitor_sessions.config.dates import Moment, parse_duration, shortened
+from tap_visitor_sessions.config.dates import Moment, is_zone, parse_duration, shortened
 from tap_visitor_sessions.config.excluding import SETTING as EXCLUDE
 from tap_visitor_sessions.config.excluding import exclude_problems
 from tap_visitor_sessions.config.filters import filter_problems
@@ -60,13 +60,7 @@ def _repeated_secrets(config: Mapping[str, Any]) -> list[str]:
     of the hand."""
     others = str({name: value for name, value in config.items() if name not in SECRETS})
     held = [text for name in SECRETS for text in texts_in(config.get(name))]
-    return [
-        text
-        for text in held
-        # In another spelling, or as it is: one that the process keeps already is always hidden.
-        if redacted(others, [text]) != redacted(others)
-        or any(text[at : at + RUN] in others for at in range(max(len(text) - RUN, 0) + 1))
-    ]
+    return [text for text in held if holds(others, text)]
 
 
 def core_settings(config: Mapping[str, Any]) -> Settings:
@@ -156,7 +150,7 @@ def _date_problems(clean: Mapping[str, Any]) -> Iterator[str]:
         # Of a time with an offset and one without: only what holds in every zone.
         leeway = timedelta(0) if same else timedelta(days=1)
         zone = clean.get("timezone")
-        if not same and _is_zone(zone) and clean.get("account_type") != "partner":
+        if not same and is_zone(zone) and clean.get("account_type") != "partner":
             tz, leeway = pendulum.timezone(str(zone)), timedelta(0)
             start, end = (
                 (at if at.tzinfo else at.replace(tzinfo=tz, fold=fold)).astimezone(timezone.utc)
@@ -174,7 +168,7 @@ def _zone_problems(clean: Mapping[str, Any]) -> Iterator[str]:
             if not (key.isascii() and key.isdigit() and len(key) < 19):
                 yield f"{setting}: {shortened(key)} is no {whose} id"
     for setting, zone in zones.items():
-        if zone is not None and not _is_zone(zone):
+        if zone is not None and not is_zone(zone):
             yield f"{setting}: {shortened(zone)} is not an IANA time zone such as Europe/Moscow"
 
 
@@ -234,11 +228,3 @@ def _allowed(name: str, problem: str) -> str:
     for member in problem.partition("`$.")[2].rstrip("`").split("."):
         schema = schema.get("properties", {}).get(member, {})
     return f", which must be {wanted(schema)}" if "enum" in schema else ""
-
-
-def _is_zone(name: object) -> bool:
-    try:
-        pendulum.timezone(str(name))
-    except Exception:  # zoneinfo raises several kinds for odd names
-        return False
-    return isinstance(name, str)

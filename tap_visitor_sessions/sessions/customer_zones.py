@@ -16,9 +16,10 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 
 from tap_visitor_sessions.api import ApiError, TapError, shown
+from tap_visitor_sessions.config import is_zone
 from tap_visitor_sessions.sessions.accounts import Connection, User
 from tap_visitor_sessions.sessions.bookmarks import TURN, StreamState
-from tap_visitor_sessions.sessions.zones import Timezone, is_zone
+from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.customer-zones")
 

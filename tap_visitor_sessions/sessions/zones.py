@@ -25,15 +25,6 @@ LONGEST_FOLD = 26
 UTC = timezone.utc
 
 
-def is_zone(name: object) -> bool:
-    """Whether it is the IANA name of a zone."""
-    try:
-        pendulum.timezone(str(name))
-    except Exception:  # zoneinfo raises several kinds for odd names
-        return False
-    return isinstance(name, str)
-
-
 class Zone:
     """A time zone as the API's wall clock sees it. Not shared between threads by need:
     the cache is only ever added to."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,16 @@ def test_a_file_of_messages_has_one_a_line_or_is_json(tmp_path: Path) -> None:
     file.write_text('{"type": 1}\n{"type"', "utf-8")
     with pytest.raises(TapError, match="is no JSON, line 2: correct it"):
         read_state(str(file))
+
+
+def test_a_file_of_one_message_may_be_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "state"
+    os.mkfifo(pipe)
+    message = by_stream(OWN)
+    writer = threading.Thread(target=pipe.write_text, args=(json.dumps(message),), daemon=True)
+    writer.start()
+    assert read_state(str(pipe)) == message
+    writer.join()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -23,8 +23,8 @@ from tap_visitor_sessions.api import (
     count,
     shown,
 )
-from tap_visitor_sessions.config import Settings
-from tap_visitor_sessions.sessions.zones import Timezone, is_zone
+from tap_visitor_sessions.config import Settings, is_zone
+from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.account")
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import pendulum
 
 from tap_visitor_sessions.api import TapError
-from tap_visitor_sessions.config import BOOKMARK
+from tap_visitor_sessions.config import BOOKMARK, is_zone
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     Bookmarks,
@@ -37,7 +37,7 @@ from tap_visitor_sessions.sessions.bookmarks.bookmarks import (
     union,
 )
 from tap_visitor_sessions.sessions.days import Begun
-from tap_visitor_sessions.sessions.zones import Timezone, is_zone
+from tap_visitor_sessions.sessions.zones import Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.state")
 
