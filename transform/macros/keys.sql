@@ -61,6 +61,6 @@
     {%- for name in names -%}
     case when {{ handed_in }}.{{ name }} is null then 1 else 0 end
     {%- if not loop.last %} + {% endif -%}
-    {%- endfor -%}
-    {%- for name in names -%}, {{ handed_in }}.{{ name }}{%- endfor -%}
+    {%- endfor %} asc
+    {%- for name in names -%}, {{ handed_in }}.{{ name }} asc{%- endfor -%}
 {%- endmacro -%}

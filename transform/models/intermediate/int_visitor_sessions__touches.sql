@@ -16,10 +16,7 @@ conversions as (
         communications.communicated_at as converted_at
     from {{ ref('int_visitor_sessions__communications') }} as communications
     where
-        communications.is_owned
-        and communications.communication_type in (
-            {{ visitor_sessions.texts(visitor_sessions.setting('conversion_types')) }}
-        )
+        {{ visitor_sessions.is_conversion('communications') }}
         and {{ visitor_sessions.only_affected('communications') }}
 ),
 

@@ -39,7 +39,7 @@ matched as (
             order by
                 {{ visitor_sessions.handed_in_order('handed_in', ['account', 'customer_id']) }},
                 handed_in.date desc,
-                handed_in.timezone
+                handed_in.timezone asc
         ) as turn
     from accounts
     inner join handed_in

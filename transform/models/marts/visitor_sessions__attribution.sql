@@ -13,11 +13,7 @@ with
 touches as (
     select
         touches.*,
-        coalesce(
-            max(case when not touches.is_direct then touches.position end)
-                over (partition by touches.conversion_key),
-            touches.touches
-        ) as position_of_last_non_direct,
+        {{ visitor_sessions.position_of_last_non_direct('touches') }} as position_of_last_non_direct,
         max(touches.started_at) over (partition by touches.conversion_key) as last_started_at
     from {{ ref('int_visitor_sessions__touches') }} as touches
     where {{ visitor_sessions.only_affected('touches') }}

@@ -32,21 +32,14 @@ conversions as (
         ) as conversion_number
     from {{ ref('int_visitor_sessions__communications') }} as communications
     where
-        communications.is_owned
-        and communications.communication_type in (
-            {{ visitor_sessions.texts(visitor_sessions.setting('conversion_types')) }}
-        )
+        {{ visitor_sessions.is_conversion('communications') }}
         and {{ visitor_sessions.only_affected('communications') }}
 ),
 
 touches as (
     select
         touches.*,
-        coalesce(
-            max(case when not touches.is_direct then touches.position end)
-                over (partition by touches.conversion_key),
-            touches.touches
-        ) as position_of_last_non_direct
+        {{ visitor_sessions.position_of_last_non_direct('touches') }} as position_of_last_non_direct
     from {{ ref('int_visitor_sessions__touches') }} as touches
     where {{ visitor_sessions.only_affected('touches') }}
 ),
