@@ -15,8 +15,8 @@ import msgspec
 from benchmarks.harness import (
     Goal,
     Run,
+    against,
     interleaved,
-    middle,
     pipeline,
     ratio,
     show_in_flight,
@@ -57,16 +57,7 @@ def main(options: argparse.Namespace) -> None:
         rounds = interleaved(options.rounds, runs)
     larges = large_rounds(options, rows)
     slower = ratio(larges, BEFORE_OTHERS, ALONE)
-    more = [
-        [
-            name,
-            middle(larges, name),
-            ratio(larges, ALONE, name),
-            int(middle(larges, name, "requests")),
-            round(middle(larges, name, "peak_mb")),
-        ]
-        for name in (ALONE, BEFORE_OTHERS)
-    ]
+    more = [against(larges, ALONE, name) for name in (ALONE, BEFORE_OTHERS)]
     settings = {
         "customers": options.customers,
         "sessions each": options.sessions,

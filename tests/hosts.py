@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import dlt_run
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 from singer_sdk.plugin_base import PluginBase
 from support import call_here, catalog_of
 
@@ -80,6 +81,15 @@ class Host(ABC):
     """The command line, in this process."""
     costs: ClassVar[int] = 1
     """A run's time, in those of the tap: of a search so many times fewer examples."""
+
+    def search(self, examples: int) -> settings:
+        """Settings of a search by whole runs."""
+        return settings(
+            max_examples=max(examples // self.costs, 2),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes
+        )
 
     @abstractmethod
     def arguments(self, config: dict[str, Any], state: Any, directory: Path) -> list[str]:

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from conftest import Tally, examples
 from hosts import AND_DLT, Host
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracle import FORMAT
 
@@ -130,12 +130,7 @@ def test_around_a_change_of_the_clock_three_runs_bring_all(
     host.without_signals(monkeypatch)
     counted = 0
 
-    @settings(
-        max_examples=max(EXAMPLES // host.costs, 2),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes
-    )
+    @host.search(EXAMPLES)
     @given(
         place=places,
         # Many: hypothesis draws few by itself, and one in the wrong minute is enough.

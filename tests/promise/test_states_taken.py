@@ -18,7 +18,7 @@ from unittest.mock import patch
 import pytest
 from conftest import examples
 from hosts import AND_DLT, Host
-from hypothesis import HealthCheck, Phase, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from oracle import FORMAT, first_instant
 
@@ -122,12 +122,7 @@ def test_whatever_state_a_run_writes_the_next_one_takes(
 ) -> None:
     host.without_signals(monkeypatch)
 
-    @settings(
-        max_examples=max(EXAMPLES // host.costs, 2),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes
-    )
+    @host.search(EXAMPLES)
     @given(
         zones=st.lists(st.sampled_from(ZONES), min_size=3, max_size=3),
         by_setting=st.booleans(),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from project import HOME, OFFLINE
-from support import ROOT
+from linting import PACKAGE, check_sql, run
 
-PACKAGE = ROOT / "transform"
 TARGETS = {
     "duckdb": {"path": ":memory:"},
     "postgres": {"host": "localhost", "port": 5432, "password": "none", "dbname": "none"},
@@ -35,19 +31,5 @@ def test_models_compile_and_are_clean(dialect: str, tmp_path: Path) -> None:
         *("--project-dir", str(PACKAGE), "--profiles-dir", str(tmp_path)),
         *("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path)),
     )
-    compiled = tmp_path / "target/compiled/visitor_sessions/models"
-    models = [str(path) for path in compiled.glob("*/*.sql")]
-    assert len(models) == len(list(PACKAGE.glob("models/*/*.sql"))) - 2  # two are off
-    config = str(PACKAGE / ".sqlfluff")
-    run("sqlfluff", "lint", "--config", config, "--dialect", dialect, *models)
-
-
-def run(program: str, *arguments: str) -> None:
-    """A program of dbt's environment, which must succeed."""
-    done = subprocess.run(
-        [str(HOME / "bin" / program), *arguments],
-        env={**os.environ, **OFFLINE},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    models = check_sql(tmp_path / "target", dialect)
+    assert models == len(list(PACKAGE.glob("models/*/*.sql"))) - 2  # two are off
