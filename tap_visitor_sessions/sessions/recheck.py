@@ -20,7 +20,9 @@ from tap_visitor_sessions.sessions.days import (
     Calendar,
     Cell,
     Counted,
+    Known,
     Sum,
+    cut_of,
     mark_of,
     packed,
     unpacked,
@@ -74,8 +76,8 @@ class Recheck:
         """An account is going to be read."""
         if self.is_on:
             mark = mark_of(timezone.name, self._filter, "ids" if self.by_ids else None)
-            days = unpacked(self._state.days_of(user), mark, with_digests=self.by_ids)
-            self._accounts[user] = _Remembered(Calendar(timezone.zone), reading, mark, days)
+            known = unpacked(self._state.days_of(user), mark, with_digests=self.by_ids)
+            self._accounts[user] = _Remembered(Calendar(timezone.zone), reading, mark, known)
 
     def note(self, user: User | None, counted: Counted) -> None:
         """A day has been read and written."""
@@ -86,7 +88,8 @@ class Recheck:
     def stretches(
         self, user: User | None, count: Count, sums: Sums
     ) -> list[tuple[datetime, datetime]]:
-        """What of an account is to be read again: spans of its wall clock, each of whole days.
+        """What of an account is to be read again: spans of its wall clock, each of whole days, as
+        far as they are wanted.
 
         Raises:
             TapError: the API cannot be asked.
@@ -95,7 +98,7 @@ class Recheck:
             return []
         account = self._accounts[user]
         cells = account.past(self._first_wall(account))
-        unknown = [cell for cell in cells if cell.date not in account.days]
+        unknown = [cell for cell in cells if not account.covers(cell)]
         if unknown:
             self._unknown += 1
             if self._unknown == 1:
@@ -107,7 +110,7 @@ class Recheck:
                     whose,
                     " (and so for other customers)" if user else "",
                 )
-        known = [cell for cell in cells if cell.date in account.days]
+        known = [cell for cell in cells if account.knows(cell)]
         if self.by_ids:
             differing = self._by_ids(account, known, sums)
         else:
@@ -148,8 +151,7 @@ class Recheck:
         """What is known of an account's days so far is remembered."""
         account = self._accounts[user]
         first = account.calendar.of_wall(self._first_wall(account))
-        days = {day: found for day, found in account.days.items() if day >= first}
-        form = packed(days, account.mark, with_digests=self.by_ids)
+        form = packed(account.known.since(first), account.mark, with_digests=self.by_ids)
         self._state.keep_days(user, form)
 
     def end(self) -> None:
@@ -177,11 +179,13 @@ class Recheck:
         if not cells:
             return []
         now = sums(_joined(cells))
-        return [cell for cell in cells if now.get(cell.date, NOTHING) != account.days[cell.date]]
+        return [
+            cell for cell in cells if now.get(cell.date, NOTHING) != account.known.days[cell.date]
+        ]
 
     def _by_count(self, account: _Remembered, cells: Sequence[Cell], count: Count) -> list[Cell]:
         """Those of some days that follow each other that differ."""
-        days = account.days
+        days = account.known.days
 
         def expected(some: Sequence[Cell]) -> int:
             return sum(days[cell.date].sessions for cell in some)
@@ -229,37 +233,47 @@ class Recheck:
 class _Remembered:
     """An account that is read, and what is known of its days."""
 
-    def __init__(
-        self, calendar: Calendar, reading: Reading, mark: str, days: dict[date, Sum]
-    ) -> None:
+    def __init__(self, calendar: Calendar, reading: Reading, mark: str, known: Known) -> None:
         self.calendar, self.reading, self.mark = calendar, reading, mark
-        self.days = days
+        self.known = known
         self.fewer: list[tuple[date, int, int]] = []
         self._read: set[date] = set()
 
     def note(self, counted: Counted) -> None:
         """A day has been read."""
         cell, found = counted.cell, counted.sum
-        if not self._is_sound(cell):
-            self.days.pop(cell.date, None)
+        if not self._is_all(cell):
+            self.known.drop(cell.date)
             return
-        was = self.days.get(cell.date)
-        if was is not None and found.sessions < was.sessions:
-            self.fewer.append((cell.date, was.sessions, found.sessions))
-        self.days[cell.date] = found
+        if self.knows(cell) and found.sessions < (was := self.known.days[cell.date].sessions):
+            self.fewer.append((cell.date, was, found.sessions))
+        self.known.take(cell, found)
         self._read.add(cell.date)
 
     def past(self, first: datetime) -> list[Cell]:
         """The days from a wall-clock second on that this run has not read."""
         cells = self.calendar.cells([(first, self.reading.end)])
-        return [cell for cell in cells if self._is_sound(cell) and cell.date not in self._read]
+        return [cell for cell in cells if self._is_all(cell) and cell.date not in self._read]
 
-    def _is_sound(self, cell: Cell) -> bool:
-        """Whether it is all of a day, and the day is over."""
+    def knows(self, cell: Cell) -> bool:
+        """Whether it is known how many sessions a day has within a cell."""
+        return cell.date in self.known.days and self.known.cut.get(cell.date) == cut_of(cell)
+
+    def covers(self, cell: Cell) -> bool:
+        """Whether it is known of the cell, or of more of the day: to read a part of what has been
+        counted would make the rest look as if it were gone."""
+        if cell.date not in self.known.days:
+            return False
+        start, end = self.known.cut.get(cell.date, (cell.start, cell.end))
+        return start <= cell.start and cell.end <= end
+
+    def _is_all(self, cell: Cell) -> bool:
+        """Whether it is all that is wanted of a day, and the day is over."""
+        calendar, reading = self.calendar, self.reading
         return (
-            cell.is_whole
-            and self.calendar.reaches_end(cell)
-            and self.calendar.is_over(cell.date, self.reading.now)
+            cell.start <= max(calendar.first_wall(cell.date), reading.first)
+            and (calendar.reaches_end(cell) or cell.end >= reading.end)
+            and calendar.is_over(cell.date, reading.now)
         )
 
 

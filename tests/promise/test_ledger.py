@@ -45,7 +45,7 @@ PLACES = [
     ("Asia/Beirut", datetime(2024, 3, 29)),
     ("Europe/Moscow", datetime(2024, 2, 27)),
 ]
-MOVES = ["late", "delete", "replace", "midnight"]
+MOVES = ["late", "edge", "delete", "replace", "midnight"]
 [BASE] = make_sessions(1, seed=2)
 
 
@@ -165,6 +165,12 @@ class Trust(RuleBasedStateMachine):
         picked = self.random.choice(rows) if rows else None
         if what == "late":
             sandbox.add([self.row(self.some_time())])
+        elif what == "edge":  # on the days that what is wanted cuts
+            hours = self.random.choice([0, *range(12)])
+            edge = self.random.choice([self.start, self.end])
+            at = edge + timedelta(hours=hours if edge == self.start else -hours)
+            if self.start <= at <= self.end:
+                sandbox.add([self.row(at)])
         elif what == "midnight":  # where a count of days begins and ends
             at = datetime.combine(self.some_time(), datetime.min.time())
             at -= timedelta(seconds=self.random.randrange(2))
@@ -280,6 +286,7 @@ def test_days_and_table_are_what_the_api_has_after_a_recheck(
     )
     names = {
         "late": "a session added beyond the look-back",
+        "edge": "a session added on a day of which a part is wanted",
         "midnight": "a session added at midnight, or the second before",
         "delete": "a session deleted beyond the look-back",
         "replace": "a session replaced by another",

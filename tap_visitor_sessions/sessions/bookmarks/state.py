@@ -416,7 +416,7 @@ class StreamState:
         ]
         return next((self._days[one] for one in its if one in self._days), None)
 
-    def keep_days(self, user: User | None, days: list[str] | None) -> None:
+    def keep_days(self, user: User | None, days: list[Any] | None) -> None:
         """Those of an account from here on, and of no other user of the same customer."""
         if user is not None:
             for one, progress in self._by_user():

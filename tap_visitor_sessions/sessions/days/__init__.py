@@ -8,7 +8,7 @@ from tap_visitor_sessions.sessions.days.counting import (
     Sum,
     Tally,
 )
-from tap_visitor_sessions.sessions.days.memory import mark_of, packed, unpacked
+from tap_visitor_sessions.sessions.days.memory import Known, cut_of, mark_of, packed, unpacked
 
 __all__ = [
     "Begun",
@@ -16,8 +16,10 @@ __all__ = [
     "Cell",
     "Counted",
     "DayCounts",
+    "Known",
     "Sum",
     "Tally",
+    "cut_of",
     "mark_of",
     "packed",
     "unpacked",

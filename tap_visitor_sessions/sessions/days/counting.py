@@ -135,10 +135,12 @@ class DayCounts:
         self._turns_at: datetime | None = None  # when the day of what is emitted ends
         self._open = 0
         self._last: Counted | None = None
-        self._begun_in: date | None = None
         if begun is not None and begun.sessions is not None and self._cell is not None:
-            self._begun_in = self._cell.date
-            self._cell = replace(self._cell, is_whole=calendar.reaches_end(self._cell))
+            self._cell = replace(
+                self._cell,
+                start=calendar.first_wall(self._cell.date),
+                is_whole=calendar.reaches_end(self._cell),
+            )
             self._held[self._cell.date] = _Held(Sum(begun.sessions), begun.read_at)
             self._open = begun.sessions
 
@@ -153,8 +155,7 @@ class DayCounts:
             sessions = self._last.sum.sessions
         else:
             return Begun(until, 0, self._clock())
-        is_within = cell.start > self._calendar.first_wall(cell.date)
-        if is_within and cell.date != self._begun_in:
+        if cell.start > self._calendar.first_wall(cell.date):
             sessions = None
         return Begun(until, sessions, read_at or self._clock())
 

@@ -1,27 +1,66 @@
 """What a state remembers of days: how many sessions were emitted of each, in a few bytes.
 
-    ["2024-05-01", "6f1a2b3c", "..."]
+    ["2024-05-01", "6f1a2b3c", "...",
+     {"2024-05-01": ["2024-05-01T10:00:00", "2024-05-02T00:00:00"]}]
 
 The first day; a mark of all that makes days comparable (zone, filter, with digests or not); and for
 each day from there on, in base 85, a number of varying length, 0 where the day is not known, and
-eight bytes of digest where it has sessions and digests are kept.
+eight bytes of digest where it has sessions and digests are kept; where the span wanted cuts days,
+which wall-clock span of them was counted.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
-from tap_visitor_sessions.sessions.days.calendar import ONE
+from tap_visitor_sessions.sessions.days.calendar import ONE, Cell
 from tap_visitor_sessions.sessions.days.counting import Sum
 
 DIGEST = 8
 """Bytes."""
 MOST_DAYS = 4000
-Sums = Mapping[date, Sum]
+Walls = tuple[datetime, datetime]
+
+
+def cut_of(cell: Cell) -> Walls | None:
+    """Which part of its day a cell is; None where it is all of it."""
+    return None if cell.is_whole else (cell.start, cell.end)
+
+
+@dataclass(frozen=True)
+class Known:
+    """How many sessions were emitted of each day.
+
+    Attributes:
+        cut: Of the days that were not wanted whole: which wall-clock span `[start, end)` was.
+    """
+
+    days: dict[date, Sum] = field(default_factory=dict)
+    cut: dict[date, Walls] = field(default_factory=dict)
+
+    def take(self, cell: Cell, found: Sum) -> None:
+        """A day has been counted anew."""
+        self.drop(cell.date)
+        self.days[cell.date] = found
+        if cut := cut_of(cell):
+            self.cut[cell.date] = cut
+
+    def drop(self, day: date) -> None:
+        """What was counted of a day counts no more."""
+        self.days.pop(day, None)
+        self.cut.pop(day, None)
+
+    def since(self, first: date) -> Known:
+        """The days from one on."""
+        return Known(
+            {day: found for day, found in self.days.items() if day >= first},
+            {day: cut for day, cut in self.cut.items() if day >= first},
+        )
 
 
 def mark_of(*what: str | None) -> str:
@@ -29,8 +68,9 @@ def mark_of(*what: str | None) -> str:
     return hashlib.sha256("\0".join(one or "" for one in what).encode()).hexdigest()[:8]
 
 
-def packed(days: Sums, mark: str, *, with_digests: bool) -> list[str] | None:
+def packed(known: Known, mark: str, *, with_digests: bool) -> list[Any] | None:
     """The days as a state holds them; None where there are none."""
+    days = known.days
     if not days:
         return None
     first = day = min(days)
@@ -46,18 +86,29 @@ def packed(days: Sums, mark: str, *, with_digests: bool) -> list[str] | None:
             if with_digests and found.sessions:
                 data += found.digest.to_bytes(DIGEST, "big")
         day += ONE
-    return [first.isoformat(), mark, base64.b85encode(bytes(data)).decode()]
+    form: list[Any] = [first.isoformat(), mark, base64.b85encode(bytes(data)).decode()]
+    cut = {day.isoformat(): [one.isoformat() for one in span] for day, span in known.cut.items()}
+    return [*form, cut] if cut else form
 
 
-def unpacked(given: Any, mark: str, *, with_digests: bool) -> dict[date, Sum]:
+def unpacked(given: Any, mark: str, *, with_digests: bool) -> Known:
     """The days that a state remembers; none where they are of another mark, or cannot be read."""
     try:
-        first, its, text = given
+        first, its, text, *more = given
         if its != mark:
-            return {}
-        return dict(_days(date.fromisoformat(first), base64.b85decode(text), with_digests))
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return {}
+            return Known()
+        days = dict(_days(date.fromisoformat(first), base64.b85decode(text), with_digests))
+        cut = {date.fromisoformat(day): _span(*span) for one in more for day, span in one.items()}
+    except (AttributeError, TypeError, ValueError, IndexError, OverflowError):
+        return Known()
+    return Known(days, cut)
+
+
+def _span(start: str, end: str) -> Walls:
+    span = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    if any(one.tzinfo for one in span):
+        raise ValueError
+    return span
 
 
 def _days(day: date, data: bytes, with_digests: bool) -> Iterator[tuple[date, Sum]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import first_instant
 
-from tap_visitor_sessions.sessions.days.calendar import Calendar
+from tap_visitor_sessions.sessions.days.calendar import Calendar, Cell
 from tap_visitor_sessions.sessions.days.counting import DayCounts, Sum, Tally, digest_of
-from tap_visitor_sessions.sessions.days.memory import mark_of, packed, unpacked
+from tap_visitor_sessions.sessions.days.memory import Known, mark_of, packed, unpacked
 from tap_visitor_sessions.sessions.zones import UTC, Zone
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
@@ -151,17 +151,21 @@ def test_a_day_that_is_gone_on_with_is_whole() -> None:
             st.lists(st.integers(1, 10**11), max_size=3),
         ),
     ),
+    st.sets(st.integers(0, 200), max_size=2),
     st.booleans(),
 )
-def test_what_is_remembered_is_read_back(days: dict[int, Sum], with_digests: bool) -> None:
-    first = date(2024, 1, 1)
-    held = {
-        first + number * DAY: one if with_digests else Sum(one.sessions, one.at_last)
-        for number, one in days.items()
-    }
+def test_what_is_remembered_is_read_back(
+    days: dict[int, Sum], cut: set[int], with_digests: bool
+) -> None:
+    first, held = date(2024, 1, 1), Known()
+    for number, one in days.items():
+        day = first + number * DAY
+        start = datetime.combine(day, time(10 if number in cut else 0))
+        cell = Cell(day, start, datetime.combine(day + DAY, time.min), number not in cut)
+        held.take(cell, one if with_digests else Sum(one.sessions, one.at_last))
     form = packed(held, "a", with_digests=with_digests)
     assert unpacked(form, "a", with_digests=with_digests) == held
-    assert unpacked(form, "b", with_digests=with_digests) == {}
+    assert unpacked(form, "b", with_digests=with_digests) == Known()
     assert mark_of("UTC", None) != mark_of("UTC", "x")
     for odd in (
         None,
@@ -169,6 +173,9 @@ def test_what_is_remembered_is_read_back(days: dict[int, Sum], with_digests: boo
         ["x", "a", ""],
         ["2024-01-01", "a", "\x00"],
         ["2024-01-01", "a", "01"],
+        ["2024-01-01", "a", "", 7],
+        ["2024-01-01", "a", "", {"2024-01-01": ["2024-01-01T00:00:00"]}],
+        ["2024-01-01", "a", "", {"2024-01-01": ["2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"]}],
         7,
     ):
-        assert unpacked(odd, "a", with_digests=with_digests) == {}
+        assert unpacked(odd, "a", with_digests=with_digests) == Known()
