@@ -17,6 +17,8 @@ WINDOW = {"minute": 60.0, "day": 24 * 3600.0}
 UNNAMED = {"minute": 60.0, "day": 12 * 3600.0}
 """Seconds to wait where no reset is named: at most two tries a window."""
 _LONGEST = {"minute": 600.0, "day": 25 * 3600.0}
+FEW = 20
+"""Of so few points left of a day none is to be spent on what may be read for nothing."""
 ALONE = 0.1
 """A share of others that is as good as none."""
 SAFETY = 3.0
@@ -219,6 +221,11 @@ class Pacer:
         """The points left, as far as the answers have told."""
         with self._changed:
             return ", ".join(filter(None, (self.minute.left(), self.day.left())))
+
+    def is_scarce(self) -> bool:
+        """Whether few of the day's points are left."""
+        with self._changed:
+            return self.day.remaining is not None and self.day.remaining < FEW
 
     def exceeded(self, limit: LimitExceeded) -> None:
         """Note a rejection, before its request is released: all wait for the reset it names."""

@@ -406,6 +406,7 @@ class Extraction:
             self.positions.take_turn,
             lambda user: self.zones.is_known(user, self._former(user)),
             lambda: self.on_idle(),
+            client.pacer.is_scarce,
         )
         self.zones.join = shared.in_flight.join
 

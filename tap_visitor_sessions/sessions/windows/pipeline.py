@@ -149,6 +149,8 @@ class Pipeline(Generic[K, T]):
         opens_ahead: Whether a part can be opened while others are read, at once.
         idle: Called when nothing has come for IDLE seconds, by the thread that takes the windows,
             which waits: for points, for another try, or for a slow answer.
+        is_scarce: Whether few points are left of the day: what is read ahead of the window at the
+            head may be read for nothing, and day after day, where they are as few each day.
     """
 
     def __init__(
@@ -159,12 +161,13 @@ class Pipeline(Generic[K, T]):
         answered: Callable[[K], None] = lambda _: None,
         opens_ahead: Callable[[K], bool] = lambda _: True,
         idle: Callable[[], object] = lambda: None,
+        is_scarce: Callable[[], bool] = lambda: False,
     ) -> None:
         self._keys = deque(keys)
         self._opens_ahead = opens_ahead
         self._open_span = open_span
         self._answered = answered
-        self._idle = idle
+        self._idle, self._is_scarce = idle, is_scarce
         self._windows_out = concurrency + max(concurrency // IN_FLIGHT_PER_SPARE, 1)
         self._parts: deque[_Part[K, T]] = deque()
         # Those behind the head may all be in a pause: then the head has threads of its own.
@@ -253,7 +256,8 @@ class Pipeline(Generic[K, T]):
         out = sum(len(part.agenda.slots) for part in self._parts)
         held = len(self._parts[0].agenda.slots)
         place = 0
-        while held < self._windows_out:
+        most = 1 if self._is_scarce() else self._windows_out
+        while held < most:
             if place == len(self._parts):
                 if not self._keys or not self._opens_ahead(self._keys[0]):
                     return

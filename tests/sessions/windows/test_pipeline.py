@@ -90,6 +90,7 @@ def pipeline_of(
     users: list[int],
     concurrency: int,
     idle: Callable[[], object] = lambda: None,
+    is_scarce: Callable[[], bool] = lambda: False,
 ) -> Pipeline[int, list[Record]]:
     shared = Shared(PAGE, concurrency=concurrency)
     decoder = Decoder(SCHEMA, Zone(timezone.utc))
@@ -99,7 +100,7 @@ def pipeline_of(
         reader = WindowReader(accounts.call, decoder, query, list, shared)
         return Span(reader, [(START, START + timedelta(days=DAYS))])
 
-    return Pipeline(users, span, concurrency, idle=idle)
+    return Pipeline(users, span, concurrency, idle=idle, is_scarce=is_scarce)
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -126,6 +127,20 @@ def test_each_part_comes_whole_in_turn_and_in_order(
                 assert user not in refusing
             assert got == ([] if user in refusing else accounts.wanted(user))
     assert accounts.most_at_once <= concurrency
+
+
+def test_where_points_are_few_nothing_is_asked_ahead_of_the_window_at_the_head() -> None:
+    """Or day after day they would go to windows that the run does not come to."""
+    alone, few = Accounts({1: 200, 2: 200}, set(), 0), Accounts({1: 200, 2: 200}, set(), 0)
+    with closing(pipeline_of(alone, [1, 2], 1)) as pipeline:
+        next(ready(pipeline, 1))
+    with closing(pipeline_of(few, [1, 2], 4, is_scarce=lambda: True)) as pipeline:
+        windows = ready(pipeline, 1)
+        got = [record.id for record in next(windows)]
+        assert few.asked <= alone.asked
+        got += [record.id for records in windows for record in records]
+        assert few.most_at_once == 1
+    assert got == few.wanted(1)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 3600.0])
