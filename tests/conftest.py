@@ -17,12 +17,13 @@ from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
 
-SEARCH = {"short": 0.2, "": 1, "long": 5}[os.environ.get("TESTS_SEARCH", "")]
-"""Of the gate's examples how many are drawn: fewer by `dev.py check`, more by `dev.py faults`."""
+LENGTH = os.environ.get("TESTS_SEARCH", "gate")
+"""Of searches: `short` in dev.py check, `gate`, `long` in dev.py faults."""
+SEARCH = {"short": 0.2, "gate": 0.4, "long": 5}[LENGTH]
 
 
 def examples(count: int) -> int:
-    """How many a search draws that draws so many in the gate."""
+    """How many a search draws, or a test kills, of so many that a day's work is worth."""
     return max(int(count * SEARCH), 1)
 
 
@@ -31,6 +32,9 @@ hypothesis.settings.register_profile(
     "busy",
     max_examples=examples(100),
     deadline=None,
+    # The gate says of a change whether it is right, the same each time; what a search meets for
+    # the first time, a long one finds.
+    derandomize=LENGTH == "gate",
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # Of a mutant only whether a test fails matters, the same each time: see tests/mutants.py.
@@ -93,10 +97,14 @@ quick.watch()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
+    if config.getoption("--half"):
+        left_out = [item for item in items if "half" not in item.keywords]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "half" in item.keywords]
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +117,9 @@ def _starts_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--half", action="store_true", help="of loaders or transform what the gate has"
+    )
     parser.addoption("--faults-json", type=Path, help="write the faults injected to this file")
 
 
