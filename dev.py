@@ -13,7 +13,7 @@ python3 dev.py loaders     each loader of meltano.yml in an environment of its o
                            (docs/loaders.md); with --half what the gate has of it, further
                            arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
-python3 dev.py faults      all tests, with searches twelve times as long, and docs/faults.md made
+python3 dev.py faults      all tests, with all cases and long searches, and docs/faults.md made
                            anew from what they injected
 python3 dev.py all         every suite, one after the other, whatever fails; a table of results at
                            the end
@@ -139,6 +139,8 @@ def lint() -> None:
 def test(*arguments: str) -> None:
     """All checks."""
     lint()
+    if not arguments:
+        os.environ["TESTS_SEARCH"] = "gate"
     # Many of them wait: for a process, an answer, a point.
     os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str((os.cpu_count() or 1) + 2))
     run(str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)

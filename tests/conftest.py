@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import gate
 import hypothesis
 import pytest
 import quick
@@ -17,9 +18,9 @@ from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
 
-LENGTH = os.environ.get("TESTS_SEARCH", "gate")
-"""Of searches: `short` in dev.py check, `gate`, `long` in dev.py faults."""
-SEARCH = {"short": 0.2, "gate": 0.4, "long": 5}[LENGTH]
+LENGTH = os.environ.get("TESTS_SEARCH", "")
+"""Of searches: `short` in dev.py check, `gate`, `long` in dev.py faults; none for tests by name."""
+SEARCH = {"short": 0.2, "gate": 0.4, "": 1, "long": 5}[LENGTH]
 
 
 def examples(count: int) -> int:
@@ -32,9 +33,9 @@ hypothesis.settings.register_profile(
     "busy",
     max_examples=examples(100),
     deadline=None,
-    # The gate says of a change whether it is right, the same each time; what a search meets for
-    # the first time, a long one finds.
-    derandomize=LENGTH == "gate",
+    # The gate says of a change whether it is right, the same each time; what nobody has met yet
+    # the long search finds.
+    derandomize=LENGTH in ("gate", "short"),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # Of a mutant only whether a test fails matters, the same each time: see tests/mutants.py.
@@ -101,10 +102,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
+    taken = items
     if config.getoption("--half"):
-        left_out = [item for item in items if "half" not in item.keywords]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if "half" in item.keywords]
+        taken = [item for item in items if "half" in item.keywords]
+    elif LENGTH == "gate":
+        taken = gate.of_the_gate(items)
+    kept = set(taken)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -178,6 +178,7 @@ def test_the_memory_foretold_is_no_less_than_what_was_measured(concurrency: int)
     assert peaks[concurrency] <= memory <= peaks[concurrency] * 1.5
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.parametrize(("minute", "latency"), [(60, 1), (400, 0.5), (None, 1)])
 def test_a_part_simulated_tells_the_whole(

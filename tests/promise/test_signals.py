@@ -81,6 +81,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals, code: int) -> li
     return lines
 
 
+@pytest.mark.one_host
 @SIGNALS
 @pytest.mark.parametrize(
     ("host", "batch"),
@@ -125,6 +126,7 @@ def test_killed_at_a_random_line_and_resumed_the_union_is_complete(
     tally("Kills", f"{number.name} between {what} ({host.name})", injected=kills, lost=len(lost))
 
 
+@pytest.mark.one_host
 @SIGNALS
 @EVERY_HOST
 def test_killed_at_a_random_moment_and_resumed_the_union_is_complete(
@@ -171,6 +173,7 @@ def test_killed_at_a_random_moment_and_resumed_the_union_is_complete(
     tally("Kills", fault, injected=injected, lost=len(lost))
 
 
+@pytest.mark.one_host
 @EVERY_HOST
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("waits_for", ["an answer", "a retry", "the minute", "a login"])
