@@ -13,8 +13,8 @@ python3 dev.py loaders     each loader of meltano.yml in an environment of its o
                            (docs/loaders.md); with --half what the gate has of it, further
                            arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
-python3 dev.py faults      all tests, with all cases and long searches, and docs/faults.md made
-                           anew from what they injected
+python3 dev.py faults      all tests and all their cases, with searches five times as long as the
+                           gate's, and docs/faults.md made anew from what they injected
 python3 dev.py all         every suite, one after the other, whatever fails; a table of results at
                            the end
 python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
