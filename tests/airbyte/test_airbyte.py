@@ -179,7 +179,7 @@ def test_it_reads_what_the_api_has_and_goes_on_from_there(
 ) -> None:
     sandbox = make_sandbox(sessions=8_000, seed=3, timezone=ZONE)
     first = read(config_of(sandbox, page_size=1300), tmp_path).check()
-    assert len(first.of("STATE")) >= 3
+    assert first.of("STATE")
     want = {row["id"]: as_emitted(row, ZONE) for row in sandbox.rows()}
     assert {record["id"]: record for record in first.records} == want
     order = [(record["date_time"], record["id"]) for record in first.records]
