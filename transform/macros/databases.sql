@@ -228,7 +228,8 @@
     {#- The offset keeps the count apart: else the array is fetched and unpacked for each of its items. #}
     cross join lateral (
         select cast({{ visitor_sessions.count_of('loaded.' ~ column, kind) }} as integer) as items
-        offset 0
+        from (select 1 as one) as once
+        order by once.one offset 0
     ) as counted
     cross join lateral {{ function }}({{ array }}) with ordinality as item (value, position)
 {%- endmacro -%}
