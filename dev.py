@@ -6,14 +6,15 @@ python3 dev.py check       linter, types and the quick tests: those that start n
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
                            of the dbt package and a report; --psql opens psql on its database,
                            further arguments go to psql
-python3 dev.py test        the gate: lint, types, tests, then package, minimums, loaders and half of
-                           transform; with arguments, which go to pytest, only lint, types and
+python3 dev.py test        the gate: lint, types, tests, then package, minimums and half of loaders
+                           and transform; with arguments, which go to pytest, only lint, types and
                            those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
-                           (docs/loaders.md); further arguments go to pytest
+                           (docs/loaders.md); with --half what the gate has of it, further
+                           arguments go to pytest
 python3 dev.py locks       plugins/loaders/*.lock, made anew from each loader's --about
-python3 dev.py faults      all tests, with searches five times as long, and docs/faults.md made anew
-                           from what they injected
+python3 dev.py faults      all tests and all their cases, with searches five times as long as the
+                           gate's, and docs/faults.md made anew from what they injected
 python3 dev.py all         every suite, one after the other, whatever fails; a table of results at
                            the end
 python3 dev.py mutants     small changes of the core's modules, each run through the quick tests of
@@ -45,7 +46,8 @@ python3 dev.py pyairbyte   the Airbyte source in PyAirbyte, into DuckDB and Post
                            Airbyte's own tests of a source
 python3 dev.py transform   the dbt package of transform/ in a project of its own, on PostgreSQL and
                            DuckDB, over what each way of loading leaves: every mart against a
-                           computation in Python; further arguments go to pytest
+                           computation in Python; with --half what the gate has of it, further
+                           arguments go to pytest
 python3 dev.py image       the tap's image and the Airbyte source's, built and run, with docker,
                            podman or Debian's buildah; an argument is another base image
 python3 dev.py setup       only make the environment in .venv
@@ -66,7 +68,7 @@ ROOT = Path(__file__).parent.resolve()
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 SUITES = (
-    *("test tests", "package", "minimums", "loaders"),  # together the gate
+    *("test tests", "package", "minimums", "loaders"),
     *("faults", "airflow", "airflow lowest", "pyairbyte", "transform", "pythons", "next"),
     *("docs", "docs --check", "report --check"),
     "image",
@@ -137,11 +139,15 @@ def lint() -> None:
 def test(*arguments: str) -> None:
     """All checks."""
     lint()
+    if not arguments:
+        os.environ["TESTS_SEARCH"] = "gate"
+    # Many of them wait: for a process, an answer, a point.
+    os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str((os.cpu_count() or 1) + 2))
     run(str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
     if not arguments:
         packages("package")
         packages("minimums")
-        loaders()
+        loaders("--half")
         transform("--half")
 
 

@@ -25,12 +25,11 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from benchmarks.harness import RESULTS, say, table
+from benchmarks.harness import PAGE, RESULTS, say, table
 from benchmarks.plan_time import SAMPLE_COST, Outcome, Setup, Simulation
 from benchmarks.plan_windows import DAY, START, Requests, Traffic, requests
 from benchmarks.traffic import SHAPES
 
-PAGE = 10_000
 EXACT = 2_000_000
 """Requests simulated one by one; a comparison makes do with ROUGH."""
 ROUGH = 200_000
@@ -144,9 +143,9 @@ class Load:
         return max(max(customer.rows) for customer in self.customers)
 
     def least(self, page_size: int) -> int:
-        """Pages that the sessions fill, each customer's for itself."""
+        """Pages that the sessions fill, each customer's for itself; one where there are none."""
         count = self.accounts or len(self.customers)
-        return count * math.ceil(self.sessions / count / page_size)
+        return count * max(math.ceil(self.sessions / count / page_size), 1)
 
 
 @dataclass(frozen=True)
@@ -427,10 +426,10 @@ def parser(figures: Measured) -> argparse.ArgumentParser:
         default=figures.loader_per_second,
         help="sessions that a loader takes; 0: files, or none",
     )
-    add("--session-bytes", type=rate(0), default=round(figures.session_bytes))
+    add("--session-bytes", type=number(0, 1_000_000), default=round(figures.session_bytes))
     add(
         "--megabits",
-        type=rate(0, above=True),
+        type=rate(0.001),
         default=1000.0,
         help="per second, of a process",
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from benchmarks.harness import PAGE
 from benchmarks.plan_windows import Requests
 from sandbox.faults import Limits, Meters
 from tap_visitor_sessions.api.client import LISTING_PAGE
@@ -22,6 +23,8 @@ from tap_visitor_sessions.sessions.windows.pipeline import IN_FLIGHT_PER_SPARE
 
 POLL = 0.2
 """Seconds after which a thread that waits for another's answer looks again."""
+POLLS = 20
+"""How often it looks at most while an answer comes: one can take days on a slow line."""
 SAMPLE_COST = 0.45
 """Of a page of which only the times are read: download, envelope, a part of the decoding
 (benchmarks/results/steps.json)."""
@@ -76,6 +79,11 @@ class Setup:
     def seconds_per_row(self) -> float:
         """On the line."""
         return self.session_bytes * 8 / (self.megabits * 1e6)
+
+    @property
+    def poll(self) -> float:
+        """Seconds between two looks."""
+        return max(POLL, (self.latency + PAGE * self.seconds_per_row) / POLLS)
 
 
 @dataclass(frozen=True)
@@ -255,11 +263,13 @@ class Process:
             self._delay = None
             if not self._pacer._admit():
                 if self._delay is not None:
-                    # The microsecond: a float may fall just short of the reset.
-                    self._asleep_until = world.now + self._delay + 1e-6
+                    # The microsecond: a float may fall just short of the reset. It is more where
+                    # that were less than the float can tell.
+                    more = max(1e-6, world.now * 1e-12)
+                    self._asleep_until = world.now + self._delay + more
                     self._wake_at(self._asleep_until)
                 elif self._wakes_at <= world.now:
-                    self._wake_at(world.now + POLL)
+                    self._wake_at(world.now + self._setup.poll)
                 return
             self._busy += 1
             world.at(world.now + self._setup.latency, self._answered, self._ready.popleft())

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import gate
 import hypothesis
 import pytest
 import quick
@@ -17,12 +18,13 @@ from sandbox import Sandbox
 
 MakeSandbox = Callable[..., Sandbox]
 
-SEARCH = {"short": 0.2, "": 1, "long": 5}[os.environ.get("TESTS_SEARCH", "")]
-"""Of the gate's examples how many are drawn: fewer by `dev.py check`, more by `dev.py faults`."""
+LENGTH = os.environ.get("TESTS_SEARCH", "")
+"""Of searches: `short` in dev.py check, `gate`, `long` in dev.py faults; none for tests by name."""
+SEARCH = {"short": 0.2, "gate": 0.4, "": 1, "long": 2}[LENGTH]
 
 
 def examples(count: int) -> int:
-    """How many a search draws that draws so many in the gate."""
+    """How many a search draws, or a test kills, of so many that a day's work is worth."""
     return max(int(count * SEARCH), 1)
 
 
@@ -31,6 +33,9 @@ hypothesis.settings.register_profile(
     "busy",
     max_examples=examples(100),
     deadline=None,
+    # The gate says of a change whether it is right, the same each time; what nobody has met yet
+    # the long search finds.
+    derandomize=LENGTH in ("gate", "short"),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # Of a mutant only whether a test fails matters, the same each time: see tests/mutants.py.
@@ -93,10 +98,18 @@ quick.watch()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
+    taken = items
+    if config.getoption("--half"):
+        taken = [item for item in items if "half" in item.keywords]
+    elif LENGTH == "gate":
+        taken = gate.of_the_gate(items)
+    kept = set(taken)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +122,9 @@ def _starts_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--half", action="store_true", help="of loaders or transform what the gate has"
+    )
     parser.addoption("--faults-json", type=Path, help="write the faults injected to this file")
 
 

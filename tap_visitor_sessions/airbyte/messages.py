@@ -39,7 +39,7 @@ class Messages(Lines):
         with self._one_at_a_time:
             super().write_lines(lines)
 
-    def say(self, kind: str, **member: Any) -> None:
+    def write(self, kind: str, **member: Any) -> None:
         """Write one message."""
         self.heed()
         self.write_lines(msgspec.json.encode({"type": kind, **member}) + b"\n")
@@ -48,10 +48,10 @@ class Messages(Lines):
         """How the streams stand: STARTED, RUNNING, COMPLETE or INCOMPLETE."""
         self._has_begun = True
         for name in self.streams:
-            said: dict[str, Any] = {"stream_descriptor": {"name": name}, "status": status}
+            found: dict[str, Any] = {"stream_descriptor": {"name": name}, "status": status}
             if reasons:
-                said["reasons"] = list(reasons)
-            self._trace("STREAM_STATUS", stream_status=said)
+                found["reasons"] = list(reasons)
+            self._trace("STREAM_STATUS", stream_status=found)
 
     def estimate(self, sessions: int) -> None:
         """How many sessions the read will come to, about."""
@@ -77,7 +77,7 @@ class Messages(Lines):
         self._trace("ERROR", error=error)
 
     def _trace(self, kind: str, **member: Any) -> None:
-        self.say("TRACE", trace={"type": kind, "emitted_at": float(now()), **member})
+        self.write("TRACE", trace={"type": kind, "emitted_at": float(now()), **member})
 
     def states(self, states: Sequence[tuple[dict[str, Any], int]]) -> None:
         """How far the streams have been read, in one write: none is saved without the others.

@@ -55,7 +55,7 @@ class Source:
 
     def spec(self) -> None:
         """SPEC."""
-        self._output.say("SPEC", spec=specification())
+        self._output.write("SPEC", spec=specification())
 
     def check(self, config: Mapping[str, Any]) -> None:
         """CONNECTION_STATUS: FAILED with what the user must change.
@@ -78,11 +78,11 @@ class Source:
         status = (
             {"status": "SUCCEEDED"} if failed is None else {"status": "FAILED", "message": failed}
         )
-        self._output.say("CONNECTION_STATUS", connectionStatus=status)
+        self._output.write("CONNECTION_STATUS", connectionStatus=status)
 
     def discover(self, config: Mapping[str, Any]) -> None:
         """CATALOG. No network."""
-        self._output.say("CATALOG", catalog=discovered(settings_of(config)))
+        self._output.write("CATALOG", catalog=discovered(settings_of(config)))
 
     def read(self, config: Mapping[str, Any], catalog: object, state: object) -> None:
         """RECORD, STATE and TRACE.
@@ -138,7 +138,7 @@ class _Read:
                 "An earlier attempt of this sync has read everything: nothing is read again"
             )
             output.status("RUNNING")
-            self._say_state()
+            self._write_state()
             output.status("COMPLETE")
             return
         self._connection.client.pacer.on_wait = self._waiting
@@ -152,20 +152,20 @@ class _Read:
                 pace = Pace(STATE_RECORDS)
                 for _, count in write_all(parts, output):
                     if pace.due(count):
-                        self._say_state()
-                self._say_state()
+                        self._write_state()
+                self._write_state()
         except Exception:
             output.heed()
-            self._say_state()
+            self._write_state()
             output.status("INCOMPLETE")
             raise
         with output.whole():  # of a complete one all is read anew: no signal comes in between
             if wanted.is_full_refresh:
                 state.complete()
-                self._say_state()
+                self._write_state()
             output.status("COMPLETE")
 
-    def _say_state(self) -> None:
+    def _write_state(self) -> None:
         output, progress = self._output, self._extraction.progress
         output.heed()
         with output.whole():  # a signal's last STATE counts what this one does not
@@ -184,7 +184,7 @@ class _Read:
     def _idle(self) -> None:
         """It has waited for some seconds, and may wait for a day's points."""
         if self._extraction.progress.sessions > self._said:
-            self._say_state()
+            self._write_state()
 
     def _waiting(self, seconds: float) -> None:
         """Points are used up."""
@@ -208,7 +208,7 @@ class _Read:
 
         def last_words() -> None:
             self._extraction.keep_days()
-            self._say_state()
+            self._write_state()
             self._output.status("INCOMPLETE")
             end_by_signal(number)
 

@@ -165,7 +165,7 @@ class _Pass:
             looks_back=not _is_past(progress, self._kept, settings),
             write_days=write_days,
         )
-        maker.say_by(self._extraction.warnings)
+        maker.warn(self._extraction.warnings)
         self._columns, self._made = columns, maker.made
         self._has_read = False
         self.incomplete: str | None = None

@@ -65,7 +65,7 @@ class Maker:
         sessions = self._sessions.table(records)
         return Made(sessions, members, len(records), records[-1].date_time)
 
-    def say_by(self, warnings: Warnings) -> None:
+    def warn(self, warnings: Warnings) -> None:
         """Count and say there which numbers do not fit."""
         for tables in (self._sessions, *(one.tables for one in self._members.values())):
             tables.warnings = warnings

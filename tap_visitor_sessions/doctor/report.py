@@ -54,7 +54,7 @@ def reported(connection: Connection, path: Path, version: str) -> Iterator[Check
         return
     report = _Report(connection, version)
     yield from report.checks()
-    text = json.dumps(report.told(), indent=1, ensure_ascii=True) + "\n"
+    text = json.dumps(report.as_dict(), indent=1, ensure_ascii=True) + "\n"
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as problem:
@@ -96,10 +96,10 @@ class _Report:
         self._shapes.add(sample.rows or probe.default_rows)
         self._default.add(probe.default_rows)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """What the file holds."""
         settings, sample = self._connection.settings, self._looking.sample
-        told: dict[str, Any] = {
+        found: dict[str, Any] = {
             "format": FORMAT,
             "tap": self._version,
             "python": platform.python_version(),
@@ -109,19 +109,19 @@ class _Report:
             "is_filtered": settings.filter is not None,
             "points": self._connection.client.points_spent,
             "checks": {one.name: self._check(one) for one in self._checks},
-            "wire": self._wire.told(),
+            "wire": self._wire.as_dict(),
             "behaviour": self._without_errors(self._behaviour),
         }
         if sample is not None:
-            told["sample"] = _sample(sample)
-            told["refused_columns"] = {
+            found["sample"] = _sample(sample)
+            found["refused_columns"] = {
                 name: self._refusal(problem, name)
                 for names, problem in sample.refusals
                 for name in names
             }
-            told["shapes"] = self._shapes.told()
-            told["default_reply"] = self._default.came()
-        return told
+            found["shapes"] = self._shapes.as_dict()
+            found["default_reply"] = self._default.came()
+        return found
 
     def _call(self, params: dict[str, object]) -> tuple[memoryview, int]:
         answer = self._connection.client.call(METHOD, params)
@@ -135,19 +135,19 @@ class _Report:
 
     def _check(self, check: Check) -> dict[str, Any]:
         mark = "warn" if check.warns else {True: "ok", False: "fail", None: "not asked"}[check.ok]
-        told: dict[str, Any] = {"is": mark}
+        found: dict[str, Any] = {"is": mark}
         if isinstance(check.problem, ApiError):
-            told["error"] = self._refusal(check.problem)
+            found["error"] = self._refusal(check.problem)
         elif check.problem is not None:
-            told["failed"] = type(check.problem).__name__
-        return told
+            found["failed"] = type(check.problem).__name__
+        return found
 
     def _refusal(self, problem: ApiError, column: str | None = None) -> dict[str, Any]:
         """An error of the API: what it is, and where it says what it is about."""
         mnemonic = problem.mnemonic or ""
         field = re.split(r"\W", problem.field or "")[0]
         is_known = mnemonic in MNEMONICS or self._may_show(mnemonic)
-        told: dict[str, Any] = {
+        found: dict[str, Any] = {
             "mnemonic": mnemonic if is_known else "(not shown)",
             "code": problem.code,
             "field": field if field in _PARAMETERS else type_of(problem.field),
@@ -155,8 +155,8 @@ class _Report:
         }
         if column is not None:
             texts = f"{problem.field} {problem.value}"
-            told["names_the_column"] = column in re.findall(r"\w+", texts)
-        return told
+            found["names_the_column"] = column in re.findall(r"\w+", texts)
+        return found
 
     def _may_show(self, name: str) -> bool:
         return self._shapes.seen.may_show(name)
@@ -208,7 +208,7 @@ class _Wire:
         if isinstance(limits, dict) and limits:
             self._limits = limits
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         headers = sorted(name for name in self._headers if self._may_show(name))[:HEADERS]
         names = {name: types for name, types in self._metadata.items() if self._may_show(name)}
         return {

@@ -161,7 +161,7 @@ class _Place:
         # Not by str(), which refuses numbers of thousands of digits.
         self._digits.add(len(str(abs(whole))) if whole.bit_length() < 10_000 else 3000)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """For a report; what there is not is left out."""
         found: dict[str, Any] = {
             "came": counted(self.types),
@@ -217,7 +217,7 @@ class Shapes:
             self._place(SESSION, "").add(session)
             self._object("", "", self._schema, session)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """For a report: what came at each place, and the names that are not declared."""
         undeclared: dict[str, Any] = {}
         unshown = Counter(self._unshown)
@@ -228,7 +228,7 @@ class Shapes:
                 undeclared[path] = {name: counted(names[name]) for name in shown}
         return {
             "sessions": self.sessions,
-            "places": {path: place.told() for path, place in sorted(self._places.items())},
+            "places": {path: place.as_dict() for path, place in sorted(self._places.items())},
             "undeclared": undeclared,
             "names_not_shown": counted(unshown),
         }

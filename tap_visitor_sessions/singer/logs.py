@@ -26,7 +26,7 @@ def run_with_logs(
     Raises:
         TapError: the logging configuration cannot be used.
     """
-    said = list(_unusable(environ))
+    warnings = list(_unusable(environ))
     try:
         made = command()
     except Exception as problem:
@@ -36,7 +36,7 @@ def run_with_logs(
             f"{CONFIGURATION} names something that is not a logging configuration "
             f"({type(problem).__name__}): {environ[CONFIGURATION]}"
         ) from None
-    for line in said:
+    for line in warnings:
         logger.warning("%s", line)
     made()
 

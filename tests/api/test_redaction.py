@@ -79,6 +79,7 @@ def runs(text: str) -> Iterator[str]:
 
 @example(secret='p&ss "wörd"\\/100%', spelling="JSON", cut=(0, 0))
 @example(secret="12345\\", spelling="JSON", cut=(0, 0))
+@example(secret="+\U0008ba6c×\x96×½", spelling="plain", cut=(0, 0))
 @given(
     secret=secrets,
     spelling=st.sampled_from(list(SPELLINGS)),
@@ -93,12 +94,12 @@ def test_no_six_characters_of_a_secret_are_shown(
     keep_secret(secret)
     text = f"<< {spelled} >>"
     found = redacted(text)
-    assert found.startswith("<< ")
-    assert found.endswith(" >>")
+    assert found.startswith("<<")  # a blank beside it may be one of its own, as a form writes it
+    assert found.endswith(">>")
     assert "***" in found
     if spelling == "base64 within more":
         return  # the rest of it is no secret
-    middle = found[3:-3]
+    middle = found[2:-2].strip(" ")
     assert len(middle) <= 3 + 2 * 5 or not set(runs(spelled)) & set(runs(middle)), found
     first, last = cut
     part = spelled[first : len(spelled) - last]

@@ -35,6 +35,7 @@ def page(odd: str, count: int) -> bytes:
     return b"[" + data[:-1] + b"]"
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize("name", NAMES)
 def test_as_many_sessions_deviate_as_are_said_to(name: str) -> None:
     count = count_of(name)

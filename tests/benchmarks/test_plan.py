@@ -13,7 +13,7 @@ import pytest
 from conftest import MakeSandbox
 from support import ROOT, run_tap
 
-from benchmarks import plan
+from benchmarks import harness, plan
 from benchmarks.plan_time import Setup, Simulation
 from benchmarks.plan_windows import DAY, START, Requests, Traffic, requests
 from sandbox import Faults, Limits, Sandbox, make_sessions
@@ -174,10 +174,11 @@ def test_the_benchmark_of_customers_is_retold() -> None:
 def test_the_memory_foretold_is_no_less_than_what_was_measured(concurrency: int) -> None:
     table = json.loads((ROOT / "benchmarks/results/latency.json").read_text())["table"]
     peaks = {int(row["concurrency"].split()[0]): row["peak MB"] for row in table}
-    memory = plan.measured().memory(Setup(concurrency=concurrency), plan.PAGE)
+    memory = plan.measured().memory(Setup(concurrency=concurrency), harness.PAGE)
     assert peaks[concurrency] <= memory <= peaks[concurrency] * 1.5
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.parametrize(("minute", "latency"), [(60, 1), (400, 0.5), (None, 1)])
 def test_a_part_simulated_tells_the_whole(
@@ -252,6 +253,23 @@ def test_with_a_pool_each_task_costs_its_reports_and_its_start() -> None:
 
 
 @pytest.mark.parametrize(
+    "extreme",
+    [
+        ["--per-day=0.001"],  # nobody has a session
+        ["--per-day=0.5"],  # nobody has one on most days
+        ["--megabits=0.001", "--session-bytes=1000000"],
+        ["--latency=3600", "--minute-limit=1"],
+        ["--records-per-second=1e-9", "--loader-per-second=1e-9"],
+    ],
+)
+def test_the_least_and_the_most_that_is_taken_comes_to_an_end(
+    extreme: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.main(["--customers=3", "--years=0.02", *extreme])
+    assert "time in all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("wrong", "named"),
     [
         (["--customers=0"], "--customers"),
@@ -286,7 +304,9 @@ def test_with_a_pool_each_task_costs_its_reports_and_its_start() -> None:
         (["--records-per-second=0"], "--records-per-second"),
         (["--loader-per-second=-1"], "--loader-per-second"),
         (["--session-bytes=-1"], "--session-bytes"),
+        (["--session-bytes=1e12"], "--session-bytes"),
         (["--megabits=0"], "--megabits"),
+        (["--megabits=1e-9"], "--megabits"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(

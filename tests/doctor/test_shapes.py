@@ -46,7 +46,7 @@ def shapes_of(sessions: list[Any], **more: Any) -> Shapes:
 
 
 def told_of(*sessions: Any, **more: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(shapes_of(list(sessions), **more).told()))
+    return json.loads(json.dumps(shapes_of(list(sessions), **more).as_dict()))
 
 
 def test_the_enumerations_are_those_that_the_descriptions_list() -> None:
@@ -76,7 +76,7 @@ def test_no_value_is_told_wherever_it_stands(data: st.DataObject) -> None:
     sessions.append(data.draw(anything))
     sessions.append({**row(5), "communications": [{"ext_id": name} for name in named]})
     whole = shapes_of(json.loads(json.dumps(sessions)))
-    text = json.dumps([whole.told(), whole.came()], ensure_ascii=False).casefold()
+    text = json.dumps([whole.as_dict(), whole.came()], ensure_ascii=False).casefold()
     assert MARK not in text
     assert DIGITS not in text
 

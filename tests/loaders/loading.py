@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import yaml
 from oracle import as_emitted
 from psycopg.rows import dict_row
@@ -27,6 +28,8 @@ from sandbox import Sandbox, make_sessions
 HOME = ROOT / ".venv-loaders"
 HERE = Path(__file__).parent
 DOCS = ROOT / "docs/loaders.md"
+HALF = ("target-postgres", "target-duckdb", "target-jsonl", "target-csv")
+"""Of the gate's half."""
 ZONE = "Europe/Moscow"
 NESTED = ["hits", "communications", "segments", "visitor_custom_properties"]
 CAMPAIGN = "integrated_campaign_data"
@@ -134,6 +137,11 @@ def spoken(
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done.stdout
+
+
+def each(*names: str) -> list[Any]:
+    """Loaders as parameters of a test, those of the gate's half marked."""
+    return [pytest.param(name, marks=pytest.mark.half) if name in HALF else name for name in names]
 
 
 def install(*loaders: str) -> None:

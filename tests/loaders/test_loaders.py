@@ -20,6 +20,7 @@ from loading import (
     Postgres,
     Row,
     change,
+    each,
     meltano,
     project,
     sessions,
@@ -39,7 +40,7 @@ LATER = ["channel_code", "segments"]
 """Columns that an older version of the stream is without."""
 
 
-@pytest.mark.parametrize("name", [*UPSERT, *FILES])
+@pytest.mark.parametrize("name", each(*UPSERT, *FILES))
 def test_the_table_equals_the_api_and_a_second_run_changes_rows_and_adds_none(
     name: str,
     make_sandbox: Callable[..., Sandbox],
@@ -64,7 +65,7 @@ def test_the_table_equals_the_api_and_a_second_run_changes_rows_and_adds_none(
         assert len(loader.lines()) == 400 + len(second.records)
 
 
-@pytest.mark.parametrize("name", [*UPSERT, *FILES])
+@pytest.mark.parametrize("name", each(*UPSERT, *FILES))
 def test_the_documented_sql_gives_what_the_api_rows_give(
     name: str,
     make_sandbox: Callable[..., Sandbox],
@@ -116,7 +117,7 @@ def older(run: Run) -> Run:
 JSON_TYPE = {"target-postgres": "jsonb", "target-snowflake": "VARIANT", "target-duckdb": "JSON"}
 
 
-@pytest.mark.parametrize("name", UPSERT)
+@pytest.mark.parametrize("name", each(*UPSERT))
 def test_nested_columns_are_the_databases_json_type(
     name: str,
     make_sandbox: Callable[..., Sandbox],
@@ -139,6 +140,7 @@ def with_plain_items(run: Run) -> Run:
     return parsed(0, "".join(json.dumps(message) + "\n" for message in run.messages), run.stderr)
 
 
+@pytest.mark.half
 def test_a_table_of_jsonb_arrays_is_refused_untouched_until_it_is_converted(
     make_sandbox: Callable[..., Sandbox], make_loader: Callable[..., Loader], tmp_path: Path
 ) -> None:
@@ -166,7 +168,7 @@ def test_a_table_of_jsonb_arrays_is_refused_untouched_until_it_is_converted(
     assert loader.table() == loader.expected(sandbox.rows())
 
 
-@pytest.mark.parametrize("name", [*UPSERT, *FILES])
+@pytest.mark.parametrize("name", each(*UPSERT, *FILES))
 def test_a_table_of_an_older_version_of_the_stream_gains_its_new_columns(
     name: str,
     make_sandbox: Callable[..., Sandbox],
@@ -211,6 +213,7 @@ def test_target_duckdb_loses_no_first_row(
             assert len(loader.table()) == size, record["id"]
 
 
+@pytest.mark.half
 def test_target_csv_needs_its_two_settings(
     make_loader: Callable[..., Loader], make_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
@@ -243,6 +246,7 @@ def test_meltano_runs_the_pairs_as_the_page_says(
         assert loader.table() == loader.expected(sandbox.rows())
 
 
+@pytest.mark.half
 def test_the_page_sets_only_what_meltano_yml_declares() -> None:
     declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     for loader in declared["plugins"]["loaders"]:
@@ -251,6 +255,7 @@ def test_the_page_sets_only_what_meltano_yml_declares() -> None:
         assert Documented(loader["name"]).entry["config"].keys() <= settings
 
 
+@pytest.mark.half
 def test_meltano_yml_sets_what_the_page_sets_and_no_less() -> None:
     """Who copies the lines gets the fast way; so does who takes meltano.yml as it stands."""
     declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))

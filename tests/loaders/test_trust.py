@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading import ZONE, DuckDB, Loader, Postgres
+from loading import ZONE, DuckDB, Loader, Postgres, each
 from support import ROOT, Run, config_of, run_tap
 
 from sandbox import Sandbox, make_sessions
@@ -39,7 +39,7 @@ def selected() -> dict[str, Any]:
     return catalog
 
 
-@pytest.mark.parametrize("name", [*DATABASES, "target-jsonl", "target-csv"])
+@pytest.mark.parametrize("name", each(*DATABASES, "target-jsonl", "target-csv"))
 def test_what_is_gone_is_found_and_can_be_taken_out(
     name: str,
     make_sandbox: Callable[..., Sandbox],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ import airflow_support  # noqa: F401 - the DAGs' folder
 import pytest
 from visitor_sessions_log import Log
 from visitor_sessions_meltano import Meltano
-from visitor_sessions_settings import AtParsing, SettingProblem, environment, text, whole
+from visitor_sessions_settings import (
+    AtParsing,
+    SettingProblem,
+    environment,
+    kept,
+    problems,
+    text,
+    whole,
+)
 
 
 def logged(*entries: dict[str, Any] | str) -> tuple[Log, list[tuple[int, str]]]:
@@ -115,6 +124,40 @@ def test_a_number_that_cannot_work_is_named(value: str) -> None:
     parsing = AtParsing({"VISITOR_SESSIONS_RETRIES": value})
     assert parsing.whole("RETRIES", 5, least=1) == 5  # the DAG can be imported
     assert any("VISITOR_SESSIONS_RETRIES" in line for line in parsing.told({}))
+
+
+def test_all_settings_of_tasks_that_cannot_work_are_named_at_once() -> None:
+    assert problems({"VISITOR_SESSIONS_GROUP_SIZE": " ", "VISITOR_SESSIONS_KEEP_STATES": "7"}) == []
+    wrong = {"VISITOR_SESSIONS_GROUP_SIZE": "0", "VISITOR_SESSIONS_KEEP_STATES": "soon"}
+    named = problems(wrong)
+    assert [line.split()[0] for line in named] == list(wrong)
+
+
+def test_states_may_be_kept_longer_than_the_calendar_goes_back() -> None:
+    keep = kept({"VISITOR_SESSIONS_KEEP_STATES": "999999999"})
+    assert datetime(2024, 8, 20) - keep < datetime(1950, 1, 1)
+    assert kept({}) == timedelta(days=30)
+
+
+def test_a_text_of_which_nothing_can_be_made_leaves_the_default() -> None:
+    parsing = AtParsing({"VISITOR_SESSIONS_ASSET": "five"})
+    assert parsing.made("ASSET", "5", int) == 5
+    assert [line.split(":")[0] for line in parsing.told({})] == ["VISITOR_SESSIONS_ASSET"]
+
+
+def test_the_listing_needs_no_setting_of_a_day_beside_the_runs_own(tmp_path: Path) -> None:
+    (tmp_path / "meltano.yml").touch()
+    command = tmp_path / "meltano"
+    days = ["TAP_VISITOR_SESSIONS_START_DATE", "TAP_VISITOR_SESSIONS_END_DATE"]
+    said = f"print(json.dumps([os.environ.get(name) for name in {days}]))"
+    command.write_text(f"#!{sys.executable}\nimport json, os\n{said}")
+    command.chmod(0o755)
+    ours = {"MELTANO": str(command), "PROJECT": str(tmp_path)}
+    extras = {f"VISITOR_SESSIONS_{name}": value for name, value in ours.items()}
+    meltano = Meltano(extras | {days[1]: "2020-01-01"}, lambda *_: None)
+    assert meltano.customers("2024-03-01") == ["2024-03-01", None]
+    meltano = Meltano(extras | {days[0]: "2023-01-01"}, lambda *_: None)
+    assert meltano.customers() == ["2023-01-01", None]
 
 
 def test_a_setting_that_stands_in_the_connection_in_vain_is_named() -> None:

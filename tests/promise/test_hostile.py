@@ -98,6 +98,7 @@ CASES: dict[str, tuple[str, str, Any, str | None]] = {
 }
 
 
+@pytest.mark.one_host
 @AND_DLT
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_content_survives_and_a_loss_is_warned_about_once(

@@ -174,6 +174,7 @@ def check(sandbox: Sandbox, records: list[dict[str, Any]]) -> None:
     assert compared > 20 * len(rows)
 
 
+@pytest.mark.one_host
 @AND_DLT
 @EVERY_ACCOUNT
 def test_every_session_comes_once_in_order_and_as_it_was_sent(

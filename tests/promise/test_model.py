@@ -470,6 +470,7 @@ def test_whatever_happens_the_union_of_runs_is_complete(
 VALUES = {"short_pages": 3, "order": "descending"}
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize(
     ("host", "fault"),
     [

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from agencies import FIRST, agency, config_of, ids_by_user, rows_of
-from conftest import MakeSandbox, Tally
+from conftest import MakeSandbox, Tally, examples
 from oracle import as_emitted, utc_text
 from support import ZONE, Run, check_injected, parsed, run_tap
 
@@ -456,7 +456,7 @@ def test_state_is_right_for_each_customer_at_each_moment(
     assert not any(left.values())
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(examples(2)))
 def test_killed_anywhere_and_resumed_is_complete(
     seed: int, make_sandbox: MakeSandbox, tmp_path: Path, tally: Tally
 ) -> None:

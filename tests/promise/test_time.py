@@ -19,6 +19,7 @@ from tap_visitor_sessions.sessions.windows.windows import Region, furthest_end
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"
 
 
+@pytest.mark.one_host
 @AND_DLT
 @pytest.mark.parametrize(
     ("zone", "start", "first"),

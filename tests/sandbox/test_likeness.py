@@ -67,6 +67,7 @@ def types_of(report: dict[str, Any], share: float) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize("name", MADE)
 def test_the_doctor_says_the_same_of_both(
     name: str, make_sandbox: MakeSandbox, tmp_path: Path

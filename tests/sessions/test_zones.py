@@ -34,6 +34,7 @@ def changes(tz: zoneinfo.ZoneInfo, start: int, end: int) -> list[datetime]:
     return found
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize("letter", sorted({name[0] for name in ZONES}))
 def test_order_never_goes_back_over_any_change_of_2015_to_2035(letter: str, tally: Tally) -> None:
     seen: set[tuple[object, ...]] = set()

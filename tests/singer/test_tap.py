@@ -51,6 +51,7 @@ def test_every_column_of_every_session_arrives(make_sandbox: MakeSandbox, tmp_pa
     assert run.bookmark == max(r["date_time"] for r in run.records)
 
 
+@pytest.mark.thinned
 @pytest.mark.parametrize(
     "faults",
     [

@@ -19,21 +19,9 @@ from pyairbyte_home import pyairbyte_python
 from suite import LANES, MakeLane, MakeProject
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--half", action="store_true", help="the gate's: one lane, into DuckDB")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "half: of the gate's half")
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         loading.install("target-duckdb", "target-postgres")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--half"):
-        others = [item for item in items if "half" not in item.keywords]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if "half" in item.keywords]
 
 
 @pytest.fixture(scope="session")

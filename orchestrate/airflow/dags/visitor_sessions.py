@@ -65,7 +65,7 @@ log = logging.getLogger("airflow.task")
 CONNECTION = "visitor_sessions"
 AT_PARSING = settings.AtParsing(os.environ)
 POOL = AT_PARSING.text("POOL", "visitor_sessions")
-SESSIONS = Asset(AT_PARSING.text("ASSET", "visitor_sessions"))
+SESSIONS = AT_PARSING.made("ASSET", "visitor_sessions", Asset)
 ARGS: dict[str, Any] = {
     "queue": AT_PARSING.text("QUEUE", "default"),
     "retries": AT_PARSING.whole("RETRIES", 5),
@@ -83,8 +83,6 @@ RUNS: dict[str, Any] = {
     "dagrun_timeout": timedelta(seconds=RUN_TIMEOUT) if RUN_TIMEOUT else None,
     "on_failure_callback": alerts.RUN_FAILED,
 }
-KEPT_DAYS = 30
-"""Default of VISITOR_SESSIONS_KEEP_STATES."""
 FORGOTTEN = 20
 """States removed by a run, each with a call of Meltano."""
 CUSTOMERS = Param(
@@ -125,11 +123,11 @@ def meltano(log: Any) -> Meltano:
     Of the connection no value is logged but those of settings that are no secret.
     """
     its = extras()
-    if problems := AT_PARSING.told(its):
-        raise settings.SettingProblem("; ".join(problems))
     command = Meltano(its, log.log)
     for secret in command.secrets(its):
         mask_secret(secret)
+    if problems := AT_PARSING.told(its) + settings.problems(command.env):
+        raise settings.SettingProblem("; ".join(problems))
     command.check()
     return command
 
@@ -153,12 +151,7 @@ def param(name: str, setting: str, env: Mapping[str, str]) -> str:
 def group_size(env: Mapping[str, str]) -> int:
     """Customers of a run of the tap."""
     given = get_current_context()["params"].get("group_size")
-    return int(given or settings.whole(env, "GROUP_SIZE", 1, least=1))
-
-
-def kept(env: Mapping[str, str]) -> timedelta:
-    """How long the states of finished pieces stay."""
-    return timedelta(days=settings.whole(env, "KEEP_STATES", KEPT_DAYS, least=1))
+    return int(given or settings.group_size(env))
 
 
 def cleared(ti: Any) -> int:
@@ -181,7 +174,8 @@ def owners(rows: list[Any]) -> dict[int, int]:
 
 def plan_of(command: Meltano, rows: list[Any]) -> Plan:
     """What a run plans from: how far each customer has been read, or, where somebody has cleared
-    the run, how far it had been read when the run began.
+    the run, how far it had been read when the run began. A run of `airflow backfill` begins anew
+    in either case.
 
     Raises:
         PlanProblem: that is not known any more.
@@ -191,13 +185,13 @@ def plan_of(command: Meltano, rows: list[Any]) -> Plan:
     now, states = datetime.now(timezone.utc), command.states()
     known: Mapping[int, Position] | None = None
     most = int(conf.getint("core", "max_map_length", fallback=1024))
-    if cleared(context["ti"]):
+    if cleared(context["ti"]) and not is_backfill(run):
         record = command.state_prefix + run_suffix(run.dag_id, run.run_id)
         known = positions_in(states, record, owners(rows))
         if known is not None:
             log.info("The run was cleared: what it has read is read once more")
             return Plan(rows, known, now, most, again=True)
-        if run.run_after < now - kept(command.env):
+        if run.run_after < now - settings.kept(command.env):
             raise PlanProblem(
                 f"From where the run of {run.run_after:%Y-%m-%d} began is not known any more "
                 "(VISITOR_SESSIONS_KEEP_STATES): read the span again with visitor_sessions_backfill"
@@ -273,8 +267,9 @@ def reading(task_id: str, **options: Any) -> Any:
 def customers() -> dict[str, Any]:
     """The customers to read, from the tap, and a line on each one that is not."""
     with told():
-        chosen = get_current_context()["params"]["customers"]
-        rows, left_out = readable(meltano(log).customers(), chosen or None)
+        params = get_current_context()["params"]
+        listed = meltano(log).customers(params.get("start"))
+        rows, left_out = readable(listed, params["customers"] or None)
     for line in left_out:
         log.warning(line)
     log.info("%d customers are read", len(rows))
@@ -348,7 +343,7 @@ def tidy(command: Meltano, covered: list[int], planned: tuple[list[Piece], ...])
         covered=covered if is_daily else (),
         active=active,
         now=datetime.now(timezone.utc),
-        keep=kept(command.env),
+        keep=settings.kept(command.env),
     )
     for state_id in gone[:FORGOTTEN]:
         command.forget(state_id)

@@ -122,9 +122,18 @@ class Meltano:
         """What `meltano run` puts before a suffix to make a state id."""
         return f"{self.environment}:{TAP}-to-{self.loader}:"
 
-    def customers(self) -> list[dict[str, Any]]:
-        """The partner's customers, as the tap lists them."""
-        listed: list[dict[str, Any]] = json.loads(self._capture("invoke", TAP, "--customers"))
+    def customers(self, start: str | None = None) -> list[dict[str, Any]]:
+        """The partner's customers, as the tap lists them.
+
+        Args:
+            start: The run's own, in place of START_DATE, which need not be set then.
+        """
+        env = dict(self.env)
+        env.pop(f"{SETTING}END_DATE", None)  # it may lie before the run's own start
+        if start:
+            env[f"{SETTING}START_DATE"] = start
+        said = self._capture("invoke", TAP, "--customers", env=env)
+        listed: list[dict[str, Any]] = json.loads(said)
         return listed
 
     def states(self) -> dict[str, Any]:
@@ -210,13 +219,15 @@ class Meltano:
         if self._process is not None:
             self._process.terminate()
 
-    def _capture(self, *arguments: str, stdin: str = "") -> str:
+    def _capture(
+        self, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None
+    ) -> str:
         """What a command writes on stdout; its log goes to `log`."""
         with own_folder(self._project) as own:
             done = subprocess.run(
                 self._command(*arguments),
                 cwd=self._project,
-                env={**self.env, **own},
+                env={**(self.env if env is None else env), **own},
                 input=stdin,
                 capture_output=True,
                 text=True,

@@ -6,13 +6,22 @@ Null and empty are "not set", wherever they stand.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
 
 TAP = "TAP_VISITOR_SESSIONS_"
 OURS = "VISITOR_SESSIONS_"
 PARSED = ("POOL", "QUEUE", "RETRIES", "RETRY_DELAY", "TASK_TIMEOUT", "RUN_TIMEOUT", "ASSET")
 """Settings that are needed when the DAGs are parsed, and so only from the environment."""
+
+
+KEPT_DAYS = 30
+"""Default of KEEP_STATES."""
+LONGEST_DAYS = 36_500
+"""What more days come to: a longer time lies before the calendar's first day."""
 
 
 class SettingProblem(ValueError):
@@ -54,6 +63,27 @@ def whole(env: Mapping[str, str], name: str, default: int, *, least: int = 0) ->
     return int(given)
 
 
+def group_size(env: Mapping[str, str]) -> int:
+    """Customers of a run of the tap."""
+    return whole(env, "GROUP_SIZE", 1, least=1)
+
+
+def kept(env: Mapping[str, str]) -> timedelta:
+    """How long the states of finished pieces stay."""
+    return timedelta(days=min(whole(env, "KEEP_STATES", KEPT_DAYS, least=1), LONGEST_DAYS))
+
+
+def problems(env: Mapping[str, str]) -> list[str]:
+    """What is wrong with the settings that tasks read."""
+    found = []
+    for read in (group_size, kept):
+        try:
+            read(env)
+        except SettingProblem as problem:
+            found.append(str(problem))
+    return found
+
+
 class AtParsing:
     """Settings that a DAG file needs when it is parsed. What cannot work is the default, so that
     the file can be imported, and is told by the first task: see `problems`."""
@@ -65,6 +95,14 @@ class AtParsing:
     def text(self, name: str, default: str = "") -> str:
         """A text."""
         return text(self._env, name, default)
+
+    def made(self, name: str, default: str, make: Callable[[str], Made]) -> Made:
+        """What is made of a text."""
+        try:
+            return make(self.text(name, default))
+        except ValueError as problem:
+            self.problems.append(f"{OURS}{name}: {problem}")
+            return make(default)
 
     def whole(self, name: str, default: int, *, least: int = 0) -> int:
         """A whole number."""

@@ -67,7 +67,18 @@ class World:
     """Customer -> how many calls the sandbox had seen when it was killed."""
     first: str = ""
     """The first run."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What the connection sets."""
     added: Iterator[int] = field(default_factory=lambda: iter(range(NEW, 10**6)))
+
+    def connect(self, **changed: object) -> None:
+        """Set the connection, as the README says: a command line or a request would stand in
+        Airflow's own log table."""
+        extra = json.dumps(self.extras | changed)
+        file = self.airflow.home / "connection.json"
+        file.write_text(json.dumps({DAG: {"conn_type": "generic", "extra": extra}}))
+        self.airflow.command("connections", "import", "--overwrite", str(file))
+        file.unlink()
 
     def saved(self, suffix: str) -> str | None:
         """The end of what has been read, as Meltano has saved it under a state id."""
@@ -201,13 +212,8 @@ def world() -> Iterator[World]:
             "TARGET_POSTGRES_SQLALCHEMY_URL": database_uri("warehouse", "+psycopg"),
             "MELTANO_DATABASE_URI": database_uri("meltano", "+psycopg"),
         }
-        # As the README says: a command line or a request would stand in Airflow's own log table.
-        file = home / "connection.json"
-        file.write_text(json.dumps({DAG: {"conn_type": "generic", "extra": json.dumps(extras)}}))
-        airflow.command("connections", "import", str(file))
-        file.unlink()
         airflow.api("POST", "/pools", {"name": DAG, "slots": SLOTS})
-        yield World(
+        world = World(
             airflow,
             sandbox,
             database_uri("warehouse"),
@@ -216,7 +222,10 @@ def world() -> Iterator[World]:
             start,
             quarter["name"],
             after,
+            extras=extras,
         )
+        world.connect()
+        yield world
 
 
 def test_the_dags_parse(world: World) -> None:
@@ -232,7 +241,8 @@ def test_the_dags_parse(world: World) -> None:
 
 
 def test_settings_that_cannot_work_leave_the_dags_importable(world: World) -> None:
-    wrong = dict.fromkeys(("RETRIES", "RETRY_DELAY", "TASK_TIMEOUT", "GROUP_SIZE"), "five")
+    numbers = ("RETRIES", "RETRY_DELAY", "TASK_TIMEOUT", "RUN_TIMEOUT")
+    wrong = dict.fromkeys((*numbers, "GROUP_SIZE"), "five") | {"ASSET": "a" * 2000}
     done = subprocess.run(
         [str(ENVIRONMENT / "bin" / "python"), "-c", "import visitor_sessions as v\n"
          "print(v.AT_PARSING.told({}))"],
@@ -242,8 +252,9 @@ def test_settings_that_cannot_work_leave_the_dags_importable(world: World) -> No
         text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for name in ("RETRIES", "RETRY_DELAY", "TASK_TIMEOUT"):
+    for name in numbers:
         assert f"VISITOR_SESSIONS_{name} is 'five'" in done.stdout
+    assert "VISITOR_SESSIONS_ASSET" in done.stdout
 
 
 def test_first_load_with_tasks_killed_in_the_middle(world: World) -> None:
@@ -422,6 +433,9 @@ def test_an_earlier_start_is_read(world: World) -> None:
 
 def test_a_backfill_reads_a_span_again_and_so_does_a_run_id_used_anew(world: World) -> None:
     chosen = [7, 8]
+    # Its own params suffice.
+    setting = "TAP_VISITOR_SESSIONS_"
+    world.connect(**{f"{setting}START_DATE": None, f"{setting}END_DATE": "2020-01-01"})
     world.airflow.api("PATCH", f"/dags/{BACKFILL}", {"is_paused": False})
     last = world.after - timedelta(days=1)
     span = {"start": str(world.start), "end": str(last), "customers": chosen}
@@ -456,6 +470,7 @@ def test_a_backfill_reads_a_span_again_and_so_does_a_run_id_used_anew(world: Wor
 
     for duration in (987_654, 987_653, 987_652):  # triggered, cleared, deleted and triggered
         runs_again(duration)
+    world.connect()
 
 
 def test_airflows_own_backfill_reads_the_day_of_its_logical_date(world: World) -> None:
@@ -472,6 +487,64 @@ def test_airflows_own_backfill_reads_the_day_of_its_logical_date(world: World) -
     world.airflow.finish(DAG, run)
     for customer in CUSTOMERS:
         assert world.asked(customer, before) == [datetime.combine(day, datetime.min.time())]
+    # Cleared, it reads the day again, however long ago that was.
+    before = len(world.sandbox.calls)
+    world.airflow.clear(DAG, run)
+    world.airflow.finish(DAG, run)
+    for customer in CUSTOMERS:
+        assert world.asked(customer, before) == [datetime.combine(day, datetime.min.time())]
+
+
+def test_states_of_finished_pieces_go_after_a_time_and_a_run_of_before_is_not_done_again(
+    world: World,
+) -> None:
+    long_ago = "2020-01-01T00:00:00.000000Z"
+    backfilled = "backfill-20200101T000000000000Z-customer-7-2019Q4"
+    counted = {customer: f"customer-{customer}-2019Q4" for customer in (7, 999)}
+    states: dict[str, dict[str, Any]] = {backfilled: {}}
+    for customer, suffix in counted.items():
+        context = {"context": {"user_id": user_of(customer)}, "customer_id": customer}
+        bookmarks = {"visitor_sessions": {"partitions": [context | {"read_at": long_ago}]}}
+        states[suffix] = {"singer_state": {"bookmarks": bookmarks}}
+    with psycopg.connect(world.state, autocommit=True) as database:
+        for suffix, state in states.items():
+            database.execute(
+                "INSERT INTO state (state_id, completed_state, partial_state) VALUES (%s, %s, %s)",
+                [PREFIX + suffix, json.dumps(state), "{}"],
+            )
+    run = world.airflow.trigger(DAG, {}, run_after="2024-03-01T00:00:00Z")
+    world.airflow.finish(DAG, run)
+    with psycopg.connect(world.state, autocommit=True) as database:
+        kept = {row[0] for row in database.execute("SELECT state_id FROM state").fetchall()}
+        # Of a customer that is not read what is known stays.
+        assert {PREFIX + suffix for suffix in states} & kept == {PREFIX + counted[999]}
+        assert any(state_id.startswith(PREFIX + "run-") for state_id in kept)
+        database.execute("DELETE FROM state WHERE state_id LIKE %s", [PREFIX + "run-%"])
+    before = len(world.sandbox.calls)
+    world.airflow.clear(DAG, run)
+    assert set(world.failed(DAG, run)) == {"plan_current"}
+    text = world.airflow.log_of(DAG, run, "plan_current")
+    assert "From where the run of 2024-03-01 began is not known any more" in text
+    assert not any("date_from" in call.params for call in world.sandbox.calls[before:])
+
+
+def test_settings_that_cannot_work_fail_the_first_task_by_name(world: World) -> None:
+    wrong = {
+        "VISITOR_SESSIONS_GROUP_SIZE": "five",
+        "VISITOR_SESSIONS_KEEP_STATES": -1,
+        "VISITOR_SESSIONS_POOL": "another",
+    }
+    world.connect(**wrong)
+    before = len(world.sandbox.calls)
+    run = world.airflow.trigger(DAG, {})
+    failed = world.failed(DAG, run)
+    world.connect()
+    assert set(failed) == {"customers"}
+    assert failed["customers"]["try_number"] == 1
+    text = world.airflow.log_of(DAG, run, "customers")
+    errors = [line for line in text.splitlines() if "AirflowFailException" in line]
+    assert any(all(name in line for name in wrong) for line in errors), errors
+    assert len(world.sandbox.calls) == before
 
 
 @pytest.mark.parametrize(

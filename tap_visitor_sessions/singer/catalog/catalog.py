@@ -115,9 +115,9 @@ def wanted(declaration: Declaration, catalog: Mapping[str, Any] | None) -> Wante
         if not stream_selected(entry, selection_rules(items), bool(items)):
             return _by_default(declaration)
     root: dict[str, Any] = {}
-    for breadcrumb, said in items:
+    for breadcrumb, found in items:
         if not breadcrumb:
-            root |= said
+            root |= found
     reading = _Reading(declaration, selection_rules(items))
     reading.problems += key_problems(declaration, entry, root)
     full_table = full_table_chosen(entry, root, reading.problems, notes)

@@ -144,10 +144,10 @@ def metadata_items(entry: Mapping[str, Any]) -> list[tuple[list[str], dict[str, 
     found = []
     for item in items if isinstance(items, list) else [items]:
         breadcrumb = item.get("breadcrumb") if isinstance(item, Mapping) else None
-        said = item.get("metadata") if isinstance(item, Mapping) else None
-        if not isinstance(breadcrumb, (list, tuple)) or not isinstance(said, Mapping):
+        metadata = item.get("metadata") if isinstance(item, Mapping) else None
+        if not isinstance(breadcrumb, (list, tuple)) or not isinstance(metadata, Mapping):
             raise CatalogError(f"an item of its metadata has no breadcrumb or no metadata: {item}")
-        found.append(([str(step) for step in breadcrumb], dict(said)))
+        found.append(([str(step) for step in breadcrumb], dict(metadata)))
     return found
 
 
@@ -155,9 +155,9 @@ def selection_rules(items: Sequence[tuple[list[str], dict[str, Any]]]) -> dict[N
     """What is selected by name. Where several items say so of the same (a member of an array has
     two spellings), one that leaves it out is enough."""
     rules: dict[Names, bool] = {}
-    for breadcrumb, said in items:
+    for breadcrumb, metadata in items:
         names = names_of(breadcrumb)
-        selected = _selected(said, names)
+        selected = _selected(metadata, names)
         if selected is not None:
             rules[names] = rules.get(names, True) and selected
     return rules
@@ -177,11 +177,11 @@ def names_of(breadcrumb: Sequence[str]) -> Names:
     return tuple(names)
 
 
-def _selected(said: Mapping[str, Any], names: Names) -> bool | None:
-    if said.get("inclusion") == Metadata.InclusionType.UNSUPPORTED.value:
+def _selected(metadata: Mapping[str, Any], names: Names) -> bool | None:
+    if metadata.get("inclusion") == Metadata.InclusionType.UNSUPPORTED.value:
         return False
     for word in ("selected", "selected-by-default"):
-        value = said.get(word)
+        value = metadata.get(word)
         if isinstance(value, str) and value.lower() in ("true", "false"):
             value = value.lower() == "true"
         if value is not None and not isinstance(value, bool):
@@ -195,8 +195,8 @@ def stream_selected(
     entry: Mapping[str, Any], rules: Mapping[Names, bool], has_metadata: bool
 ) -> bool:
     """Whether the stream is selected: in metadata, or as old catalogs say it, beside it."""
-    said = [one for one in (rules.get(()), _selected(entry, ())) if one is not None]
-    return all(said) if said else not has_metadata
+    selections = [one for one in (rules.get(()), _selected(entry, ())) if one is not None]
+    return all(selections) if selections else not has_metadata
 
 
 def key_problems(
@@ -246,7 +246,7 @@ def full_table_chosen(
     """Whether FULL_TABLE is chosen. `replication-method` comes first: nobody but a user writes
     it; that of the entry stands in every catalog that was discovered."""
     offered = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
-    said = []
+    chosen = []
     for place, word in (
         (root, "replication-method"),
         (entry, "replication_method"),
@@ -258,12 +258,12 @@ def full_table_chosen(
         method = str(value).strip().upper()
         if method not in offered:
             problems.append(f"{word} {value!r} is not offered: {' or '.join(offered)}")
-        said.append((word, method))
-    if said and any(method != said[0][1] for _, method in said):
-        text = ", ".join(f"{word} {method}" for word, method in said)
+        chosen.append((word, method))
+    if chosen and any(method != chosen[0][1] for _, method in chosen):
+        text = ", ".join(f"{word} {method}" for word, method in chosen)
         # No warning: a discovered entry says INCREMENTAL, beside what a user's metadata says.
-        notes.append((logging.INFO, f"The catalog says {text}: taken as {said[0][1]}"))
-    return bool(said) and said[0][1] == REPLICATION_FULL_TABLE
+        notes.append((logging.INFO, f"The catalog says {text}: taken as {chosen[0][1]}"))
+    return bool(chosen) and chosen[0][1] == REPLICATION_FULL_TABLE
 
 
 def dotted(path: Names) -> str:

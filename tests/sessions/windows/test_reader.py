@@ -113,6 +113,7 @@ def growing(count: int, days: int, source: random.Random) -> list[int]:
     return [int(math.sqrt(source.random()) * days * 86_400) for _ in range(count)]
 
 
+@pytest.mark.thinned
 @pytest.mark.slow
 @pytest.mark.parametrize("traffic", [steady, bursty, growing])
 @pytest.mark.parametrize(("count", "days"), [(30_000, 2), (30_000, 80), (12_000, 365)])
