@@ -44,8 +44,11 @@ LAST = datetime(2024, 5, 31)
 STAMP = "_sdc_batched_at"
 APART = 10_000_000
 """Between the ids of two copies."""
-EXECUTE = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.stdin.read())"
+EXECUTE = (
+    "import duckdb, sys; print(duckdb.connect(sys.argv[1]).execute(sys.stdin.read()).fetchall())"
+)
 MEMORY = {"settings": {"memory_limit": "4GB"}}
+AFFECTED, SESSIONS = "int_visitor_sessions__affected_sessions", "visitor_sessions__sessions"
 FULL, INCREMENT, NOTHING = "full build", "increment of a day", "nothing new"
 
 
@@ -58,6 +61,10 @@ class Base(ABC):
     @abstractmethod
     def execute(self, *statements: str) -> None:
         """Run statements."""
+
+    @abstractmethod
+    def rows(self, table: str) -> int:
+        """How many a mart has."""
 
     @abstractmethod
     def target(self) -> dict[str, Any]:
@@ -118,6 +125,11 @@ class Postgres(Base):
                 connection.execute(statement.encode())
             connection.execute("VACUUM ANALYZE")
 
+    def rows(self, table: str) -> int:
+        with psycopg.connect(self._uri) as connection:
+            found = connection.execute(f"SELECT count(*) FROM marts.{table}".encode()).fetchone()
+        return int(found[0]) if found else 0
+
     def target(self) -> dict[str, Any]:
         parts = urlsplit(self._uri)
         place = {"host": parse_qs(parts.query)["host"][0], "port": 5432, "dbname": "postgres"}
@@ -150,8 +162,16 @@ class DuckDb(Base):
         self._path = path
 
     def execute(self, *statements: str) -> None:
+        self._answer(*statements)
+
+    def rows(self, table: str) -> int:
+        return int(self._answer(f"SELECT count(*) FROM marts.{table}").strip("[(,)]\n"))
+
+    def _answer(self, *statements: str) -> str:
         command = [str(BIN / "python"), "-c", EXECUTE, str(self._path)]
-        subprocess.run(command, input=";\n".join(statements), text=True, check=True)
+        text = ";\n".join(statements)
+        done = subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.PIPE)
+        return done.stdout
 
     def target(self) -> dict[str, Any]:
         return {
@@ -209,9 +229,11 @@ def project(folder: Path, base: Base) -> None:
 
 @dataclass
 class Build(Run):
-    """One of dbt; `own_seconds` without the start of Python and the reading of the project."""
+    """One of dbt; `own_seconds` without the start of Python and the reading of the project.
+    `share` of all sessions are of affected persons, which an increment makes anew."""
 
     own_seconds: float = 0.0
+    share: float = 0.0
 
 
 def dbt(folder: Path, *command: str) -> Build:
@@ -240,7 +262,9 @@ def steps(folder: Path, base: Base, rounds: int) -> list[dict[str, Run]]:
 
     def increment() -> Run:
         base.another_day()
-        return dbt(folder, "run")
+        run = dbt(folder, "run")
+        run.share = base.rows(AFFECTED) / base.rows(SESSIONS)
+        return run
 
     return interleaved(
         rounds,
@@ -270,9 +294,9 @@ def main(options: argparse.Namespace) -> None:
                 rounds, steps(folder / base.name, base, options.rounds), strict=True
             ):
                 kept |= done
+    values = ("seconds", "own_seconds", "cpu_seconds", "share")
     rows: list[list[Any]] = [
-        [name, *(middle(rounds, name, of) for of in ("seconds", "own_seconds", "cpu_seconds"))]
-        for name in rounds[0]
+        [name, *(middle(rounds, name, value) for value in values)] for name in rounds[0]
     ]
     took = {row[0]: row[2] for row in rows}
     goals = [
@@ -293,5 +317,10 @@ def main(options: argparse.Namespace) -> None:
         ),
     }
     Figure(
-        "transform", ["what", "s", "s of dbt's run", "CPU s"], rows, goals, settings, rounds
-    ).show()
+        "transform",
+        ["what", "s", "s of dbt's run", "CPU s", "sessions made anew"],
+        rows,
+        goals,
+        settings,
+        rounds,
+    ).show(keep=not options.only)

@@ -79,8 +79,8 @@ def test_meltano_yml_declares_the_loaders_and_environments() -> None:
     loaders = {loader["name"] for loader in project["plugins"]["loaders"]}
     assert loaders >= {f"target-{n}" for n in ("postgres", "snowflake", "jsonl", "csv", "duckdb")}
     assert {e["name"] for e in project["environments"]} == {"sandbox", "production"}
-    assert project["jobs"]
-    assert project["schedules"]
+    jobs = {job["name"] for job in project["jobs"]}
+    assert {one["job"] for one in project["schedules"]} == jobs
 
 
 def test_the_table_of_faults_names_tests_that_exist_and_no_loss() -> None:

@@ -161,6 +161,8 @@ class Dlt(Lane):
     """The dlt source."""
 
     schema = "callgear"
+    select: list[str] | None = None
+    """The columns, where others than usual."""
 
     def __init__(self, feed: Feed, folder: Path, uri: str | None = None) -> None:
         super().__init__(feed, folder)
@@ -181,7 +183,8 @@ class Dlt(Lane):
                 destination=self._place,
                 dataset_name=self.schema,
             )
-            raise_on_incomplete(pipeline.run(visitor_sessions(**config), **self.more))
+            source = visitor_sessions(**config, select=self.select)
+            raise_on_incomplete(pipeline.run(source, **self.more))
 
 
 class PyAirbyte(Lane):

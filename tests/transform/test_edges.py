@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from comparing import check_marts
-from lanes import ANSWERS, Lane
+from lanes import ANSWERS, Dlt, Lane
 from reckoning import Account, Reckoning, Rules
 from suite import VARS, MakeLane, MakeProject
 from support import ROOT
@@ -162,6 +162,8 @@ def test_no_table_at_all(make_lane: MakeLane, make_project: MakeProject) -> None
 
 def test_a_loader_that_appends(make_lane: MakeLane, make_project: MakeProject) -> None:
     lane = make_lane(LANE, wanderers=50)
+    assert isinstance(lane, Dlt)
+    lane.select = ["*", "read_at"]  # which row is the latest
     lane.more = {"write_disposition": "append"}
     lane.load()
     project = make_project(lane, **zoned(lane), appended=True, **VARS[LANE])

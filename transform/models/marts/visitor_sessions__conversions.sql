@@ -102,7 +102,8 @@ select
     false as is_spam
     {%- endif %}
 from conversions
-inner join {{ ref('int_visitor_sessions__zones') }} as zones
+-- Each account has a zone, yet PostgreSQL expects hardly a row of an inner join here, and loops.
+left join {{ ref('int_visitor_sessions__zones') }} as zones
     on {{ visitor_sessions.same_account('conversions', 'zones') }}
 left join told
     on conversions.conversion_key = told.conversion_key

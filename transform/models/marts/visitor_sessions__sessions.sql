@@ -79,7 +79,8 @@ joined as (
         sessions.read_at,
         sessions.loaded_stamp
     from sessions
-    inner join {{ ref('int_visitor_sessions__zones') }} as zones
+    -- Each account has a zone, yet PostgreSQL expects hardly a row of an inner join here, and loops.
+    left join {{ ref('int_visitor_sessions__zones') }} as zones
         on {{ visitor_sessions.same_account('sessions', 'zones') }}
     left join communications
         on sessions.session_key = communications.session_key
