@@ -18,7 +18,7 @@ import msgspec
 from tap_visitor_sessions.config import ACCOUNT, READ_AT, Settings, days_schema
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.bookmarks import Reading, StreamState
-from tap_visitor_sessions.sessions.days import Begun, Calendar, Counted, DayCounts, Tally
+from tap_visitor_sessions.sessions.days import Begun, Calendar, Counted, DayCounts, Tally, Walls
 from tap_visitor_sessions.sessions.recheck import Recheck
 from tap_visitor_sessions.sessions.zones import Timezone
 
@@ -26,7 +26,6 @@ logger = logging.getLogger("tap-visitor-sessions.ledger")
 
 Day = Any
 """A msgspec.Struct with an attribute per column of `visitor_session_days`."""
-Walls = tuple[datetime, datetime]
 WriteDays = Callable[[Sequence[Day]], None]
 
 

@@ -344,6 +344,19 @@ def test_a_ledger_without_the_days_before_says_so_where_they_were_counted_too(
         assert told not in caplog.text
 
 
+def until_now(
+    make_sandbox: Any, *, sessions: int, days: int, **settings: Any
+) -> tuple[Sandbox, dict[str, Any], datetime]:
+    """An account with sessions of so many days up to now, and the settings to read all of them."""
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(sessions, seed=3, start=now - timedelta(days=days), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
+    start = now - timedelta(days=days + 5)
+    config = config_of(sandbox, start_date=f"{start:%F}", **settings)
+    del config["end_date"]
+    return sandbox, config, now
+
+
 def test_a_later_start_within_a_day_is_no_deletion(
     make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,11 +364,7 @@ def test_a_later_start_within_a_day_is_no_deletion(
 
     host = Singer()
     host.without_signals(monkeypatch)
-    now = datetime.now().replace(microsecond=0)
-    rows = make_sessions(300, seed=3, start=now - timedelta(days=20), end=now)
-    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
-    config = config_of(sandbox, recheck_window="P15D", start_date=f"{now - timedelta(days=25):%F}")
-    del config["end_date"]
+    sandbox, config, now = until_now(make_sandbox, sessions=300, days=20, recheck_window="P15D")
     state = of("STATE", heard(host, config))[-1]
     requests = len(sandbox.reports)
     config["start_date"] = f"{now - timedelta(days=6):%FT12:00:00}"
@@ -373,17 +382,15 @@ def test_ids_notice_what_leaves_the_number_of_a_quarter_as_it_was(
 
     host = Singer()
     host.without_signals(monkeypatch)
-    now = datetime.now().replace(microsecond=0)
-    rows = make_sessions(200, seed=3, start=now - timedelta(days=40), end=now)
-    sandbox: Sandbox = make_sandbox(rows=rows, timezone="UTC")
-    config = config_of(sandbox, recheck_window="P30D", recheck_depth="ids")
-    config["start_date"] = f"{now - timedelta(days=45):%F}"
-    del config["end_date"]
+    sandbox, config, now = until_now(
+        make_sandbox, sessions=200, days=40, recheck_window="P30D", recheck_depth="ids"
+    )
     state = of("STATE", heard(host, config))[-1]
     before = len(sandbox.reports)
     state = of("STATE", heard(host, config, state))[-1]
     assert len(sandbox.reports) == before + 2  # no more than a count, where a page holds them
-    moved = next(row for row in rows if row["date_time"][:10] == f"{now - timedelta(days=20):%F}")
+    day = f"{now - timedelta(days=20):%F}"
+    moved = next(row for row in sandbox.rows() if row["date_time"][:10] == day)
     sandbox.update(moved["id"], date_time=f"{now - timedelta(days=10):{FORMAT}}")
     said = heard(host, config, state)
     days = {f"{now - timedelta(days=number):%F}" for number in (20, 10)}

@@ -1,6 +1,6 @@
 """Local days of an account: which there are, whose sessions are which, how many were read. Pure."""
 
-from tap_visitor_sessions.sessions.days.calendar import Calendar, Cell
+from tap_visitor_sessions.sessions.days.calendar import Calendar, Cell, Walls
 from tap_visitor_sessions.sessions.days.counting import (
     Begun,
     Counted,
@@ -19,6 +19,7 @@ __all__ = [
     "Known",
     "Sum",
     "Tally",
+    "Walls",
     "cut_of",
     "mark_of",
     "packed",

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from tap_visitor_sessions.sessions.days.calendar import ONE, Cell
+from tap_visitor_sessions.sessions.days.calendar import ONE, Cell, Walls
 from tap_visitor_sessions.sessions.days.counting import Sum
 
 DIGEST = 8
 """Bytes."""
 MOST_DAYS = 4000
-Walls = tuple[datetime, datetime]
 
 
 def cut_of(cell: Cell) -> Walls | None:
