@@ -256,7 +256,7 @@ def airflow(*arguments: str) -> None:
     stamp = environment / "made-for"
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"==> Making {environment.name} (a minute)", flush=True)
-        venv.create(environment, with_pip=True)
+        venv.create(environment, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run(*pip, "--requirement", str(lists[0]), "--constraint", str(lists[1]))
         stamp.write_text(wanted)
@@ -288,7 +288,7 @@ def dbt() -> None:
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print("==> Making .venv-transform (a minute)", flush=True)
-        venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run(*pip, "--upgrade", "pip>=25.1")
         run(*pip, "--group", "transform")

@@ -12,9 +12,9 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_visitor_sessions.api import ApiError, TapError, Unreadable, printable, redacted
-from tap_visitor_sessions.config import emitted_schema, privacy_note
+from tap_visitor_sessions.config import Settings, emitted_schema, privacy_note
 from tap_visitor_sessions.doctor.sample import Looking, Sample
-from tap_visitor_sessions.sessions import PATIENCE, Connection, User, is_customers
+from tap_visitor_sessions.sessions import PATIENCE, Connection, User, Zone, is_customers
 
 _ADDRESS = "ip_not_whitelisted"
 _KEY = {
@@ -54,6 +54,7 @@ NAMES = (
     "key",
     "account",
     "time zone",
+    "start_date",
     "components",
     "sample session",
     "limits",
@@ -124,8 +125,9 @@ def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
         raise TapError("None of the customers can be read: --customers says why")
     user = users[0] if users else None
     contradiction = account.contradiction() if problem is None else None
-    name = account.timezone(user).name
-    yield Check("time zone", True, contradiction or name, warns=bool(contradiction))
+    timezone = account.timezone(user)
+    yield Check("time zone", True, contradiction or timezone.name, warns=bool(contradiction))
+    yield _of_start(settings, timezone.zone)
     if problem is not None:
         raise problem
     if user is not None and sample is None:
@@ -140,6 +142,15 @@ def _asked(connection: Connection, looking: Looking) -> Iterator[Check]:
     yield Check("components", True, text, warns=bool(lacking or closed))
     yield _of_sessions(sample)
     yield Check("limits", True, client.pacer.left() or "the API names none")
+
+
+def _of_start(settings: Settings, zone: Zone) -> Check:
+    """Whether there can be sessions since."""
+    start = settings.start.value
+    if (start if start.tzinfo else zone.to_utc(start)) <= settings.now:
+        return Check("start_date", True, settings.start_date)
+    text = f"{settings.start_date} lies in the future: there are no sessions to read yet"
+    return Check("start_date", True, text, warns=True)
 
 
 def _open_to(

@@ -26,7 +26,7 @@ from tap_visitor_sessions.sessions.output import (
 )
 from tap_visitor_sessions.sessions.records import Decoder, Record, Tables, Warnings, kind_of
 from tap_visitor_sessions.sessions.windows import METHOD, Fields, Query, Window
-from tap_visitor_sessions.sessions.zones import SECOND
+from tap_visitor_sessions.sessions.zones import SECOND, Zone
 
 __all__ = [
     "ALL_IS_READ",
@@ -54,6 +54,7 @@ __all__ = [
     "User",
     "Warnings",
     "Window",
+    "Zone",
     "check_progress",
     "chunked",
     "drained",

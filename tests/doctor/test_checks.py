@@ -64,6 +64,17 @@ def test_all_is_well(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     assert "visitor_ip_address" in lines["personal data"][1]
 
 
+@pytest.mark.parametrize("start", ["2999-01-01", "2999-01-01T00:00:00Z"])
+def test_a_start_in_the_future_is_a_warning(
+    start: str, make_sandbox: MakeSandbox, tmp_path: Path
+) -> None:
+    run = doctor(make_sandbox(rows=recent()), tmp_path, start_date=start, end_date=None)
+    assert run.code == 0, run.stdout
+    mark, text = lines_of(run)["start_date"]
+    assert mark == "WARN"
+    assert text == f"{start} lies in the future: there are no sessions to read yet"
+
+
 def test_what_is_left_out_is_not_asked_for_and_what_is_clear_is_listed(
     make_sandbox: MakeSandbox, tmp_path: Path
 ) -> None:
