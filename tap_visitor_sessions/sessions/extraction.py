@@ -147,18 +147,20 @@ class Part(Generic[T]):
     def _again(self) -> Generator[Taken[T], None, TapError | None]:
         """The windows of past days that differ from what was read, and an error that ended them."""
         ledger, user = self._extraction.ledger, self.user
-        try:
-            with readable():
-                stretches = self._extraction.rechecked(user)
-        except TapError as problem:
-            return problem
-        if stretches:
+        found = self._extraction.rechecked(user)
+        while True:
+            try:
+                with readable():
+                    stretches = next(found, None)
+            except TapError as problem:
+                return problem
+            if stretches is None:
+                ledger.recheck.completed(user)
+                return None
             ledger.opened_again(user, stretches)
             ended = yield from self._taken(is_extra=True)
             if ended is not None:
                 return ended
-        ledger.recheck.completed(user)
-        return None
 
     def _taken(self, *, is_extra: bool = False) -> Generator[Taken[T], None, TapError | None]:
         """The windows, and the error that ended them."""
@@ -445,14 +447,14 @@ class Extraction:
         finally:
             self.keep_days()
 
-    def rechecked(self, user: User | None) -> Stretches:
-        """The past days of an account that are to be read again, which the next part then is."""
+    def rechecked(self, user: User | None) -> Iterator[Stretches]:
+        """Past days of an account that are to be read again, which the next part then is."""
         count = self._readers[user].count
         sums = partial(self._sums, user)
-        stretches = self.ledger.recheck.stretches(user, count, sums)
-        if stretches:
+        is_scarce = self._connection.client.pacer.is_scarce
+        for stretches in self.ledger.recheck.stretches(user, count, sums, is_scarce):
             self._again[user] = stretches
-        return stretches
+            yield stretches
 
     def keep_days(self) -> None:
         """Put what is remembered of days into the state: it is about to be written for the last

@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +27,8 @@ logger = logging.getLogger("tap-visitor-sessions.ledger")
 Day = Any
 """A msgspec.Struct with an attribute per column of `visitor_session_days`."""
 WriteDays = Callable[[Sequence[Day]], None]
+LARGEST_SHIFT = timedelta(hours=26)
+"""Between two zones: from UTC-12 to UTC+14."""
 
 
 class Ledger:
@@ -124,10 +126,12 @@ class Ledger:
     def _made(self, user: User | None, day: Counted) -> Day:
         account = self._accounts[user]
         is_over = account.calendar.is_over(day.cell.date, account.reading.now)
+        # Under the zone of before, sessions of other days lie in the table on this one.
+        is_clear = day.cell.start > account.shifted_until
         values: Mapping[str, Any] = {
             "date": day.cell.date,
             "sessions": day.sum.sessions,
-            "complete": day.cell.is_whole and is_over,
+            "complete": day.cell.is_whole and is_over and is_clear,
             "read_at": day.read_at,
             "timezone": account.timezone.name,
             "filter_hash": self._filter,
@@ -165,6 +169,10 @@ class _Account:
     def __init__(self, timezone: Timezone, reading: Reading, filter_: str | None) -> None:
         self.timezone, self.reading, self.is_again = timezone, reading, False
         self.calendar = Calendar(timezone.zone)
+        loaded = () if reading.afresh else reading.bookmarks.loaded_under
+        self.shifted_until = max(
+            (one.until + LARGEST_SHIFT for one in loaded), default=datetime.min
+        )
         begun = reading.bookmarks.begun
         begins = reading.stretches[0][0] if reading.stretches else None
         if begun is not None and (

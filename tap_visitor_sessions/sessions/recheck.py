@@ -8,9 +8,10 @@ brings along, asked for by its own second, tells.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from itertools import chain
+from operator import attrgetter
 
 from tap_visitor_sessions.api import ApiError
 from tap_visitor_sessions.config import Settings
@@ -22,6 +23,7 @@ from tap_visitor_sessions.sessions.days import (
     Counted,
     Known,
     Sum,
+    Walls,
     cut_of,
     mark_of,
     packed,
@@ -32,6 +34,8 @@ from tap_visitor_sessions.sessions.zones import SECOND, Timezone
 
 logger = logging.getLogger("tap-visitor-sessions.recheck")
 
+LEAST = timedelta(days=2)
+"""Less holds no whole day that is over."""
 FEW = 3
 """Of so many days all are read again: to find the one that differs would cost no less."""
 TOLD = 10
@@ -40,7 +44,7 @@ NOTHING = Sum()
 
 Count = Callable[[Window], tuple[int, datetime | None]]
 """How many sessions the API counts in a closed span, and when one of them was."""
-Sums = Callable[[Sequence[tuple[datetime, datetime]]], dict[date, Sum]]
+Sums = Callable[[Sequence[Walls]], dict[date, Sum]]
 """The sessions of some stretches by day, from their ids."""
 
 
@@ -69,8 +73,15 @@ class Recheck:
         self._accounts: dict[User | None, _Remembered] = {}
         self._counts_till: bool | None = None
         self._unknown = 0
-        if self.is_on:
+        if remembers:  # without the setting nobody keeps them up to date: they are forgotten
             state.take_days()
+        window = settings.recheck
+        if self.is_on and rereads and window is not None and window < LEAST:
+            logger.warning(
+                "recheck_window: within %s lies no whole day that is over: no day is looked at "
+                "again. Take P2D or more",
+                settings.recheck_window,
+            )
 
     def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
         """An account is going to be read."""
@@ -86,45 +97,58 @@ class Recheck:
             account.note(counted)
 
     def stretches(
-        self, user: User | None, count: Count, sums: Sums
-    ) -> list[tuple[datetime, datetime]]:
+        self, user: User | None, count: Count, sums: Sums, is_scarce: Callable[[], bool]
+    ) -> Iterator[list[Walls]]:
         """What of an account is to be read again: spans of its wall clock, each of whole days, as
-        far as they are wanted.
+        far as they are wanted. All at once, or, where few points are left, each day as soon as it
+        is found: a search that the points end has then come further than the one before.
 
         Raises:
             TapError: the API cannot be asked.
         """
         if not self._rereads:
-            return []
+            return
         account = self._accounts[user]
         cells = account.past(self._first_wall(account))
-        unknown = [cell for cell in cells if not account.covers(cell)]
-        if unknown:
+        known = [cell for cell in cells if account.knows(cell)]
+        found = [cell for cell in cells if not account.knows(cell)]
+        whose = f" of {user}" if user else ""
+        if found:
             self._unknown += 1
             if self._unknown == 1:
-                whose = f" of {user}" if user else ""
                 logger.warning(
                     "recheck_window: of %d days%s the state remembers no count: they are read "
                     "again, once, at a point for each page of them%s",
-                    len(unknown),
+                    len(found),
                     whose,
                     " (and so for other customers)" if user else "",
                 )
-        known = [cell for cell in cells if account.knows(cell)]
-        if self.by_ids:
-            differing = self._by_ids(account, known, sums)
-        else:
-            differing = [
-                cell for group in _groups(known) for cell in self._by_count(account, group, count)
-            ]
+        differing = 0
+        for cell in self._differing(account, known, count, sums):
+            differing += 1
+            found.append(cell)
+            if is_scarce():
+                yield _joined(found)
+                found = []
         if differing:
             logger.info(
                 "Recheck%s: %d of %d days differ from what was read, and are read again",
-                f" of {user}" if user else "",
-                len(differing),
+                whose,
+                differing,
                 len(known),
             )
-        return _joined(sorted([*unknown, *differing], key=lambda cell: cell.start))
+        if found:
+            yield _joined(found)
+
+    def _differing(
+        self, account: _Remembered, known: Sequence[Cell], count: Count, sums: Sums
+    ) -> Iterator[Cell]:
+        """The days that the API has otherwise than they are remembered."""
+        if self.by_ids:
+            yield from self._by_ids(account, known, sums)
+            return
+        for group in _groups(known):
+            yield from self._by_count(account, group, count)
 
     def completed(self, user: User | None) -> None:
         """All days of an account have been looked at: what is to be remembered, and told."""
@@ -183,8 +207,10 @@ class Recheck:
             cell for cell in cells if now.get(cell.date, NOTHING) != account.known.days[cell.date]
         ]
 
-    def _by_count(self, account: _Remembered, cells: Sequence[Cell], count: Count) -> list[Cell]:
-        """Those of some days that follow each other that differ."""
+    def _by_count(
+        self, account: _Remembered, cells: Sequence[Cell], count: Count
+    ) -> Iterator[Cell]:
+        """Those of some days that follow each other that differ, each as soon as it is found."""
         days = account.known.days
 
         def expected(some: Sequence[Cell]) -> int:
@@ -194,16 +220,20 @@ class Recheck:
             end = some[-1].end - (0 if self._counts_till is False else 1) * SECOND
             return count(Window(some[0].start, end))
 
-        def differ(some: Sequence[Cell], total: int) -> list[Cell]:
+        def differ(some: Sequence[Cell], total: int) -> Iterator[Cell]:
             if total == expected(some):
-                return []
+                return
             if len(some) == 1 or not total:
-                return [cell for cell in some if total or days[cell.date].sessions]
+                yield from [cell for cell in some if total or days[cell.date].sessions]
+                return
             half = len(some) // 2
             left, _ = counted(some[:half])
-            found = [*differ(some[:half], left), *differ(some[half:], total - left)]
-            # Sessions came or went in between.
-            return found or [*some]
+            is_found = False
+            for cell in chain(differ(some[:half], left), differ(some[half:], total - left)):
+                is_found = True
+                yield cell
+            if not is_found:  # sessions came or went in between
+                yield from some
 
         try:
             total, at = counted(cells)
@@ -211,23 +241,22 @@ class Recheck:
             if problem.mnemonic != TOO_LONG or len(cells) == 1:
                 raise
             half = len(cells) // 2
-            return [
-                *self._by_count(account, cells[:half], count),
-                *self._by_count(account, cells[half:], count),
-            ]
-        wanted = expected(cells)
-        if total == wanted:
-            return []
-        if self._counts_till is None:
-            if total == wanted - days[cells[-1].date].at_last:
-                return []  # where date_till is not counted in
-            if len(cells) <= FEW:
-                return [*cells]
-            if at is not None:
-                self._counts_till = count(Window(at, at))[0] > 0
-                if not self._counts_till:
-                    total, _ = counted(cells)
-        return differ(cells, total)
+            yield from self._by_count(account, cells[:half], count)
+            yield from self._by_count(account, cells[half:], count)
+            return
+        if self._counts_till is None and total:
+            wanted, at_last = expected(cells), days[cells[-1].date].at_last
+            if total == wanted and not at_last:
+                return
+            # Sessions of the last second hide as many that came or went, until it is known
+            # whether they are among those that were counted.
+            if at is None or (len(cells) <= FEW and total not in (wanted, wanted - at_last)):
+                yield from cells
+                return
+            self._counts_till = count(Window(at, at))[0] > 0
+            if not self._counts_till:
+                total, _ = counted(cells)
+        yield from differ(cells, total)
 
 
 class _Remembered:
@@ -259,14 +288,6 @@ class _Remembered:
         """Whether it is known how many sessions a day has within a cell."""
         return cell.date in self.known.days and self.known.cut.get(cell.date) == cut_of(cell)
 
-    def covers(self, cell: Cell) -> bool:
-        """Whether it is known of the cell, or of more of the day: to read a part of what has been
-        counted would make the rest look as if it were gone."""
-        if cell.date not in self.known.days:
-            return False
-        start, end = self.known.cut.get(cell.date, (cell.start, cell.end))
-        return start <= cell.start and cell.end <= end
-
     def _is_all(self, cell: Cell) -> bool:
         """Whether it is all that is wanted of a day, and the day is over."""
         calendar, reading = self.calendar, self.reading
@@ -289,9 +310,9 @@ def _groups(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
         yield group
 
 
-def _joined(cells: Sequence[Cell]) -> list[tuple[datetime, datetime]]:
-    found: list[Any] = []
-    for cell in cells:
+def _joined(cells: Iterable[Cell]) -> list[Walls]:
+    found: list[Walls] = []
+    for cell in sorted(cells, key=attrgetter("start")):
         if found and found[-1][1] == cell.start:
             found[-1] = (found[-1][0], cell.end)
         else:

@@ -357,6 +357,87 @@ def until_now(
     return sandbox, config, now
 
 
+@AND_DLT
+@pytest.mark.parametrize("depth", ["count", "ids"])
+@pytest.mark.parametrize("moved", ["start_date", "end_date"])
+def test_of_a_day_that_is_cut_later_the_part_that_is_wanted_is_looked_at(
+    host: Host, depth: str, moved: str, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    recheck = {"recheck_window": "P25D", "recheck_depth": depth}
+    sandbox, config, now = until_now(make_sandbox, sessions=300, days=30, **recheck)
+    rows, day = sandbox.rows(), f"{now - timedelta(days=15):%F}"
+    state = of("STATE", heard(host, config))[-1]
+    config[moved] = f"{day}T12:00:00"
+    sandbox.add([{**rows[0], "id": 1, "date_time": f"{day} 12:00:00"}])
+    said = heard(host, config, state)
+    assert 1 in {row["id"] for row in of("RECORD", said)}
+    assert {row["complete"] for row in of("DAY", said) if row["date"] == day} == {False}
+    read = sum(row["date_time"][:10] == day for row in of("RECORD", said))
+    said = heard(host, config, of("STATE", said)[-1])
+    assert read
+    assert day not in {row["date_time"][:10] for row in of("RECORD", said)}  # known from here on
+
+
+@AND_DLT
+def test_what_the_correction_of_a_zone_moves_onto_other_days_is_not_taken_for_gone(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    now = datetime.now().replace(microsecond=0)
+    rows = make_sessions(300, seed=3, start=now - timedelta(days=20), end=now)
+    sandbox: Sandbox = make_sandbox(rows=rows)
+    config = config_of(sandbox, timezone="UTC", recheck_window="P10D", recheck_depth="ids")
+    config["start_date"] = f"{now - timedelta(days=22):%F}"
+    del config["end_date"]
+    first = heard(host, config)
+    assert any(row["complete"] for row in of("DAY", first))
+    corrected = heard(host, {**config, "timezone": "Asia/Tokyo"}, of("STATE", first)[-1])
+    days = of("DAY", corrected)
+    assert len(days) > 8
+    assert not any(row["complete"] for row in days)
+    afresh = of("DAY", heard(host, {**config, "timezone": "Asia/Tokyo"}))
+    assert any(row["complete"] for row in afresh)
+
+
+@AND_DLT
+@pytest.mark.parametrize("depth", ["count", "ids"])
+def test_counts_that_a_run_without_the_setting_left_behind_are_not_compared_with(
+    host: Host, depth: str, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    recheck = {"recheck_window": "P25D", "recheck_depth": depth}
+    sandbox, config, now = until_now(make_sandbox, sessions=300, days=30, **recheck)
+    rows, day = [*sandbox.rows()], f"{now - timedelta(days=9):%F}"
+    state = of("STATE", heard(host, config))[-1]
+    sandbox.add([{**rows[0], "id": 1, "date_time": f"{day} 12:00:00"}])
+    off = {key: value for key, value in config.items() if not key.startswith("recheck")}
+    said = heard(host, {**off, "lookback_window": "P20D"}, state)
+    assert 1 in {row["id"] for row in of("RECORD", said)}
+    state = of("STATE", said)[-1]
+    assert "days" not in host.progress(state)
+    sandbox.delete([1])
+    said = heard(host, config, state)
+    found = {row["date"]: row["sessions"] for row in of("DAY", said)}
+    assert found[day] == sum(row["date_time"][:10] == day for row in rows)
+
+
+@pytest.mark.parametrize(("window", "warns"), [("PT0S", 1), ("P1D", 1), ("P2D", 0)])
+def test_a_window_that_holds_no_whole_day_is_warned_about(
+    window: str,
+    warns: int,
+    make_sandbox: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from hosts import Singer
+
+    host = Singer()
+    host.without_signals(monkeypatch)
+    heard(host, config_of(make_sandbox(sessions=9), recheck_window=window))
+    assert caplog.text.count("lies no whole day that is over") == warns
+
+
 def test_a_later_start_within_a_day_is_no_deletion(
     make_sandbox: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,8 +452,10 @@ def test_a_later_start_within_a_day_is_no_deletion(
     with caplog.at_level(logging.WARNING):
         said = heard(host, config, state)
     assert "fewer sessions" not in caplog.text
-    assert f"{now - timedelta(days=6):%F}" not in {row["date"] for row in of("DAY", said)}
-    assert len(sandbox.reports) == requests + 2
+    # Its row says that it is not all of the day; the rest of the table's is not gone.
+    day = f"{now - timedelta(days=6):%F}"
+    assert [row["complete"] for row in of("DAY", said) if row["date"] == day] == [False]
+    assert len(sandbox.reports) <= requests + 4
 
 
 def test_ids_notice_what_leaves_the_number_of_a_quarter_as_it_was(

@@ -64,12 +64,14 @@ def remembered(recheck: Recheck, walls: list[datetime], days: int) -> None:
     st.lists(st.integers(0, 115 * 86_400), max_size=80),
     st.lists(st.tuples(st.integers(24, 112), st.sampled_from([0, 43_200, 86_399])), max_size=4),
     st.integers(0, 5),
+    st.integers(0, 2),
     st.booleans(),
 )
 def test_days_that_differ_are_found_within_the_points_promised(
-    seconds: list[int], late: list[tuple[int, int]], gone: int, till_inside: bool
+    seconds: list[int], late: list[tuple[int, int]], gone: int, at_last: int, till_inside: bool
 ) -> None:
-    walls = [START + number * SECOND for number in seconds]
+    first, last = datetime(2026, 8, 31), datetime(2026, 11, 25)  # the whole days of the window
+    walls = [START + number * SECOND for number in seconds] + [last - SECOND] * at_last
     state = StreamState({}, is_partner=False, account=None)
     config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
     chosen = Settings.from_config(config)
@@ -83,19 +85,51 @@ def test_days_that_differ_are_found_within_the_points_promised(
         recheck.note(None, Counted(cell, Sum(len(its)), NOW))
     now = walls[gone:] + [START + number * DAY + more * SECOND for number, more in late]
     api = Api(now, till_inside=till_inside)
-    stretches = recheck.stretches(None, api.count, lambda _: {})
+    found = list(recheck.stretches(None, api.count, lambda _: {}, lambda: False))
+    assert len(found) <= 1
+    stretches = found[0] if found else []
 
-    first, last = datetime(2026, 8, 31), datetime(2026, 11, 25)  # the whole days of the window
     were, are = (Counter(w.date() for w in some if first <= w < last) for some in (walls, now))
     differ = {day for day in were | are if were[day] != are[day]}
     read = {a.date() + number * DAY for a, b in stretches for number in range((b - a).days)}
     assert api.asked <= 1 + 2 * max(len(read), 1) * math.log2(88)
     if not differ:
-        assert (api.asked, stretches) == (1, [])
-    # A session of the very last second is seen a day later, where date_till is not counted in.
+        # Whether sessions of the last second have been counted is asked, and then all once more.
+        assert api.asked <= (3 if any(last - SECOND == w for w in walls) else 1)
+        # Where no other sessions are, nothing tells.
+        assert not stretches or not any(first <= w < last - SECOND for w in now)
+    # A first session of the very last second is seen a day later, where date_till is not counted
+    # in.
     ends = sum(w == last - SECOND for w in now) if not till_inside else 0
-    if len(differ) == 1 and not ends:
+    if len(differ) == 1 and (not ends or any(w == last - SECOND for w in walls)):
         assert read == differ
+
+
+def test_where_few_points_are_left_each_day_is_read_as_soon_as_it_is_found() -> None:
+    walls = [START + number * DAY for number in range(88)]
+    state = StreamState({}, is_partner=False, account=None)
+    config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
+    chosen = Settings.from_config(config)
+    remembered(Recheck(chosen, state, None), walls, 88)
+    recheck = Recheck(chosen, state, None)
+    recheck.opened(None, ZONE, reading())
+    account = recheck._accounts[None]
+    late = [START + number * DAY + SECOND for number in (40, 50, 60, 70)]
+    api = Api(sorted([*walls, *late]), till_inside=True)
+    asked = []
+    for stretches in recheck.stretches(None, api.count, lambda _: {}, lambda: True):
+        asked.append(api.asked)
+        for cell in account.calendar.cells(stretches):
+            its = [wall for wall in api.walls if cell.start <= wall < cell.end]
+            recheck.note(None, Counted(cell, Sum(len(its)), NOW))
+        if len(asked) == 2:
+            break  # the points are used up
+    assert asked[0] <= 10
+    recheck.end()
+    again = Recheck(chosen, state, None)
+    again.opened(None, ZONE, reading())
+    found = list(again.stretches(None, api.count, lambda _: {}, lambda: False))
+    assert sum(len(some) for some in found) <= 3  # the last one is new each day
 
 
 @pytest.mark.parametrize("depth", ["count", "ids"])

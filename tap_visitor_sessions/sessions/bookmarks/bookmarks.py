@@ -263,6 +263,7 @@ class Reading:
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
+        self.afresh = afresh
         self._wanted = unread(self.span, () if afresh else bookmarks.read, look_back)
         walls = [
             (
