@@ -57,15 +57,23 @@
 
 {#- Tables that were built under other vars, or by another version, cannot be added to. -#}
 {%- macro check_rules(relation) -%}
-    {%- if 'rules' in visitor_sessions.columns_of(relation) -%}
+    {%- set state = namespace(same='rules' in visitor_sessions.columns_of(relation)) -%}
+    {%- if state.same -%}
         {%- set found = run_query(
             "select distinct rules from " ~ relation ~ " where rules <> '" ~ visitor_sessions.rules() ~ "' limit 1"
         ) -%}
-        {%- set same = found | length == 0 -%}
-    {%- else -%}
-        {%- set same = false -%}
+        {%- set state.same = found | length == 0 -%}
     {%- endif -%}
-    {%- if not same -%}
+    {%- for node in graph.nodes.values() -%}
+        {%- if node.package_name == 'visitor_sessions' and node.resource_type == 'model'
+            and node.config.materialized == 'incremental' and node.config.enabled -%}
+            {%- set table = visitor_sessions.find(node.database, node.schema, node.alias) -%}
+            {%- if table and visitor_sessions.columns_of(table) | sort != node.columns | map('lower') | sort -%}
+                {%- set state.same = false -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if not state.same -%}
         {{ exceptions.raise_compiler_error(
             "The tables of visitor_sessions were built under other vars or by another version of the"
             ~ " package: build them anew, once, with `dbt build --select package:visitor_sessions --full-refresh`"
