@@ -352,6 +352,15 @@ def test_the_zone_of_a_user_comes_before_its_customers_and_that_before_all() -> 
     assert calls_of(one) == []
 
 
+def test_who_says_so_is_each_customers_own() -> None:
+    one = agency({}, customer_timezones={"1": "Asia/Omsk"})
+    said = [one.timezone(user_of(11, 1)), one.timezone(user_of(20, 2), told="Asia/Omsk")]
+    assert [(zone.name, zone.by) for zone in said] == [
+        ("Asia/Omsk", "setting"),
+        ("Asia/Omsk", "api"),
+    ]
+
+
 def test_what_timezones_says_of_a_user_that_is_gone_holds_for_its_successor(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
