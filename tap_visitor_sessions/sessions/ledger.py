@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,7 +108,7 @@ class Ledger:
             counts.begun(until), filter_hash=self._filter, has_rows=has_rows
         )
 
-    def check_columns(self, names: Sequence[str]) -> None:
+    def check_columns(self, names: Collection[str]) -> None:
         """Warn where the rows do not say what the ledger is to be compared with."""
         if self._write is not None and READ_AT not in names:
             logger.warning(

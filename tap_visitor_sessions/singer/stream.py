@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 
-from tap_visitor_sessions.config import BOOKMARK, STREAM, privacy_note
+from tap_visitor_sessions.config import BOOKMARK, READ_AT, STREAM, privacy_note
 from tap_visitor_sessions.sessions import Chunk, Connection, Pace, Part, Record, write_all
 from tap_visitor_sessions.singer import maps
 from tap_visitor_sessions.singer.batches import Files, write_files
@@ -182,7 +182,10 @@ class VisitorSessions(DeclaredStream):
     def _read(
         self, prepare: Callable[[list[Record]], Any], context: Context | None
     ) -> AbstractContextManager[Iterator[Part[Any]]]:
-        return self._reading.parts(self._selection.columns, prepare, context)
+        columns = self._selection.columns
+        for one in self.stream_maps if READ_AT in columns.names else ():
+            self._reading.check_columns(one.transformed_schema["properties"])
+        return self._reading.parts(columns, prepare, context)
 
     @contextmanager
     def _run(self) -> Iterator[None]:

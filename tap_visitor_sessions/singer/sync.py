@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
@@ -86,6 +86,10 @@ class Reading:
     def warnings(self) -> Warnings:
         """Warnings of odd values, and how many were lost."""
         return self._extraction.warnings
+
+    def check_columns(self, names: Collection[str]) -> None:
+        """Warn where records that are written lack what the days are to be compared with."""
+        self._extraction.ledger.check_columns(names)
 
     @contextmanager
     def run(self) -> Iterator[None]:

@@ -422,6 +422,14 @@ def test_counts_that_a_run_without_the_setting_left_behind_are_not_compared_with
     assert found[day] == sum(row["date_time"][:10] == day for row in rows)
 
 
+def test_a_map_that_takes_read_at_out_is_warned_about(make_sandbox: Any, tmp_path: Path) -> None:
+    config = config_of(make_sandbox(sessions=9))
+    for map_, warns in (({"read_at": None}, 1), ({"channel": "channel.upper()"}, 0)):
+        config["stream_maps"] = {"visitor_sessions": map_}
+        run = run_tap(config, catalog=catalog_with_days(config), directory=tmp_path)
+        assert (run.code, run.stderr.count("Select both")) == (0, warns)
+
+
 @pytest.mark.parametrize(("window", "warns"), [("PT0S", 1), ("P1D", 1), ("P2D", 0)])
 def test_a_window_that_holds_no_whole_day_is_warned_about(
     window: str,
