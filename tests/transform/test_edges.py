@@ -201,6 +201,50 @@ def test_tables_of_a_former_version_name_what_they_need(
         check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
 
 
+@pytest.mark.parametrize("name", [LANE, POSTGRES])
+def test_tables_that_are_not_of_one_full_build_are_not_added_to(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """Else what changed between two full builds is missing or stays, in silence."""
+    lane = make_lane(name, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.dbt("run", "--select", "+visitor_sessions__daily_channels")
+    project.dbt("run")  # what was lacking
+    builds = f"{ANSWERS}.int_visitor_sessions__builds"
+    values = f"{lane.schema}.values_of_crm"
+    told = f"SELECT communication_id, 'abc' AS value FROM {ANSWERS}.visitor_sessions__conversions"
+    lane.database.execute(f"CREATE TABLE {values} AS {told}")
+
+    def refused(*options: str) -> None:
+        said = project.run("run", *options)
+        assert said.returncode, options
+        assert "package:visitor_sessions --full-refresh" in said.stdout, said.stdout
+
+    attribution = ("--select", "visitor_sessions__attribution")
+    project.dbt("run", "--full-refresh", "--select", "visitor_sessions__sessions")
+    refused()
+    refused(*attribution)
+    same = f"SELECT max(rules) FROM {ANSWERS}.visitor_sessions__sessions"
+    lane.database.execute(f"UPDATE {builds} SET build_id = 'one', rules = ({same})")
+    project.dbt("run", "--full-refresh", *attribution, half_life_days=1)
+    refused()
+    said = project.run("run", "--full-refresh", values_relation=values)
+    assert said.returncode, "half-way: no number"
+    refused()
+    project.build("--full-refresh")
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+
+    lane.database.execute(f"DROP TABLE {builds}")  # as a version that had none left it
+    said = project.run("run", "--full-refresh", "--select", "visitor_sessions__sessions")
+    assert said.returncode
+    assert "package:visitor_sessions" in said.stdout
+    project.dbt("run")
+    # Persons that are gone would stay in the other tables.
+    lane.database.execute(f"DROP TABLE {ANSWERS}.visitor_sessions__sessions CASCADE")
+    refused()
+
+
 def test_channel_groups_of_ones_own(make_lane: MakeLane, make_project: MakeProject) -> None:
     """As the page says."""
     page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
