@@ -300,15 +300,37 @@ def test_a_mart_that_is_wanted_again_is_built_anew(
 
 
 def test_vars_that_are_lists(make_lane: MakeLane, make_project: MakeProject) -> None:
-    """One text is a list of one, and a mart that there is not is named."""
+    """One text is a list of one, null the default, and a mart that there is not is named."""
     lane = make_lane(LANE, wanderers=20)
     lane.load()
-    project = make_project(lane, **zoned(lane), conversion_types="call")
+    given = {"conversion_types": "call", "half_life_days": "7", "appended": "false"}
+    unset = dict.fromkeys(("window_days", "ignored_channels", "timezone", "identity", "loader"))
+    project = make_project(lane, **zoned(lane), **given, **unset)
     project.build()
     check_marts(project, Reckoning(lane.feed.accounts(), Rules(conversion_types=("call",))))
     said = project.run("build", leave_out=["pagez"])
     assert said.returncode
     assert "pagez" in said.stdout
+
+
+def test_a_var_that_makes_no_sense_is_named(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE, wanderers=5)
+    lane.load()
+    project = make_project(lane)
+    senseless = {
+        "half_life_days": 0,
+        "window_days": -1,
+        "lookback_days": "3 days",
+        "conversion_types": ["call", "Chat"],
+        "direct_channels": [1],
+        "appended": "yes",
+        "timezone": "UTC+3",
+        "windowdays": 7,
+    }
+    for name, value in senseless.items():
+        said = project.run("compile", "--select", "stg_visitor_sessions__sessions", **{name: value})
+        assert said.returncode, name
+        assert f"visitor_sessions_{name} is " in said.stdout, said.stdout
 
 
 def test_credits_add_up_and_sessions_are_conserved(

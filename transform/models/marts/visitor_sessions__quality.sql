@@ -83,6 +83,12 @@
         select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
         where not zones.is_known
     "),
+    ('zones_without_a_place', 'error', 'Accounts and customers whose zone is an offset: databases read its sign either way, so name a place', "
+        select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
+        where
+            zones.timezone not like '%/%'
+            and (zones.timezone like '%+%' or zones.timezone like '%-%' or zones.timezone like '%:%')
+    "),
 ] -%}
 
 {%- if visitor_sessions.setting('values_relation') -%}
