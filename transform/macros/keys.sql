@@ -48,6 +48,11 @@
     {%- endif -%}
 {%- endmacro -%}
 
+{#- The campaign that a row of spend names; that of sessions without one where it names none. -#}
+{%- macro spend_campaign(row) -%}
+    coalesce(nullif(cast({{ row }}.campaign as {{ dbt.type_string() }}), ''), '(none)')
+{%- endmacro -%}
+
 {#- Whether a row of a handed-in relation is of another row: what it does not name does not matter. -#}
 {%- macro handed_in_matches(handed_in, other, names) -%}
     {%- for name in names -%}

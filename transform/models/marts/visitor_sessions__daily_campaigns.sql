@@ -69,10 +69,11 @@ handed_in as (
         {{ visitor_sessions.handed_in_key('spend', 'account', has) }} as account,
         {{ visitor_sessions.handed_in_key('spend', 'customer_id', has) }} as customer_id,
         cast(spend.date as date) as date,
-        cast(spend.campaign as {{ text }}) as campaign,
+        {{ visitor_sessions.spend_campaign('spend') }} as campaign,
         {% if 'currency' in has %}nullif(cast(spend.currency as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as currency,
         sum(cast(spend.spend as float8)) as spend
     from {{ spend }} as spend
+    where spend.spend is not null
     group by 1, 2, 3, 4, 5
 ),
 
@@ -110,11 +111,12 @@ spend as (
         handed_in.campaign,
         max(owners.campaign_name) as campaign_name,
         case when count(distinct handed_in.currency) < 2 then sum(handed_in.spend) end as spend,
-        case when count(distinct handed_in.currency) < 2 then max(handed_in.currency) end as currency
+        case when count(distinct handed_in.currency) < 2 then max(handed_in.currency) end as currency,
+        cast(count(distinct handed_in.currency) as integer) as currencies
     from handed_in
     inner join owners
         on
-            coalesce(handed_in.campaign, '') = coalesce(owners.campaign, '')
+            handed_in.campaign = owners.campaign
             and {{ visitor_sessions.same_account('handed_in', 'owners') }}
     group by 1, 2, 3, 4
 ),
@@ -143,10 +145,12 @@ joined as (
         coalesce(sessions.qualified, 0) as qualified,
         {%- if spend %}
         spend.spend,
-        spend.currency
+        spend.currency,
+        spend.currencies
         {%- else %}
         cast(null as float8) as spend,
-        cast(null as {{ text }}) as currency
+        cast(null as {{ text }}) as currency,
+        cast(null as integer) as currencies
         {%- endif %}
     from sessions
     {%- if spend %}

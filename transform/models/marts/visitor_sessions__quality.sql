@@ -114,7 +114,7 @@
             having count(*) > 1
         ) as many
     ")) -%}
-    {%- do checks.append(('values_that_contradict', 'error', 'Communications of which values_relation has rows of different values: the greatest counts, and none of two currencies', "
+    {%- do checks.append(('values_that_contradict', 'error', 'Communications of which values_relation has rows that differ: the greatest value counts, none of two currencies, and true before false', "
         select count(*) as rows_found
         from (" ~ visitor_sessions.values_select() ~ ") as handed_in
         where handed_in.is_contradictory
@@ -137,7 +137,7 @@
         from (
             select 1 as one
             from (
-                select distinct cast(spend.campaign as " ~ text ~ ") as campaign, " ~ whose ~ "
+                select distinct " ~ visitor_sessions.spend_campaign('spend') ~ " as campaign, " ~ whose ~ "
                 from " ~ spend ~ " as spend
             ) as spend
             inner join (
@@ -152,20 +152,27 @@
             having count(*) > 1
         ) as many
     ")) -%}
-    {%- if 'currency' in told -%}
-        {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
-            select count(*) as rows_found
+    {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
+        select count(*) as rows_found from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
+        where campaigns.currencies > 1
+    ")) -%}
+    {%- do checks.append(('spend_that_repeats', 'warning', 'Rows of spend that are there more than once, alike in everything: each is added', "
+        select count(*) as rows_found
+        from (
+            select 1 as one
             from (
-                select 1 as one
-                from (
-                    select spend.date, spend.campaign, spend.currency, " ~ whose ~ "
-                    from " ~ spend ~ " as spend
-                ) as spend
-                group by spend.account, spend.customer_id, spend.date, spend.campaign
-                having count(distinct spend.currency) > 1
-            ) as mixed
-        ")) -%}
-    {%- endif -%}
+                select
+                    spend.date,
+                    spend.spend,
+                    " ~ visitor_sessions.spend_campaign('spend') ~ " as campaign,
+                    " ~ ("cast(spend.currency as " ~ text ~ ")" if 'currency' in told else "cast(null as " ~ text ~ ")") ~ " as currency,
+                    " ~ whose ~ "
+                from " ~ spend ~ " as spend
+            ) as spend
+            group by spend.account, spend.customer_id, spend.date, spend.campaign, spend.currency, spend.spend
+            having count(*) > 1
+        ) as twice
+    ")) -%}
 {%- endif -%}
 
 {%- if ledger and 'sessions' in has -%}
