@@ -131,6 +131,23 @@ def test_a_column_that_is_left_out_or_hashed_breaks_nothing(
     check_marts(project, Reckoning(accounts, Rules()))
 
 
+def test_channels_and_clicks_that_are_hashes(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(LANE, wanderers=20)
+    lane.load()
+    columns = ("channel", "gclid", "yclid", "ym_client_id")
+    hashes = ", ".join(f"{name} = sha256({name})" for name in columns)
+    lane.database.execute(f"UPDATE {lane.table} SET {hashes}")
+    project = make_project(lane, **zoned(lane))
+    project.build()
+    said = {row["check_name"]: row["rows_found"] for row in project.mart("quality")}
+    told = [row for row in project.mart("sessions") if row["channel"] != "(unknown)"]
+    assert said["channels_that_are_hashes"] == len(told) > 0
+    for name in ("google", "yandex"):
+        assert not project.mart(f"offline_conversions_{name}"), name
+
+
 @pytest.mark.parametrize("name", [LANE, POSTGRES])
 def test_a_table_without_a_session(
     name: str, make_lane: MakeLane, make_project: MakeProject

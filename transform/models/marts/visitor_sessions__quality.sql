@@ -79,6 +79,10 @@
         select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
         where sessions.channel = '(unknown)'
     "),
+    ('channels_that_are_hashes', 'error', 'Sessions whose channel is a hash: none is direct or internal, so touches and paths are wrong', "
+        select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
+        where " ~ visitor_sessions.unhashed('sessions.channel') ~ " is null
+    "),
     ('accounts_without_zone', 'information', 'Accounts and customers whose zone neither a relation nor the ledger tells: visitor_sessions_timezone holds', "
         select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
         where not zones.is_known
