@@ -7,14 +7,12 @@
 
 with
 
-qualified as (
+outcomes as (
     select
         conversions.session_key,
-        count(*) as qualified
+        sum(case when conversions.is_qualified and not conversions.is_spam then 1 else 0 end) as qualified,
+        sum(case when conversions.is_spam and conversions.communication_type = 'call' then 1 else 0 end) as spam_calls
     from {{ ref('visitor_sessions__conversions') }} as conversions
-    where
-        conversions.is_qualified
-        and not conversions.is_spam
     group by conversions.session_key
 ),
 
@@ -30,10 +28,11 @@ sessions as (
         cast(sum(sessions.chats) as bigint) as chats,
         cast(sum(sessions.goals) as bigint) as goals,
         cast(sum(sessions.offline_messages) as bigint) as offline_messages,
-        cast(sum(coalesce(qualified.qualified, 0)) as bigint) as qualified
+        cast(sum(coalesce(outcomes.qualified, 0)) as bigint) as qualified,
+        cast(sum(coalesce(outcomes.spam_calls, 0)) as bigint) as spam_calls
     from {{ ref('visitor_sessions__sessions') }} as sessions
-    left join qualified
-        on sessions.session_key = qualified.session_key
+    left join outcomes
+        on sessions.session_key = outcomes.session_key
     group by
         sessions.account,
         sessions.customer_id,
@@ -143,6 +142,7 @@ joined as (
         coalesce(sessions.goals, 0) as goals,
         coalesce(sessions.offline_messages, 0) as offline_messages,
         coalesce(sessions.qualified, 0) as qualified,
+        coalesce(sessions.spam_calls, 0) as spam_calls,
         {%- if spend %}
         spend.spend,
         spend.currency,
