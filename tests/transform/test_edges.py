@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from comparing import check_marts
 from lanes import ANSWERS, Dlt, Lane
@@ -348,6 +349,30 @@ def test_a_var_that_makes_no_sense_is_named(make_lane: MakeLane, make_project: M
         said = project.run("compile", "--select", "stg_visitor_sessions__sessions", **{name: value})
         assert said.returncode, name
         assert f"visitor_sessions_{name} is " in said.stdout, said.stdout
+
+
+def test_a_loader_may_drop_a_table_that_no_view_reads(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """As the page says."""
+    page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
+    [setting] = re.findall(r"```yaml\n# dbt_project.yml\n(models:.*?)```", page, re.DOTALL)
+    [views] = re.findall(r"`(DROP VIEW .*?)`", page, re.DOTALL)
+    lane = make_lane(POSTGRES, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.dbt("run")
+    execute = lane.database.execute
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        execute(f"DROP TABLE {lane.table}")
+    execute(f"SET search_path TO {ANSWERS}; {views}")
+    execute(f"ALTER TABLE {lane.table} ALTER COLUMN duration TYPE numeric")
+    project.dbt("run")
+    settings = project.folder / "dbt_project.yml"
+    settings.write_text(settings.read_text() + setting)
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+    execute(f"DROP TABLE {lane.table}")
 
 
 def test_credits_add_up_and_sessions_are_conserved(
