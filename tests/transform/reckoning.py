@@ -460,6 +460,11 @@ class Reckoning:
                 "sessions": len(own),
                 **counts,
                 "qualified": qualified,
+                "spam_calls": sum(
+                    item in self.conversions and item.is_spam and item.type == "call"
+                    for session in own
+                    for item in session.communications
+                ),
                 "spend": spend,
                 "currency": spent.get("currency"),
                 **{

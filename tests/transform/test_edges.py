@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from comparing import check_marts
 from lanes import ANSWERS, Dlt, Lane
@@ -131,6 +132,23 @@ def test_a_column_that_is_left_out_or_hashed_breaks_nothing(
     check_marts(project, Reckoning(accounts, Rules()))
 
 
+def test_channels_and_clicks_that_are_hashes(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    lane = make_lane(LANE, wanderers=20)
+    lane.load()
+    columns = ("channel", "gclid", "yclid", "ym_client_id")
+    hashes = ", ".join(f"{name} = sha256({name})" for name in columns)
+    lane.database.execute(f"UPDATE {lane.table} SET {hashes}")
+    project = make_project(lane, **zoned(lane))
+    project.build()
+    said = {row["check_name"]: row["rows_found"] for row in project.mart("quality")}
+    told = [row for row in project.mart("sessions") if row["channel"] != "(unknown)"]
+    assert said["channels_that_are_hashes"] == len(told) > 0
+    for name in ("google", "yandex"):
+        assert not project.mart(f"offline_conversions_{name}"), name
+
+
 @pytest.mark.parametrize("name", [LANE, POSTGRES])
 def test_a_table_without_a_session(
     name: str, make_lane: MakeLane, make_project: MakeProject
@@ -201,6 +219,50 @@ def test_tables_of_a_former_version_name_what_they_need(
         check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
 
 
+@pytest.mark.parametrize("name", [LANE, POSTGRES])
+def test_tables_that_are_not_of_one_full_build_are_not_added_to(
+    name: str, make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """Else what changed between two full builds is missing or stays, in silence."""
+    lane = make_lane(name, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.dbt("run", "--select", "+visitor_sessions__daily_channels")
+    project.dbt("run")  # what was lacking
+    builds = f"{ANSWERS}.int_visitor_sessions__builds"
+    values = f"{lane.schema}.values_of_crm"
+    told = f"SELECT communication_id, 'abc' AS value FROM {ANSWERS}.visitor_sessions__conversions"
+    lane.database.execute(f"CREATE TABLE {values} AS {told}")
+
+    def refused(*options: str) -> None:
+        said = project.run("run", *options)
+        assert said.returncode, options
+        assert "package:visitor_sessions --full-refresh" in said.stdout, said.stdout
+
+    attribution = ("--select", "visitor_sessions__attribution")
+    project.dbt("run", "--full-refresh", "--select", "visitor_sessions__sessions")
+    refused()
+    refused(*attribution)
+    same = f"SELECT max(rules) FROM {ANSWERS}.visitor_sessions__sessions"
+    lane.database.execute(f"UPDATE {builds} SET build_id = 'one', rules = ({same})")
+    project.dbt("run", "--full-refresh", *attribution, half_life_days=1)
+    refused()
+    said = project.run("run", "--full-refresh", values_relation=values)
+    assert said.returncode, "half-way: no number"
+    refused()
+    project.build("--full-refresh")
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+
+    lane.database.execute(f"DROP TABLE {builds}")  # as a version that had none left it
+    said = project.run("run", "--full-refresh", "--select", "visitor_sessions__sessions")
+    assert said.returncode
+    assert "package:visitor_sessions" in said.stdout
+    project.dbt("run")
+    # Persons that are gone would stay in the other tables.
+    lane.database.execute(f"DROP TABLE {ANSWERS}.visitor_sessions__sessions CASCADE")
+    refused()
+
+
 def test_channel_groups_of_ones_own(make_lane: MakeLane, make_project: MakeProject) -> None:
     """As the page says."""
     page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
@@ -256,15 +318,61 @@ def test_a_mart_that_is_wanted_again_is_built_anew(
 
 
 def test_vars_that_are_lists(make_lane: MakeLane, make_project: MakeProject) -> None:
-    """One text is a list of one, and a mart that there is not is named."""
+    """One text is a list of one, null the default, and a mart that there is not is named."""
     lane = make_lane(LANE, wanderers=20)
     lane.load()
-    project = make_project(lane, **zoned(lane), conversion_types="call")
+    given = {"conversion_types": "call", "half_life_days": "7", "appended": "false"}
+    unset = dict.fromkeys(("window_days", "ignored_channels", "timezone", "identity", "loader"))
+    project = make_project(lane, **zoned(lane), **given, **unset)
     project.build()
     check_marts(project, Reckoning(lane.feed.accounts(), Rules(conversion_types=("call",))))
     said = project.run("build", leave_out=["pagez"])
     assert said.returncode
     assert "pagez" in said.stdout
+
+
+def test_a_var_that_makes_no_sense_is_named(make_lane: MakeLane, make_project: MakeProject) -> None:
+    lane = make_lane(LANE, wanderers=5)
+    lane.load()
+    project = make_project(lane)
+    senseless = {
+        "half_life_days": 0,
+        "window_days": -1,
+        "lookback_days": "3 days",
+        "conversion_types": ["call", "Chat"],
+        "direct_channels": [1],
+        "appended": "yes",
+        "timezone": "UTC+3",
+        "windowdays": 7,
+    }
+    for name, value in senseless.items():
+        said = project.run("compile", "--select", "stg_visitor_sessions__sessions", **{name: value})
+        assert said.returncode, name
+        assert f"visitor_sessions_{name} is " in said.stdout, said.stdout
+
+
+def test_a_loader_may_drop_a_table_that_no_view_reads(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """As the page says."""
+    page = (ROOT / "docs" / "transform.md").read_text(encoding="utf-8")
+    [setting] = re.findall(r"```yaml\n# dbt_project.yml\n(models:.*?)```", page, re.DOTALL)
+    [views] = re.findall(r"`(DROP VIEW .*?)`", page, re.DOTALL)
+    lane = make_lane(POSTGRES, wanderers=20)
+    lane.load()
+    project = make_project(lane, **zoned(lane))
+    project.dbt("run")
+    execute = lane.database.execute
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        execute(f"DROP TABLE {lane.table}")
+    execute(f"SET search_path TO {ANSWERS}; {views}")
+    execute(f"ALTER TABLE {lane.table} ALTER COLUMN duration TYPE numeric")
+    project.dbt("run")
+    settings = project.folder / "dbt_project.yml"
+    settings.write_text(settings.read_text() + setting)
+    project.build()
+    check_marts(project, Reckoning(lane.feed.accounts(), Rules()))
+    execute(f"DROP TABLE {lane.table}")
 
 
 def test_credits_add_up_and_sessions_are_conserved(

@@ -48,6 +48,11 @@ def test_spend_of_a_campaign_of_two_accounts_counts_once(
         [row] = [one for one in project.mart("quality") if one["check_name"].endswith("_accounts")]
         return int(row["rows_found"])
 
+    def odd(*rows: str) -> dict[str, Any]:
+        columns = "date timestamp, campaign text, spend float8, currency text, account text"
+        project.dbt("run", **handed(lane, "spend", columns, *rows))
+        return {row["check_name"]: row["rows_found"] for row in project.mart("quality")}
+
     found = spent()
     assert {(row["account"], row["sessions"]) for row in found} == {(None, 0)}
     assert quality() == 1
@@ -58,6 +63,25 @@ def test_spend_of_a_campaign_of_two_accounts_counts_once(
     assert {row["campaign_name"] for row in found} == names, "also of days without sessions"
     assert quality() == 0
 
+    said = odd(
+        f"('{days[0]} 01:00', '{shared}', 100, 'EUR', 'north')",
+        f"('{days[0]} 02:00', '{shared}', 10, 'USD', 'north')",
+        f"('{days[1]}', '{shared}', 100, 'EUR', 'north')",
+        f"('{days[1]}', '{shared}', 10, '', 'north')",
+        f"('{days[1]}', '{shared}', NULL, 'USD', 'north')",
+        f"('{days[0]}', NULL, 100, 'EUR', 'north'), ('{days[0]}', '', 10, 'EUR', 'north')",
+        f"('{days[2]}', '', 10, 'EUR', 'north'), ('{days[2]}', NULL, 10, 'EUR', 'north')",
+    )
+    rows = [row for row in project.mart("daily_campaigns") if row["currencies"] is not None]
+    told = {(str(row["date"]), row["campaign"]): (row["spend"], row["currency"]) for row in rows}
+    assert told == {
+        (days[0], shared): (None, None),
+        (days[1], shared): (110, "EUR"),
+        (days[0], "(none)"): (110, "EUR"),
+        (days[2], "(none)"): (20, "EUR"),
+    }
+    assert (said["spend_in_two_currencies"], said["spend_that_repeats"]) == (1, 1)
+
 
 @pytest.mark.parametrize("name", LANES)
 def test_a_value_that_names_little(
@@ -67,7 +91,7 @@ def test_a_value_that_names_little(
     lane.load()
     project = make_project(lane)
     project.build()
-    first, second, third, *_ = sorted(
+    first, second, third, fourth, *_ = sorted(
         {row["communication_id"] for row in project.mart("conversions") if row["communication_id"]}
     )
     of = {
@@ -77,16 +101,18 @@ def test_a_value_that_names_little(
     }
     specific = next(iter(of.values()))
     columns = (
-        "communication_id text, communication_type text, account text, value float8, currency text"
+        "communication_id text, communication_type text, account text, value float8, "
+        "currency text, spam boolean"
     )
     values = handed(
         lane,
         "values",
         columns,
-        f"('{first}', NULL, NULL, 7, 'EUR')",
-        f"('{first}', '{specific['communication_type']}', '{specific['account']}', 9, 'EUR')",
-        f"('{second}', '', '', 5, 'EUR'), ('{second}', NULL, NULL, 500, 'USD')",
-        f"('{third}', NULL, NULL, 5, 'EUR'), ('{third}', NULL, NULL, 6, 'EUR')",
+        f"('{first}', NULL, NULL, 7, 'EUR', NULL)",
+        f"('{first}', '{specific['communication_type']}', '{specific['account']}', 9, 'EUR', NULL)",
+        f"('{second}', '', '', 5, 'EUR', NULL), ('{second}', NULL, NULL, 500, 'USD', NULL)",
+        f"('{third}', NULL, NULL, 5, 'EUR', NULL), ('{third}', NULL, NULL, 6, 'EUR', NULL)",
+        f"('{fourth}', '', '', NULL, '', true), ('{fourth}', NULL, NULL, NULL, NULL, false)",
     )
 
     def value_of(id_: str) -> set[Any]:
@@ -102,10 +128,11 @@ def test_a_value_that_names_little(
     assert value_of(second) == {None}, "of two currencies"
     assert value_of(third) == {6}
     said = {row["check_name"]: row["rows_found"] for row in project.mart("quality")}
-    assert said["values_that_contradict"] == 2
+    assert said["values_that_contradict"] == 3
+    assert all(row["is_spam"] == (row["communication_id"] == fourth) for row in rows)
     shared = [
         id_
-        for id_ in (first, second, third)
+        for id_ in (first, second, third, fourth)
         if len([r for r in rows if r["communication_id"] == id_]) > 1
     ]
     assert said["values_of_many_conversions"] == len(shared)
@@ -126,3 +153,7 @@ def test_a_zone_that_names_no_customer_is_that_of_the_others(
     project.build()
     found = {(row["customer_id"], row["timezone"]) for row in project.mart("sessions")}
     assert found == {(1, "Europe/Berlin"), (2, "Asia/Tokyo")}
+    if lane.database.adapter == "postgres":  # the other one knows no such zone
+        project.dbt("run", **handed(lane, "zones", columns, "(NULL, NULL, 'UTC+3')"))
+        [row] = [one for one in project.mart("quality") if one["check_name"].startswith("zones_")]
+        assert row["rows_found"] == 2

@@ -4,6 +4,8 @@ API's rows, at first, after sessions have changed, come late and gone, and as a 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from typing import Any
 
 import pytest
 from comparing import check_marts
@@ -23,6 +25,23 @@ def questions() -> dict[str, str]:
     blocks = re.findall(r"```sql\n-- (.*?)\n(SELECT .*?)```", page, re.DOTALL)
     assert len(blocks) >= 5
     return {name: sql.replace(f"{PREFIX}__", f"{ANSWERS}.{PREFIX}__") for name, sql in blocks}
+
+
+def check_cost_of_calls(found: list[dict[str, Any]], days: list[dict[str, Any]]) -> None:
+    """All spend of a campaign by all its calls, but spam, on days without spend too."""
+    names = ("account", "customer_id", "campaign")
+    told = {tuple(row[name] for name in names): row["cost_per_call"] for row in found}
+    assert len(told) == len(found)
+    sums: dict[Any, list[float]] = defaultdict(lambda: [0, 0])
+    for row in days:
+        of = sums[tuple(row[name] for name in names)]
+        of[0] += row["spend"] or 0
+        of[1] += row["calls"] - row["spam_calls"]
+    wanted = {key: of[0] / of[1] if of[1] else None for key, of in sums.items() if of[0]}
+    assert told == {
+        key: value if value is None else pytest.approx(value) for key, value in wanted.items()
+    }
+    assert any(told.values())
 
 
 MARKS = {
@@ -52,8 +71,10 @@ def test_marts_are_what_the_rows_of_the_api_make(
     lane.forget()
     project.build()
     check_marts(project, Reckoning(lane.feed.accounts(), rules))
-    for question, sql in questions().items():
-        assert project.database.query(sql), question
+    answers = {question: project.database.query(sql) for question, sql in questions().items()}
+    assert all(answers.values()), answers
+    [cost] = [rows for question, rows in answers.items() if "What a call cost" in question]
+    check_cost_of_calls(cost, project.mart("daily_campaigns"))
     project.build("--target", "anew", "--full-refresh")
     for mart in project.marts():
         assert not project.differences(mart), mart

@@ -21,7 +21,12 @@
 
 {#- A table of this package as the last build left it, without a dependency on it; none before. -#}
 {%- macro former(name) -%}
-    {%- if execute and not flags.FULL_REFRESH -%}
+    {{ return(none if flags.FULL_REFRESH else visitor_sessions.built(name)) }}
+{%- endmacro -%}
+
+{#- A table of this package as it is now, without a dependency on it; none where it is not. -#}
+{%- macro built(name) -%}
+    {%- if execute -%}
         {%- for node in graph.nodes.values() -%}
             {%- if node.package_name == 'visitor_sessions' and node.name == name -%}
                 {{ return(visitor_sessions.find(node.database, node.schema, node.alias)) }}
@@ -29,6 +34,103 @@
         {%- endfor -%}
     {%- endif -%}
     {{ return(none) }}
+{%- endmacro -%}
+
+{#- The nodes of the models that increments add to; not the table that tells their builds. -#}
+{%- macro increments() -%}
+    {%- set found = [] -%}
+    {%- for node in graph.nodes.values() -%}
+        {%- if node.package_name == 'visitor_sessions' and node.resource_type == 'model'
+            and node.config.materialized == 'incremental' and node.config.enabled
+            and node.name != 'int_visitor_sessions__builds' -%}
+            {%- do found.append(node) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro -%}
+
+{#- Before a model: a table that is built anew is of no build until it is there (a build may be killed);
+    one that is added to has to be of the same build and rules as the others. -#}
+{%- macro begin_build() -%}
+    {%- if execute and flags.INTROSPECT and model.config.materialized == 'incremental'
+        and model.name != 'int_visitor_sessions__builds' -%}
+        {%- set builds = visitor_sessions.built('int_visitor_sessions__builds') -%}
+        {%- if not builds -%}
+            {%- if load_relation(this) -%}
+                {{ exceptions.raise_compiler_error(
+                    "There is no table int_visitor_sessions__builds: build the whole package, once, with"
+                    ~ " `dbt build --select package:visitor_sessions`"
+                ) }}
+            {%- endif -%}
+        {%- elif not visitor_sessions.adds() -%}
+            delete from {{ builds }}
+            where model_name = '{{ model.name }}'
+        {%- elif model.name != 'int_visitor_sessions__affected' -%}
+            {%- do visitor_sessions.check_builds(builds, [model.name]) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- After a model: a table that was built anew is of this full refresh; one that was lacking, of the
+    build of the others. -#}
+{%- macro end_build() -%}
+    {%- if execute and flags.INTROSPECT and model.config.materialized == 'incremental'
+        and model.name != 'int_visitor_sessions__builds' -%}
+        {%- set builds = visitor_sessions.built('int_visitor_sessions__builds') -%}
+        {%- if builds -%}
+            insert into {{ builds }} (model_name, build_id, rules)
+            select
+                '{{ model.name }}',
+                {% if should_full_refresh() -%}
+                '{{ invocation_id }}',
+                {%- else -%}
+                coalesce(max(builds.build_id), '{{ invocation_id }}'),
+                {%- endif %}
+                '{{ visitor_sessions.rules() }}'
+            from {{ builds }} as builds
+            having coalesce(max(case when builds.model_name = '{{ model.name }}' then 1 end), 0) = 0
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Tables of several full builds, or of other rules, cannot be added to: what the others took in is
+    forgotten. `names` have to be there, and with `whole` no others. -#}
+{%- macro check_builds(builds, names, whole=false) -%}
+    {%- set lines = ["select cast(null as " ~ dbt.type_string() ~ ") as model_name"] -%}
+    {%- for name in names -%}{%- do lines.append("select '" ~ name ~ "' as model_name") -%}{%- endfor -%}
+    {%- set found = run_query(
+        "select 1 as one from " ~ builds ~ " as builds where builds.rules <> '" ~ visitor_sessions.rules()
+        ~ "' or builds.build_id <> (select max(others.build_id) from " ~ builds ~ " as others)"
+        ~ (" or builds.model_name not in ('" ~ names | join("', '") ~ "')" if whole else "")
+        ~ " union all select 1 as one from (" ~ lines | join(" union all ") ~ ") as wanted"
+        ~ " left join " ~ builds ~ " as builds on wanted.model_name = builds.model_name"
+        ~ " where wanted.model_name is not null and builds.model_name is null"
+    ) -%}
+    {%- if found | length > 0 -%}
+        {{ exceptions.raise_compiler_error(
+            "The tables of visitor_sessions are not all of one full build with the present vars:"
+            ~ visitor_sessions.build_anew()
+        ) }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- The same for all tables that are there. -#}
+{%- macro check_all_builds() -%}
+    {%- set builds = visitor_sessions.built('int_visitor_sessions__builds') -%}
+    {%- if builds and not should_full_refresh() -%}
+        {%- set names = [] -%}
+        {%- for node in visitor_sessions.increments() -%}
+            {%- if visitor_sessions.find(node.database, node.schema, node.alias) -%}
+                {%- do names.append(node.name) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- do visitor_sessions.check_builds(builds, names, whole=true) -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- What to do about tables that cannot be added to. -#}
+{%- macro build_anew() -%}
+    {{ return(" build them anew, once, with `dbt build --select package:visitor_sessions --full-refresh`") }}
 {%- endmacro -%}
 
 {#- After a run: once every increment has taken the affected persons in, they are forgotten.
@@ -76,7 +178,7 @@
     {%- if not state.same -%}
         {{ exceptions.raise_compiler_error(
             "The tables of visitor_sessions were built under other vars or by another version of the"
-            ~ " package: build them anew, once, with `dbt build --select package:visitor_sessions --full-refresh`"
+            ~ " package:" ~ visitor_sessions.build_anew()
         ) }}
     {%- endif -%}
 {%- endmacro -%}

@@ -48,6 +48,19 @@
     {%- endif -%}
 {%- endmacro -%}
 
+{#- A text that is no hash of the tap's (`hash_columns`: 64 digits in hexadecimal); null where it is one. -#}
+{%- macro unhashed(expression) -%}
+    case
+        when not (length({{ expression }}) = 64 and translate({{ expression }}, '0123456789abcdef', '') = '')
+            then {{ expression }}
+    end
+{%- endmacro -%}
+
+{#- The campaign that a row of spend names; that of sessions without one where it names none. -#}
+{%- macro spend_campaign(row) -%}
+    coalesce(nullif(cast({{ row }}.campaign as {{ dbt.type_string() }}), ''), '(none)')
+{%- endmacro -%}
+
 {#- Whether a row of a handed-in relation is of another row: what it does not name does not matter. -#}
 {%- macro handed_in_matches(handed_in, other, names) -%}
     {%- for name in names -%}

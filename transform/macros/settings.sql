@@ -1,6 +1,6 @@
-{#- A var of the package, by its name without `visitor_sessions_`. Each default stands here, once. -#}
-{%- macro setting(name) -%}
-    {%- set defaults = {
+{#- The vars of the package, by their names without `visitor_sessions_`: each default stands here, once. -#}
+{%- macro defaults() -%}
+    {{ return({
         'loader': 'auto',
         'appended': false,
         'timezone': 'UTC',
@@ -20,24 +20,83 @@
         'leave_out': [],
         'segments': false,
         'custom_properties': false,
-    } -%}
-    {%- set value = var('visitor_sessions_' ~ name, defaults[name]) -%}
+    }) }}
+{%- endmacro -%}
+
+{#- One of them: null is the default, and what makes no sense is refused by name. -#}
+{%- macro setting(name) -%}
+    {%- set default = visitor_sessions.defaults()[name] -%}
+    {%- set value = var('visitor_sessions_' ~ name, default) -%}
+    {%- if value is none -%}
+        {{ return(default) }}
+    {%- endif -%}
     {%- set allowed = {
         'loader': ['auto', 'meltano', 'dlt', 'airbyte'],
         'identity': ['person', 'visitor'],
         'spend_key': ['campaign_id', 'ext_campaign_id', 'campaign_name', 'utm_campaign'],
     } -%}
-    {%- if name in allowed and value not in allowed[name] -%}
-        {{ exceptions.raise_compiler_error(
-            "visitor_sessions_" ~ name ~ " is " ~ value ~ ": one of "
-            ~ allowed[name] | join(', ') ~ " is needed"
-        ) }}
-    {%- endif -%}
-    {#- One text where a list is meant: its letters are none. -#}
-    {%- if value is string and defaults[name] is iterable and defaults[name] is not string -%}
-        {{ return([value]) }}
+    {%- if name in allowed -%}
+        {%- if value not in allowed[name] -%}
+            {{ visitor_sessions.refuse(name, value, 'one of ' ~ allowed[name] | join(', ')) }}
+        {%- endif -%}
+    {%- elif name == 'timezone' -%}
+        {#- `UTC+3` and `+03:00` are west of Greenwich to PostgreSQL, east to others. -#}
+        {%- if value not in modules.pytz.all_timezones -%}
+            {{ visitor_sessions.refuse(name, value, 'an IANA name, such as Europe/Moscow, or UTC') }}
+        {%- endif -%}
+    {%- elif name.endswith('_relation') -%}
+        {%- if value is not string -%}
+            {{ visitor_sessions.refuse(name, value, 'the name of a relation') }}
+        {%- endif -%}
+    {%- elif default is boolean -%}
+        {%- if value | string | lower not in ('true', 'false') -%}
+            {{ visitor_sessions.refuse(name, value, 'true or false') }}
+        {%- endif -%}
+        {{ return(value | string | lower == 'true') }}
+    {%- elif default is number or name == 'bounce_max_seconds' -%}
+        {%- set text = value | string | trim -%}
+        {%- if not modules.re.match('^[0-9]+([.][0-9]+)?(e-?[0-9]+)?$', text) -%}
+            {{ visitor_sessions.refuse(name, value, 'a number of at least 0') }}
+        {%- elif name == 'half_life_days' and text | float == 0 -%}
+            {{ visitor_sessions.refuse(name, value, 'a number above 0') }}
+        {%- endif -%}
+        {#- The same number is the same rule, as a text too. -#}
+        {{ return(text | int if text | float == text | int else text | float) }}
+    {%- else -%}
+        {#- One text where a list is meant: its letters are none. -#}
+        {%- set items = [value] if value is string else value -%}
+        {%- if items is mapping or items is not iterable or items | reject('string') | list -%}
+            {{ visitor_sessions.refuse(name, value, 'a list of texts') }}
+        {%- endif -%}
+        {%- if name == 'conversion_types' and items | reject('in', default) | list -%}
+            {{ visitor_sessions.refuse(name, items | join(', '), 'a list of ' ~ default | join(', ')) }}
+        {%- endif -%}
+        {{ return(items) }}
     {%- endif -%}
     {{ return(value) }}
+{%- endmacro -%}
+
+{#- The error of a var that makes no sense. -#}
+{%- macro refuse(name, value, needed) -%}
+    {{ exceptions.raise_compiler_error(
+        "visitor_sessions_" ~ name ~ " is " ~ value ~ ": " ~ needed ~ " is needed"
+    ) }}
+{%- endmacro -%}
+
+{#- All vars, also those that a selection of models does not ask for. Of names that are none dbt shows
+    a package those of `--vars` alone. -#}
+{%- macro check_settings() -%}
+    {%- set defaults = visitor_sessions.defaults() -%}
+    {%- for name in defaults -%}{%- do visitor_sessions.setting(name) -%}{%- endfor -%}
+    {%- set others = ['schema', 'database', 'table', 'loaded_at_field', 'unit_tests'] -%}
+    {%- for given in invocation_args_dict.vars or {} if given.startswith('visitor_sessions_') -%}
+        {%- set name = given.replace('visitor_sessions_', '', 1) -%}
+        {%- if name not in defaults and name not in others -%}
+            {{ exceptions.raise_compiler_error(
+                given ~ " is no var of visitor_sessions: there are " ~ (defaults | list + others) | sort | join(', ')
+            ) }}
+        {%- endif -%}
+    {%- endfor -%}
 {%- endmacro -%}
 
 {#- Whether a mart is to be built: `visitor_sessions_leave_out` does not name it. -#}

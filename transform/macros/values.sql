@@ -20,12 +20,14 @@
             -- Two currencies are not one value: then it is null, and a row of __quality.
             case when count(distinct handed.currency) < 2 then max(handed.value) end as value,
             case when count(distinct handed.currency) < 2 then max(handed.currency) end as currency,
-            max(handed.is_qualified) = 1 as is_qualified,
-            max(handed.is_spam) = 1 as is_spam,
+            coalesce(max(handed.is_qualified), 0) = 1 as is_qualified,
+            coalesce(max(handed.is_spam), 0) = 1 as is_spam,
             coalesce(
                 min(handed.value) <> max(handed.value)
                 or count(handed.value) not in (0, count(*))
-                or count(distinct handed.currency) > 1,
+                or count(distinct handed.currency) > 1
+                or coalesce(min(handed.is_qualified) <> max(handed.is_qualified), false)
+                or coalesce(min(handed.is_spam) <> max(handed.is_spam), false),
                 false
             ) as is_contradictory
         from (
@@ -37,7 +39,7 @@
                 {% if 'value' in has %}cast(handed.value as float8){% else %}cast(null as float8){% endif %} as value,
                 {% if 'currency' in has %}nullif(cast(handed.currency as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as currency,
                 {%- for name in ['qualified', 'spam'] %}
-                {% if name in has %}case when handed.{{ name }} then 1 else 0 end{% else %}0{% endif %} as is_{{ name }}
+                {% if name in has %}case when handed.{{ name }} then 1 when not handed.{{ name }} then 0 end{% else %}cast(null as integer){% endif %} as is_{{ name }}
                 {%- if not loop.last %},{% endif %}
                 {%- endfor %}
             from {{ relation }} as handed

@@ -10,12 +10,14 @@
     them in (on-run-end), so that a build that fails half-way loses none. -#}
 
 {#- Outside of the condition: dbt has to know of the dependencies when it parses. -#}
+{%- set builds = ref('int_visitor_sessions__builds') -%}
 {%- set zones = ref('int_visitor_sessions__zones') -%}
 {%- set before = visitor_sessions.former('visitor_sessions__sessions') if visitor_sessions.adds() else none -%}
 {%- set communications = visitor_sessions.former('int_visitor_sessions__communications') if before else none -%}
 {%- set conversions = visitor_sessions.former('visitor_sessions__conversions') if before else none -%}
 {%- set values = visitor_sessions.values_select() -%}
 {%- if before -%}{%- do visitor_sessions.check_rules(before) -%}{%- endif -%}
+{%- if execute -%}{%- do visitor_sessions.check_all_builds() -%}{%- endif -%}
 
 with
 

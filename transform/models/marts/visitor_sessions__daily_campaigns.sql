@@ -7,14 +7,12 @@
 
 with
 
-qualified as (
+outcomes as (
     select
         conversions.session_key,
-        count(*) as qualified
+        sum(case when conversions.is_qualified and not conversions.is_spam then 1 else 0 end) as qualified,
+        sum(case when conversions.is_spam and conversions.communication_type = 'call' then 1 else 0 end) as spam_calls
     from {{ ref('visitor_sessions__conversions') }} as conversions
-    where
-        conversions.is_qualified
-        and not conversions.is_spam
     group by conversions.session_key
 ),
 
@@ -30,10 +28,11 @@ sessions as (
         cast(sum(sessions.chats) as bigint) as chats,
         cast(sum(sessions.goals) as bigint) as goals,
         cast(sum(sessions.offline_messages) as bigint) as offline_messages,
-        cast(sum(coalesce(qualified.qualified, 0)) as bigint) as qualified
+        cast(sum(coalesce(outcomes.qualified, 0)) as bigint) as qualified,
+        cast(sum(coalesce(outcomes.spam_calls, 0)) as bigint) as spam_calls
     from {{ ref('visitor_sessions__sessions') }} as sessions
-    left join qualified
-        on sessions.session_key = qualified.session_key
+    left join outcomes
+        on sessions.session_key = outcomes.session_key
     group by
         sessions.account,
         sessions.customer_id,
@@ -69,10 +68,11 @@ handed_in as (
         {{ visitor_sessions.handed_in_key('spend', 'account', has) }} as account,
         {{ visitor_sessions.handed_in_key('spend', 'customer_id', has) }} as customer_id,
         cast(spend.date as date) as date,
-        cast(spend.campaign as {{ text }}) as campaign,
+        {{ visitor_sessions.spend_campaign('spend') }} as campaign,
         {% if 'currency' in has %}nullif(cast(spend.currency as {{ text }}), ''){% else %}cast(null as {{ text }}){% endif %} as currency,
         sum(cast(spend.spend as float8)) as spend
     from {{ spend }} as spend
+    where spend.spend is not null
     group by 1, 2, 3, 4, 5
 ),
 
@@ -110,11 +110,12 @@ spend as (
         handed_in.campaign,
         max(owners.campaign_name) as campaign_name,
         case when count(distinct handed_in.currency) < 2 then sum(handed_in.spend) end as spend,
-        case when count(distinct handed_in.currency) < 2 then max(handed_in.currency) end as currency
+        case when count(distinct handed_in.currency) < 2 then max(handed_in.currency) end as currency,
+        cast(count(distinct handed_in.currency) as integer) as currencies
     from handed_in
     inner join owners
         on
-            coalesce(handed_in.campaign, '') = coalesce(owners.campaign, '')
+            handed_in.campaign = owners.campaign
             and {{ visitor_sessions.same_account('handed_in', 'owners') }}
     group by 1, 2, 3, 4
 ),
@@ -141,12 +142,15 @@ joined as (
         coalesce(sessions.goals, 0) as goals,
         coalesce(sessions.offline_messages, 0) as offline_messages,
         coalesce(sessions.qualified, 0) as qualified,
+        coalesce(sessions.spam_calls, 0) as spam_calls,
         {%- if spend %}
         spend.spend,
-        spend.currency
+        spend.currency,
+        spend.currencies
         {%- else %}
         cast(null as float8) as spend,
-        cast(null as {{ text }}) as currency
+        cast(null as {{ text }}) as currency,
+        cast(null as integer) as currencies
         {%- endif %}
     from sessions
     {%- if spend %}

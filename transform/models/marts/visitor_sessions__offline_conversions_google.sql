@@ -8,10 +8,10 @@ with clicks as (
             order by touches.position desc
         ) as turn
     from {{ ref('int_visitor_sessions__touches') }} as touches
-    where touches.gclid is not null
+    where {{ visitor_sessions.unhashed('touches.gclid') }} is not null
 )
 
--- Google refuses a conversion before its click, and knows one that comes again by its order id.
+-- A hash of a click id is none. Google refuses a conversion before its click, and knows one that comes again by its order id.
 select
     clicks.gclid as "Google Click ID",
     conversions.communication_type as "Conversion Name",

@@ -1,6 +1,19 @@
 {{ config(enabled=visitor_sessions.wanted('offline_conversions_yandex'), materialized='view') }}
 
-with clicks as (
+with
+
+-- A hash of a click or client is none.
+touches as (
+    select
+        touches.conversion_key,
+        touches.position,
+        touches.started_at,
+        {{ visitor_sessions.unhashed('touches.yclid') }} as yclid,
+        {{ visitor_sessions.unhashed('touches.ym_client_id') }} as ym_client_id
+    from {{ ref('int_visitor_sessions__touches') }} as touches
+),
+
+clicks as (
     select
         touches.conversion_key,
         touches.started_at,
@@ -14,7 +27,7 @@ with clicks as (
             partition by touches.conversion_key
             order by case when touches.ym_client_id is null then 1 else 0 end, touches.position desc
         ) as turn_of_client
-    from {{ ref('int_visitor_sessions__touches') }} as touches
+    from touches
 ),
 
 told as (

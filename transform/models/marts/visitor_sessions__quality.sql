@@ -79,9 +79,19 @@
         select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
         where sessions.channel = '(unknown)'
     "),
+    ('channels_that_are_hashes', 'error', 'Sessions whose channel is a hash: none is direct or internal, so touches and paths are wrong', "
+        select count(*) as rows_found from " ~ ref('visitor_sessions__sessions') ~ " as sessions
+        where " ~ visitor_sessions.unhashed('sessions.channel') ~ " is null
+    "),
     ('accounts_without_zone', 'information', 'Accounts and customers whose zone neither a relation nor the ledger tells: visitor_sessions_timezone holds', "
         select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
         where not zones.is_known
+    "),
+    ('zones_without_a_place', 'error', 'Accounts and customers whose zone is an offset: databases read its sign either way, so name a place', "
+        select count(*) as rows_found from " ~ ref('int_visitor_sessions__zones') ~ " as zones
+        where
+            zones.timezone not like '%/%'
+            and (zones.timezone like '%+%' or zones.timezone like '%-%' or zones.timezone like '%:%')
     "),
 ] -%}
 
@@ -108,7 +118,7 @@
             having count(*) > 1
         ) as many
     ")) -%}
-    {%- do checks.append(('values_that_contradict', 'error', 'Communications of which values_relation has rows of different values: the greatest counts, and none of two currencies', "
+    {%- do checks.append(('values_that_contradict', 'error', 'Communications of which values_relation has rows that differ: the greatest value counts, none of two currencies, and true before false', "
         select count(*) as rows_found
         from (" ~ visitor_sessions.values_select() ~ ") as handed_in
         where handed_in.is_contradictory
@@ -131,7 +141,7 @@
         from (
             select 1 as one
             from (
-                select distinct cast(spend.campaign as " ~ text ~ ") as campaign, " ~ whose ~ "
+                select distinct " ~ visitor_sessions.spend_campaign('spend') ~ " as campaign, " ~ whose ~ "
                 from " ~ spend ~ " as spend
             ) as spend
             inner join (
@@ -146,20 +156,27 @@
             having count(*) > 1
         ) as many
     ")) -%}
-    {%- if 'currency' in told -%}
-        {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
-            select count(*) as rows_found
+    {%- do checks.append(('spend_in_two_currencies', 'error', 'Days of a campaign with spend in more than one currency: left null', "
+        select count(*) as rows_found from " ~ ref('visitor_sessions__daily_campaigns') ~ " as campaigns
+        where campaigns.currencies > 1
+    ")) -%}
+    {%- do checks.append(('spend_that_repeats', 'warning', 'Rows of spend that are there more than once, alike in everything: each is added', "
+        select count(*) as rows_found
+        from (
+            select 1 as one
             from (
-                select 1 as one
-                from (
-                    select spend.date, spend.campaign, spend.currency, " ~ whose ~ "
-                    from " ~ spend ~ " as spend
-                ) as spend
-                group by spend.account, spend.customer_id, spend.date, spend.campaign
-                having count(distinct spend.currency) > 1
-            ) as mixed
-        ")) -%}
-    {%- endif -%}
+                select
+                    spend.date,
+                    spend.spend,
+                    " ~ visitor_sessions.spend_campaign('spend') ~ " as campaign,
+                    " ~ ("cast(spend.currency as " ~ text ~ ")" if 'currency' in told else "cast(null as " ~ text ~ ")") ~ " as currency,
+                    " ~ whose ~ "
+                from " ~ spend ~ " as spend
+            ) as spend
+            group by spend.account, spend.customer_id, spend.date, spend.campaign, spend.currency, spend.spend
+            having count(*) > 1
+        ) as twice
+    ")) -%}
 {%- endif -%}
 
 {%- if ledger and 'sessions' in has -%}

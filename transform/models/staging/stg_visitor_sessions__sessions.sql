@@ -1,3 +1,4 @@
+{%- do visitor_sessions.check_settings() -%}
 {%- set columns = visitor_sessions.loaded_columns() -%}
 
 with
