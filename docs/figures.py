@@ -135,13 +135,14 @@ def memory() -> str:
 
 def customers() -> str:
     """The sentence of `bench customers`."""
-    one, eight = rows("customers")
+    one, eight, alone, before = rows("customers")
     kept = result("customers")["settings"]
     return (
         f"{kept['customers']} customers of {kept['sessions each']} sessions, "
         f"{kept['seconds per request']} s of latency per request: {one['s']:.0f} s one request at "
         f"a time, {eight['s']:.0f} s with 8 in flight\n({times(eight['x faster'])}), "
-        f"{eight['peak MB']} MB of memory (`python3 dev.py bench customers`)."
+        f"{eight['peak MB']} MB of memory. A large customer takes {before['s'] / alone['s']:.2f} × "
+        "its time alone where\nsmall ones come after it (`python3 dev.py bench customers`)."
     )
 
 
