@@ -87,7 +87,8 @@ def measured() -> Measured:
 
     def growth(name: str, few: int, many: int) -> tuple[float, float]:
         """Peak with `many` requests in flight, and MB for each window more than with `few`."""
-        peaks = {int(r["concurrency"].split()[0]): r["peak MB"] for r in kept(name)["table"]}
+        rows = {r["concurrency"]: r["peak MB"] for r in kept(name)["table"]}
+        peaks = {count: rows[f"{count} in flight"] for count in (few, many)}
         windows = [Setup(concurrency=count).windows_out for count in (few, many)]
         return peaks[many], (peaks[many] - peaks[few]) / (windows[1] - windows[0])
 
