@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -16,7 +17,7 @@ from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions.accounts import User
 from tap_visitor_sessions.sessions.accounts.account import Customer
 from tap_visitor_sessions.sessions.bookmarks import Bookmarks, Reading, StreamState
-from tap_visitor_sessions.sessions.days import Calendar, Counted, Sum
+from tap_visitor_sessions.sessions.days import Calendar, Counted, Sum, Walls
 from tap_visitor_sessions.sessions.recheck import Recheck
 from tap_visitor_sessions.sessions.windows import Window
 from tap_visitor_sessions.sessions.zones import SECOND, Timezone
@@ -47,16 +48,31 @@ def reading() -> Reading:
     return Reading(Bookmarks(), START, end, ZONE.zone, NOW, DAY)
 
 
-def remembered(recheck: Recheck, walls: list[datetime], days: int) -> None:
+def remembered(recheck: Recheck, walls: list[datetime]) -> None:
     """All days have been read, as of these sessions; then the last of them again."""
     one = reading()
     recheck.opened(None, ZONE, one)
-    account = recheck._accounts[None]
-    for cell in account.calendar.cells([(START, one.end)]):
+    read(recheck, walls, [(START, one.end)])
+    recheck.end()
+
+
+def read(recheck: Recheck, walls: list[datetime], stretches: Sequence[Walls]) -> None:
+    """Days have been read, as of these sessions."""
+    for cell in recheck._accounts[None].calendar.cells(stretches):
         its = [wall for wall in walls if cell.start <= wall < cell.end]
         last = sum(wall == cell.end - SECOND for wall in its)
         recheck.note(None, Counted(cell, Sum(len(its), last), NOW))
-    recheck.end()
+
+
+def begun(walls: list[datetime]) -> tuple[Settings, StreamState, Recheck]:
+    """A run with a recheck of 88 days, all of which were read, as of these sessions."""
+    state = StreamState({}, is_partner=False, account=None)
+    config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
+    chosen = Settings.from_config(config)
+    remembered(Recheck(chosen, state, None), walls)
+    recheck = Recheck(chosen, state, None)
+    recheck.opened(None, ZONE, reading())
+    return chosen, state, recheck
 
 
 @settings(max_examples=examples(150), deadline=None)
@@ -72,17 +88,8 @@ def test_days_that_differ_are_found_within_the_points_promised(
 ) -> None:
     first, last = datetime(2026, 8, 31), datetime(2026, 11, 25)  # the whole days of the window
     walls = [START + number * SECOND for number in seconds] + [last - SECOND] * at_last
-    state = StreamState({}, is_partner=False, account=None)
-    config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
-    chosen = Settings.from_config(config)
-    remembered(Recheck(chosen, state, None), walls, 88)
-
-    recheck = Recheck(chosen, state, None)
-    recheck.opened(None, ZONE, reading())
-    account = recheck._accounts[None]
-    for cell in account.calendar.cells([(datetime(2026, 11, 25), reading().end)]):
-        its = [wall for wall in walls if cell.start <= wall < cell.end]
-        recheck.note(None, Counted(cell, Sum(len(its)), NOW))
+    _, _, recheck = begun(walls)
+    read(recheck, walls, [(last, reading().end)])
     now = walls[gone:] + [START + number * DAY + more * SECOND for number, more in late]
     api = Api(now, till_inside=till_inside)
     found = list(recheck.stretches(None, api.count, lambda _: {}, lambda: False))
@@ -91,8 +98,8 @@ def test_days_that_differ_are_found_within_the_points_promised(
 
     were, are = (Counter(w.date() for w in some if first <= w < last) for some in (walls, now))
     differ = {day for day in were | are if were[day] != are[day]}
-    read = {a.date() + number * DAY for a, b in stretches for number in range((b - a).days)}
-    assert api.asked <= 1 + 2 * max(len(read), 1) * math.log2(88)
+    again = {a.date() + number * DAY for a, b in stretches for number in range((b - a).days)}
+    assert api.asked <= 1 + 2 * max(len(again), 1) * math.log2(88)
     if not differ:
         # Whether sessions of the last second have been counted is asked, and then all once more.
         assert api.asked <= (3 if any(last - SECOND == w for w in walls) else 1)
@@ -102,26 +109,18 @@ def test_days_that_differ_are_found_within_the_points_promised(
     # in.
     ends = sum(w == last - SECOND for w in now) if not till_inside else 0
     if len(differ) == 1 and (not ends or any(w == last - SECOND for w in walls)):
-        assert read == differ
+        assert again == differ
 
 
 def test_where_few_points_are_left_each_day_is_read_as_soon_as_it_is_found() -> None:
     walls = [START + number * DAY for number in range(88)]
-    state = StreamState({}, is_partner=False, account=None)
-    config = {"access_token": "x", "start_date": "2026-08-01", "recheck_window": "P88D"}
-    chosen = Settings.from_config(config)
-    remembered(Recheck(chosen, state, None), walls, 88)
-    recheck = Recheck(chosen, state, None)
-    recheck.opened(None, ZONE, reading())
-    account = recheck._accounts[None]
+    chosen, state, recheck = begun(walls)
     late = [START + number * DAY + SECOND for number in (40, 50, 60, 70)]
     api = Api(sorted([*walls, *late]), till_inside=True)
     asked = []
     for stretches in recheck.stretches(None, api.count, lambda _: {}, lambda: True):
         asked.append(api.asked)
-        for cell in account.calendar.cells(stretches):
-            its = [wall for wall in api.walls if cell.start <= wall < cell.end]
-            recheck.note(None, Counted(cell, Sum(len(its)), NOW))
+        read(recheck, api.walls, stretches)
         if len(asked) == 2:
             break  # the points are used up
     assert asked[0] <= 10

@@ -36,13 +36,12 @@
     {{ return(none) }}
 {%- endmacro -%}
 
-{#- The nodes of the models that increments add to; not the table that tells their builds. -#}
+{#- The nodes of the models that increments add to. -#}
 {%- macro increments() -%}
     {%- set found = [] -%}
     {%- for node in graph.nodes.values() -%}
         {%- if node.package_name == 'visitor_sessions' and node.resource_type == 'model'
-            and node.config.materialized == 'incremental' and node.config.enabled
-            and node.name != 'int_visitor_sessions__builds' -%}
+            and node.config.materialized == 'incremental' and node.config.enabled -%}
             {%- do found.append(node) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -119,7 +118,7 @@
     {%- set builds = visitor_sessions.built('int_visitor_sessions__builds') -%}
     {%- if builds and not should_full_refresh() -%}
         {%- set names = [] -%}
-        {%- for node in visitor_sessions.increments() -%}
+        {%- for node in visitor_sessions.increments() if node.name != 'int_visitor_sessions__builds' -%}
             {%- if visitor_sessions.find(node.database, node.schema, node.alias) -%}
                 {%- do names.append(node.name) -%}
             {%- endif -%}
@@ -142,13 +141,10 @@
             {%- do made.append(result.node.unique_id) -%}
         {%- endfor -%}
         {%- set state = namespace(relation=none, whole=true) -%}
-        {%- for node in graph.nodes.values() -%}
-            {%- if node.package_name == 'visitor_sessions' and node.resource_type == 'model'
-                and node.config.materialized == 'incremental' and node.config.enabled -%}
-                {%- if node.unique_id not in made -%}{%- set state.whole = false -%}{%- endif -%}
-                {%- if node.name == 'int_visitor_sessions__affected' -%}
-                    {%- set state.relation = node.relation_name -%}
-                {%- endif -%}
+        {%- for node in visitor_sessions.increments() -%}
+            {%- if node.unique_id not in made -%}{%- set state.whole = false -%}{%- endif -%}
+            {%- if node.name == 'int_visitor_sessions__affected' -%}
+                {%- set state.relation = node.relation_name -%}
             {%- endif -%}
         {%- endfor -%}
         {%- if state.relation and state.whole -%}
@@ -166,13 +162,10 @@
         ) -%}
         {%- set state.same = found | length == 0 -%}
     {%- endif -%}
-    {%- for node in graph.nodes.values() -%}
-        {%- if node.package_name == 'visitor_sessions' and node.resource_type == 'model'
-            and node.config.materialized == 'incremental' and node.config.enabled -%}
-            {%- set table = visitor_sessions.find(node.database, node.schema, node.alias) -%}
-            {%- if table and visitor_sessions.columns_of(table) | sort != node.columns | map('lower') | sort -%}
-                {%- set state.same = false -%}
-            {%- endif -%}
+    {%- for node in visitor_sessions.increments() -%}
+        {%- set table = visitor_sessions.find(node.database, node.schema, node.alias) -%}
+        {%- if table and visitor_sessions.columns_of(table) | sort != node.columns | map('lower') | sort -%}
+            {%- set state.same = false -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if not state.same -%}
