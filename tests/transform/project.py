@@ -32,6 +32,8 @@ def repository(folder: Path) -> Path:
     leave = shutil.ignore_patterns("target", "logs", "dbt_packages")
     shutil.copytree(ROOT / "transform", folder / "transform", ignore=leave)
     subprocess.run([*git, "add", "--all", "transform"], check=True)
+    # dbt takes HEAD for a branch: a checkout of a commit alone has none.
+    subprocess.run([*git, "checkout", "--quiet", "-B", "main"], check=True)
     commit = ["commit", "--quiet", "--allow-empty", "-m", "As it stands"]
     subprocess.run([*git, *commit], check=True)
     return folder
