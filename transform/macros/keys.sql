@@ -8,10 +8,28 @@
     {{ return(dbt.hash(dbt.concat(parts))) }}
 {%- endmacro -%}
 
-{#- Whether two relations speak of the same account and customer. -#}
+{#- Whether two relations speak of the same account and customer: where nothing else joins them, or all
+    rows of both are kept. PostgreSQL hashes by it, and expects hardly a row of an inner join. -#}
 {%- macro same_account(left, right) -%}
     coalesce({{ left }}.account, '') = coalesce({{ right }}.account, '')
     and coalesce({{ left }}.customer_id, -1) = coalesce({{ right }}.customer_id, -1)
+{%- endmacro -%}
+
+{#- The same beside an equality that joins them. -#}
+{%- macro and_same_account(left, right) -%}
+    {{ return(adapter.dispatch('and_same_account', 'visitor_sessions')(left, right)) }}
+{%- endmacro -%}
+
+{%- macro default__and_same_account(left, right) -%}
+    and {{ visitor_sessions.same_account(left, right) }}
+{%- endmacro -%}
+
+{#- PostgreSQL knows how often a column is null, and nothing of what coalesce() makes of it: expecting
+    one row where there are thousands it loops. -#}
+{%- macro postgres__and_same_account(left, right) -%}
+    {%- for name in ['account', 'customer_id'] %}
+    and ({{ left }}.{{ name }} = {{ right }}.{{ name }} or ({{ left }}.{{ name }} is null and {{ right }}.{{ name }} is null))
+    {%- endfor -%}
 {%- endmacro -%}
 
 {#- The person of a session: that of its visitor, else its own person, else the session alone. -#}
@@ -34,7 +52,7 @@
     left join {{ ref('int_visitor_sessions__persons') }} as {{ persons }}
         on
             {{ session }}.visitor_id = {{ persons }}.visitor_id
-            and {{ visitor_sessions.same_account(session, persons) }}
+            {{ visitor_sessions.and_same_account(session, persons) }}
 {%- endmacro -%}
 
 {#- The account, customer or type that a row of a handed-in relation names; null where it names none. -#}

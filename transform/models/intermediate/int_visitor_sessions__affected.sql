@@ -108,7 +108,7 @@ shared as (
     inner join changed
         on
             communications.session_id = changed.session_id
-            and {{ visitor_sessions.same_account('communications', 'changed') }}
+            {{ visitor_sessions.and_same_account('communications', 'changed') }}
     union
     select
         communications.account,
@@ -119,7 +119,7 @@ shared as (
     inner join changed
         on
             communications.session_id = changed.session_id
-            and {{ visitor_sessions.same_account('communications', 'changed') }}
+            {{ visitor_sessions.and_same_account('communications', 'changed') }}
 ),
 {%- endif %}
 
@@ -137,7 +137,7 @@ persons as (
         on
             communications.communication_id = shared.communication_id
             and communications.communication_type = shared.communication_type
-            and {{ visitor_sessions.same_account('communications', 'shared') }}
+            {{ visitor_sessions.and_same_account('communications', 'shared') }}
     {%- endif %}
     {%- if conversions and values %}
     union

@@ -48,7 +48,7 @@ loaded as (
     inner join sessions
         on
             communications.session_id = sessions.session_id
-            and {{ visitor_sessions.same_account('communications', 'sessions') }}
+            {{ visitor_sessions.and_same_account('communications', 'sessions') }}
     where {{ visitor_sessions.only_affected('sessions') }}
 ),
 

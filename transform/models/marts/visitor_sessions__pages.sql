@@ -38,4 +38,4 @@ from {{ visitor_sessions.items_to_take('hits') }} as hits
 inner join sessions
     on
         hits.session_id = sessions.session_id
-        and {{ visitor_sessions.same_account('hits', 'sessions') }}
+        {{ visitor_sessions.and_same_account('hits', 'sessions') }}
