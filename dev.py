@@ -131,7 +131,7 @@ def lint() -> None:
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
     typed = "tap_visitor_sessions sandbox benchmarks report docs dev.py"
-    scripts = "tests/packages.py tests/mutants.py tests/images"
+    scripts = "tests/packages.py tests/mutants.py tests/images transform/scripts"
     run(python, "-m", "mypy", *typed.split(), *scripts.split())
     # The DAG itself is checked where Airflow is installed, by `dev.py airflow`.
     dags = (ROOT / "orchestrate" / "airflow").glob("*/*.py")

@@ -40,6 +40,7 @@ ELSEWHERE = {
     ("docs/loaders.md", "target-jsonl"): "tests/loaders/test_loaders.py",
     ("docs/loaders.md", "target-csv"): "tests/loaders/test_loaders.py",
     ("docs/transform.md", "Five questions"): "tests/transform/test_marts.py",
+    ("docs/transform.md", "Data-driven attribution"): "tests/transform/test_markov.py",
     ("docs/transform.md", "sql"): "tests/transform/test_edges.py",
 }
 """Page, and language or section -> another test that runs its blocks."""

