@@ -24,6 +24,7 @@ from tap_visitor_sessions.airbyte import source as airbyte_source
 from tap_visitor_sessions.airbyte.catalog import ConfiguredCatalogError, configured
 from tap_visitor_sessions.airbyte.config import settings_of
 from tap_visitor_sessions.airbyte.messages import Messages
+from tap_visitor_sessions.config import Settings
 from tap_visitor_sessions.sessions import output
 from tap_visitor_sessions.singer.catalog import CatalogError
 from tap_visitor_sessions.singer.tap import TapVisitorSessions
@@ -444,6 +445,33 @@ def test_a_window_that_holds_no_whole_day_is_warned_about(
     host.without_signals(monkeypatch)
     heard(host, config_of(make_sandbox(sessions=9), recheck_window=window))
     assert caplog.text.count("lies no whole day that is over") == warns
+
+
+@AND_DLT
+@pytest.mark.parametrize("at", ["00:00:00", "00:00:01", "10:00:00", "23:59:59"])
+def test_a_session_of_the_second_in_which_a_run_starts_is_counted_once(
+    host: Host, at: str, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run reads that second again, since more may be filed in it."""
+    host.without_signals(monkeypatch)
+    [base] = make_sessions(1, seed=2)
+    first = datetime.fromisoformat(f"2024-05-02T{at}+00:00")
+    times = [first - timedelta(days=1), first, first + timedelta(days=1)]
+    rows = [{**base, "id": i, "date_time": f"{t:{FORMAT}}"} for i, t in enumerate(times, 1)]
+    sandbox = make_sandbox(rows=rows[:2], timezone="UTC")
+    config = config_of(sandbox, start_date="2024-05-01", lookback_window="PT0S")
+    del config["end_date"]
+    state, days = None, {}
+    for number, now in enumerate([first, first + timedelta(days=1), first + timedelta(days=3)]):
+        monkeypatch.setattr(Settings, "now", now)
+        said = heard(host, config, state)
+        state = of("STATE", said)[-1]
+        days |= {row["date"]: row for row in of("DAY", said)}
+        if not number:
+            sandbox.add(rows[2:])
+    want = Counter(row["date_time"][:10] for row in rows)
+    assert +Counter({day: row["sessions"] for day, row in days.items()}) == want
+    assert [row["complete"] for row in days.values()] == [True] * (len(days) - 1) + [False]
 
 
 def test_a_later_start_within_a_day_is_no_deletion(

@@ -260,6 +260,7 @@ class Reading:
         self._emitted_is_read = emitted_is_read
         self.at: datetime | None = None
         """Up to which instant this run has read, as the bookmarks say."""
+        self._latest: datetime | None = None  # of what this run has emitted
         # Inside a gap of the clock all seconds are one instant: the last one is counted in.
         behind = max(zone.to_utc(end), zone.to_utc(end - SECOND) + SECOND)
         self.span: Span = (zone.to_utc(first), behind)
@@ -280,13 +281,18 @@ class Reading:
         self.stretches: tuple[tuple[datetime, datetime], ...] = union(walls)
         """What to ask for: naive wall-clock spans `[start, end)`, in order."""
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether of what has been emitted some lies behind `at`: the next run reads it again."""
+        return self.at is not None and self._latest is not None and self._latest >= self.at
+
     def covers(self, wall: datetime) -> bool:
         """Whether the span wanted reaches as far as a wall-clock second."""
         return self._zone.to_utc(wall) < self.span[1]
 
     def emitted(self, date_time: datetime, *, whole_second: bool = False) -> None:
         """All sessions up to this one have been emitted, and all of its second or perhaps not."""
-        self.bookmarks = self.bookmarks.with_emitted(date_time)
+        self.bookmarks, self._latest = self.bookmarks.with_emitted(date_time), date_time
         self._reached(date_time + SECOND if whole_second else date_time)
 
     def finished(self, wall: datetime) -> None:

@@ -275,7 +275,10 @@ class Positions:
         """
         reading = self._readings[user]
         if reading.at is not None:
-            reading.bookmarks = replace(reading.bookmarks, begun=begun(reading.at))
+            day = begun(reading.at)
+            if reading.comes_again:  # else the next run would count it twice
+                day = replace(day, sessions=None)
+            reading.bookmarks = replace(reading.bookmarks, begun=day)
             self._keep(user)
 
     def _reading(self, user: User | None) -> Reading:
