@@ -52,7 +52,14 @@ class Ledger:
     ) -> None:
         self._settings, self._write = settings, write
         self._filter = filter_hash(settings.filter)
-        self.recheck = Recheck(settings, state, self._filter, rereads=rereads, remembers=remembers)
+        self.recheck = Recheck(
+            settings,
+            state,
+            self._filter,
+            rereads=rereads,
+            remembers=remembers,
+            has_rows=write is not None,
+        )
         self.is_on = write is not None or self.recheck.is_on
         self._accounts: dict[User | None, _Account] = {}
         schema = days_schema(
@@ -64,9 +71,9 @@ class Ledger:
     def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
         """An account is going to be read."""
         if self.is_on:
-            self._tell(reading)
             self._accounts[user] = _Account(timezone, reading, self._filter)
             self.recheck.opened(user, timezone, reading)
+            self._tell(user, reading)
 
     def opened_again(self, user: User | None, stretches: Sequence[Walls]) -> None:
         """Some days of an account are going to be read again."""
@@ -141,13 +148,16 @@ class Ledger:
         }
         return self._row(**{name: values[name] for name in self._row.__struct_fields__})
 
-    def _tell(self, reading: Reading) -> None:
+    def _tell(self, user: User | None, reading: Reading) -> None:
         """Warn, once, of what the rows of former runs do not say."""
         bookmarks, begun = reading.bookmarks, reading.bookmarks.begun
         if self._write is None or self._has_told or not bookmarks.read or not reading.stretches:
             return
         has_rows = begun is not None and begun.has_rows
         is_same = begun is not None and begun.filter_hash == self._filter
+        first = self.recheck.first(user) or reading.stretches[-1][0]
+        if not has_rows and first <= reading.first:
+            return  # a recheck brings the rows of all
         self._has_told = not (has_rows and is_same)
         if has_rows and not is_same:
             logger.warning(
@@ -159,7 +169,7 @@ class Ledger:
             logger.warning(
                 "visitor_session_days begins with %s: of the days before it, which have been read, "
                 "it has no rows. A longer lookback_window, once, or a full refresh gives them",
-                reading.stretches[-1][0].date(),
+                first.date(),
             )
 
 

@@ -8,7 +8,9 @@ brings along, asked for by its own second, tells.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import chain
 from operator import attrgetter
@@ -35,7 +37,10 @@ from tap_visitor_sessions.sessions.zones import SECOND, Timezone
 logger = logging.getLogger("tap-visitor-sessions.recheck")
 
 LEAST = timedelta(days=2)
-"""Less holds no whole day that is over."""
+"""Less holds no day but those that a run reads anyway."""
+PAGES = 10
+"""So many are compared by ids at once: what differs among them is read before the next are asked
+for. Where a day's points end before all have been, the next run begins where this one ended."""
 FEW = 3
 """Of so many days all are read again: to find the one that differs would cost no less."""
 TOLD = 10
@@ -55,6 +60,7 @@ class Recheck:
         state: Remembers them.
         rereads: Whether those that differ are read again; else days are remembered alone.
         remembers: Whether they are to be remembered.
+        has_rows: Whether the days that are read are written as rows, too.
     """
 
     def __init__(
@@ -65,9 +71,10 @@ class Recheck:
         *,
         rereads: bool = True,
         remembers: bool = True,
+        has_rows: bool = True,
     ) -> None:
         self._settings, self._state, self._filter = settings, state, filter_hash
-        self._rereads = rereads
+        self._rereads, self._has_rows = rereads, has_rows
         self.is_on = settings.recheck is not None and remembers
         self.by_ids = self.is_on and settings.recheck_depth == "ids"
         self._accounts: dict[User | None, _Remembered] = {}
@@ -78,17 +85,36 @@ class Recheck:
         window = settings.recheck
         if self.is_on and rereads and window is not None and window < LEAST:
             logger.warning(
-                "recheck_window: within %s lies no whole day that is over: no day is looked at "
-                "again. Take P2D or more",
+                "recheck_window: within %s lies no day but those that are read anyway: none is "
+                "looked at again. Take P3D or more",
                 settings.recheck_window,
             )
 
     def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
         """An account is going to be read."""
         if self.is_on:
-            mark = mark_of(timezone.name, self._filter, "ids" if self.by_ids else None)
-            known = unpacked(self._state.days_of(user), mark, with_digests=self.by_ids)
-            self._accounts[user] = _Remembered(Calendar(timezone.zone), reading, mark, known)
+            self._accounts[user] = _Remembered(
+                Calendar(timezone.zone), reading, *self._known(user, timezone, reading)
+            )
+
+    def _known(self, user: User | None, timezone: Timezone, reading: Reading) -> tuple[str, Known]:
+        """The mark of an account's days, and what is known of them. Where rows are wanted, days
+        that were counted without one are not known: what has changed on them would never be
+        written."""
+        what = (timezone.name, self._filter, "ids" if self.by_ids else None)
+        with_rows, without = mark_of(*what), mark_of(*what, "no rows")
+        given, begun = self._state.days_of(user), reading.bookmarks.begun
+        if not self._has_rows:
+            known = [unpacked(given, one, with_digests=self.by_ids) for one in (with_rows, without)]
+            return without, max(known, key=lambda one: len(one.days))
+        if begun is not None and not begun.has_rows:
+            return with_rows, Known()
+        return with_rows, unpacked(given, with_rows, with_digests=self.by_ids)
+
+    def first(self, user: User | None) -> datetime | None:
+        """From which wall-clock second on the days of an account are looked at; None if none is."""
+        account = self._accounts.get(user)
+        return self._first_wall(account) if account is not None and self._rereads else None
 
     def note(self, user: User | None, counted: Counted) -> None:
         """A day has been read and written."""
@@ -124,10 +150,10 @@ class Recheck:
                     " (and so for other customers)" if user else "",
                 )
         differing = 0
-        for cell in self._differing(account, known, count, sums):
-            differing += 1
-            found.append(cell)
-            if is_scarce():
+        for some in self._differing(account, known, count, sums):
+            differing += len(some)
+            found += some
+            if found and (self.by_ids or is_scarce()):
                 yield _joined(found)
                 found = []
         if differing:
@@ -142,13 +168,31 @@ class Recheck:
 
     def _differing(
         self, account: _Remembered, known: Sequence[Cell], count: Count, sums: Sums
-    ) -> Iterator[Cell]:
-        """The days that the API has otherwise than they are remembered."""
-        if self.by_ids:
-            yield from self._by_ids(account, known, sums)
-            return
-        for group in _groups(known):
-            yield from self._by_count(account, group, count)
+    ) -> Iterator[list[Cell]]:
+        """The days that the API has otherwise than they are remembered, some at a time."""
+        turn = bisect_left([cell.date for cell in known], account.next or date.min)
+        for some in (known[turn:], known[:turn]):
+            for group in self._pages(account, some) if self.by_ids else _groups(some):
+                account.next = group[0].date  # should the points end here
+                if self.by_ids:
+                    yield self._by_ids(account, group, sums)
+                else:
+                    for cell in self._by_count(account, group, count):
+                        yield [cell]
+        account.next = None
+
+    def _pages(self, account: _Remembered, cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+        """Days whose ids are compared at once."""
+        most, group, sessions = PAGES * self._settings.page_size, list[Cell](), 0
+        for cell in cells:
+            more = account.known.days[cell.date].sessions
+            if group and sessions + more > most:
+                yield group
+                group, sessions = [], 0
+            group.append(cell)
+            sessions += more
+        if group:
+            yield group
 
     def completed(self, user: User | None) -> None:
         """All days of an account have been looked at: what is to be remembered, and told."""
@@ -175,7 +219,8 @@ class Recheck:
         """What is known of an account's days so far is remembered."""
         account = self._accounts[user]
         first = account.calendar.of_wall(self._first_wall(account))
-        form = packed(account.known.since(first), account.mark, with_digests=self.by_ids)
+        known = replace(account.known.since(first), next=account.next)
+        form = packed(known, account.mark, with_digests=self.by_ids)
         self._state.keep_days(user, form)
 
     def end(self) -> None:
@@ -186,22 +231,16 @@ class Recheck:
             self._state.put_days()
 
     def _first_wall(self, account: _Remembered) -> datetime:
-        """The first whole day of the window, or of what is wanted."""
+        """The first day of the window, or of what is wanted."""
         assert self._settings.recheck is not None
         calendar, reading = account.calendar, account.reading
         try:
             since = reading.now - self._settings.recheck.as_timedelta()
         except OverflowError:
             return reading.first
-        day = calendar.day(since)
-        first = calendar.first_wall(day)
-        if calendar.starts(day) < since:
-            first = calendar.first_wall(day + timedelta(days=1))
-        return max(first, reading.first)
+        return max(calendar.first_wall(calendar.day(since)), reading.first)
 
     def _by_ids(self, account: _Remembered, cells: Sequence[Cell], sums: Sums) -> list[Cell]:
-        if not cells:
-            return []
         now = sums(_joined(cells))
         return [
             cell for cell in cells if now.get(cell.date, NOTHING) != account.known.days[cell.date]
@@ -264,7 +303,7 @@ class _Remembered:
 
     def __init__(self, calendar: Calendar, reading: Reading, mark: str, known: Known) -> None:
         self.calendar, self.reading, self.mark = calendar, reading, mark
-        self.known = known
+        self.known, self.next = known, known.next
         self.fewer: list[tuple[date, int, int]] = []
         self._read: set[date] = set()
 

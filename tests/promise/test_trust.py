@@ -333,15 +333,16 @@ def test_a_ledger_without_the_days_before_says_so_where_they_were_counted_too(
         state = of("STATE", heard(host, config, state))[-1]
         assert told not in caplog.text
 
-        its = {"stream_descriptor": {"name": DAYS}, "stream_state": {"rows": 1}}
-        rows = {"type": "STREAM", "stream": its}
+        cleared = {"stream_descriptor": {"name": DAYS}, "stream_state": None}
         alone = of("STATE", heard(other, config))[-1]
-        alone = of("STATE", heard(other, config, [*alone, rows]))[-1]
+        alone = of("STATE", heard(other, config, alone))[-1]
         assert told not in caplog.text
-        alone = of("STATE", heard(other, config, alone))[-1]  # the days were cleared
+        alone = of("STATE", heard(other, config, [*alone, {"type": "STREAM", "stream": cleared}]))[
+            -1
+        ]
         assert caplog.text.count(told) == 1
         caplog.clear()
-        heard(other, config, [*alone, rows])
+        heard(other, config, alone)
         assert told not in caplog.text
 
 
@@ -444,7 +445,7 @@ def test_a_window_that_holds_no_whole_day_is_warned_about(
     host = Singer()
     host.without_signals(monkeypatch)
     heard(host, config_of(make_sandbox(sessions=9), recheck_window=window))
-    assert caplog.text.count("lies no whole day that is over") == warns
+    assert caplog.text.count("lies no day but those that are read anyway") == warns
 
 
 @AND_DLT
@@ -515,3 +516,35 @@ def test_ids_notice_what_leaves_the_number_of_a_quarter_as_it_was(
     days = {f"{now - timedelta(days=number):%F}" for number in (20, 10)}
     assert days <= {row["date"] for row in of("DAY", said)}
     assert len(of("DAY", said)) == 4
+
+
+@AND_DLT
+@pytest.mark.parametrize("depth", ["count", "ids"])
+def test_what_a_run_without_the_ledger_found_gets_its_rows_later(
+    host: Host,
+    depth: str,
+    make_sandbox: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its counts are remembered by the state; the table's rows of those days are of before."""
+    host.without_signals(monkeypatch)
+    sandbox, config, now = until_now(
+        make_sandbox, sessions=90, days=9, recheck_window="P30D", recheck_depth=depth
+    )
+    days: dict[str, Any] = {}
+    state = None
+    for number, with_days in enumerate([True, False, True, True]):
+        said = heard(host, config, state, days=with_days)
+        state = of("STATE", said)[-1]
+        days |= {row["date"]: row for row in of("DAY", said)}
+        if not number:
+            old = f"{now - timedelta(days=5):%F}"
+            its = [row["id"] for row in sandbox.rows() if row["date_time"].startswith(old)]
+            sandbox.delete(its[:1])
+        if number == 1:
+            caplog.clear()
+    want = Counter(row["date_time"][:10] for row in sandbox.rows())
+    assert +Counter({day: row["sessions"] for day, row in days.items()}) == want
+    assert "has no rows" not in caplog.text  # of all that is wanted it has some now
+    assert not of("RECORD", said) or min(r["date_time"] for r in of("RECORD", said)) > old

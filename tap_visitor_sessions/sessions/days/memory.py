@@ -1,12 +1,13 @@
 """What a state remembers of days: how many sessions were emitted of each, in a few bytes.
 
     ["2024-05-01", "6f1a2b3c", "...",
-     {"2024-05-01": ["2024-05-01T10:00:00", "2024-05-02T00:00:00"]}]
+     {"2024-05-01": ["2024-05-01T10:00:00", "2024-05-02T00:00:00"]}, "2024-05-09"]
 
 The first day; a mark of all that makes days comparable (zone, filter, with digests or not); and for
 each day from there on, in base 85, a number of varying length, 0 where the day is not known, and
 eight bytes of digest where it has sessions and digests are kept; where the span wanted cuts days,
-which wall-clock span of them was counted.
+which wall-clock span of them was counted; and, where the points ended before all days had been
+looked at, with which day to begin next.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class Known:
 
     Attributes:
         cut: Of the days that were not wanted whole: which wall-clock span `[start, end)` was.
+        next: The day with which to begin to look at them; None where it does not matter.
     """
 
     days: dict[date, Sum] = field(default_factory=dict)
     cut: dict[date, Walls] = field(default_factory=dict)
+    next: date | None = None
 
     def take(self, cell: Cell, found: Sum) -> None:
         """A day has been counted anew."""
@@ -59,6 +62,7 @@ class Known:
         return Known(
             {day: found for day, found in self.days.items() if day >= first},
             {day: cut for day, cut in self.cut.items() if day >= first},
+            self.next,
         )
 
 
@@ -87,6 +91,8 @@ def packed(known: Known, mark: str, *, with_digests: bool) -> list[Any] | None:
         day += ONE
     form: list[Any] = [first.isoformat(), mark, base64.b85encode(bytes(data)).decode()]
     cut = {day.isoformat(): [one.isoformat() for one in span] for day, span in known.cut.items()}
+    if known.next is not None:
+        return [*form, cut, known.next.isoformat()]
     return [*form, cut] if cut else form
 
 
@@ -97,10 +103,12 @@ def unpacked(given: Any, mark: str, *, with_digests: bool) -> Known:
         if its != mark:
             return Known()
         days = dict(_days(date.fromisoformat(first), base64.b85decode(text), with_digests))
-        cut = {date.fromisoformat(day): _span(*span) for one in more for day, span in one.items()}
+        spans: dict[str, Any] = more[0] if more else {}
+        cut = {date.fromisoformat(day): _span(*span) for day, span in spans.items()}
+        following = date.fromisoformat(more[1]) if more[1:] else None
     except (AttributeError, TypeError, ValueError, IndexError, OverflowError):
         return Known()
-    return Known(days, cut)
+    return Known(days, cut, following)
 
 
 def _span(start: str, end: str) -> Walls:

@@ -153,11 +153,12 @@ def test_a_day_that_is_gone_on_with_is_whole() -> None:
     ),
     st.sets(st.integers(0, 200), max_size=2),
     st.booleans(),
+    st.none() | st.dates(),
 )
 def test_what_is_remembered_is_read_back(
-    days: dict[int, Sum], cut: set[int], with_digests: bool
+    days: dict[int, Sum], cut: set[int], with_digests: bool, following: date | None
 ) -> None:
-    first, held = date(2024, 1, 1), Known()
+    first, held = date(2024, 1, 1), Known(next=following if days else None)
     for number, one in days.items():
         day = first + number * DAY
         start = datetime.combine(day, time(10 if number in cut else 0))
@@ -174,6 +175,8 @@ def test_what_is_remembered_is_read_back(
         ["2024-01-01", "a", "\x00"],
         ["2024-01-01", "a", "01"],
         ["2024-01-01", "a", "", 7],
+        ["2024-01-01", "a", "", {}, 7],
+        ["2024-01-01", "a", "", {}, "tomorrow"],
         ["2024-01-01", "a", "", {"2024-01-01": ["2024-01-01T00:00:00"]}],
         ["2024-01-01", "a", "", {"2024-01-01": ["2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"]}],
         7,
