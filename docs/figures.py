@@ -96,6 +96,16 @@ def increment() -> str:
     return _lines(*lines)
 
 
+def transform() -> str:
+    """The table of `bench transform`: what a build of the dbt package costs."""
+    lines = [["build", "s", "CPU s", "sessions made anew"], ["---", "--:", "--:", "--:"]]
+    for row in rows("transform"):
+        share = 1 if "full" in row["what"] else row["sessions made anew"]
+        cells = [f"{row[name]:.0f}" for name in ("s of dbt's run", "CPU s")]
+        lines.append([row["what"], *cells, f"{100 * share:.1f} %" if share else ""])
+    return _lines(*lines)
+
+
 def shapes() -> str:
     """The table of `bench shapes`: what deviates or is asked for, against the clean run."""
     lines = [["sessions", "seconds", "CPU", "peak memory"], ["---", "--:", "--:", "--:"]]
@@ -162,7 +172,7 @@ FIGURES = ("table", "throughput", "latency", "customers", "memory", "requests", 
 def goals() -> str:
     """How many goals each benchmark has, and those that were missed."""
     lines = [["benchmark", "goals met", "missed", "rounds"], ["---", "--:", "---", "--:"]]
-    for name in (*FIGURES, "increment"):
+    for name in (*FIGURES, "increment", "transform"):
         kept = result(name)
         missed = [goal for goal in kept["goals"] if not goal["met"]]
         said = "; ".join(f"{goal['name']}: {goal['value']:.2f}, {_bound(goal)}" for goal in missed)

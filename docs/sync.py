@@ -137,6 +137,7 @@ def blocks() -> dict[str, dict[str, str]]:
             "into others": figures.speeds("DuckDB", "Parquet files"),
             "shapes": figures.shapes(),
             "increment": figures.increment(),
+            "transform": figures.transform(),
             "steps": figures.steps(),
             "goals": figures.goals(),
         },
