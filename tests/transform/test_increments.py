@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from comparing import check_marts
 from feeds import CHANGES_FROM, Held
 from handed_in import hand_in
@@ -44,6 +45,37 @@ def test_increments_come_to_what_a_full_refresh_does(
             half_a_build(project, source)
         project.dbt("run")
         check_marts(project, Reckoning(lane.feed.accounts(), rules))
+    project.dbt("run", "--target", "anew", "--full-refresh")
+    for mart in project.marts():
+        assert not project.differences(mart), mart
+
+
+NEW_CALL = '[{"communication_type": "call", "communication_id": 987654321}]'
+
+
+def test_what_a_load_brings_while_a_build_reads_is_taken_in_by_the_next(
+    make_lane: MakeLane, make_project: MakeProject
+) -> None:
+    """The communications have been read, the sessions not yet: the load lies in between."""
+    lane = make_lane("meltano-postgres", wanderers=60, kind="one")
+    lane.load()
+    table = f"{lane.schema}.visitor_sessions"
+    [one] = lane.database.query(f"SELECT min(id) AS id FROM {table}")
+    again = "_sdc_batched_at = _sdc_batched_at + interval '1 hour'"
+    load = (
+        f"UPDATE {table} SET communications = '{NEW_CALL}', {again} WHERE id = {one['id']}",
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(s, "
+        f"""'{{"id": 987654321, "communications": {NEW_CALL}}}')).* """
+        f"FROM {table} AS s WHERE id = {one['id']}",
+    )
+    project = make_project(lane)
+    file = project.folder / "dbt_project.yml"
+    before = yaml.safe_load(file.read_text())
+    hooks = {"marts": {"visitor_sessions__sessions": {"+pre-hook": [*load]}}}
+    file.write_text(yaml.safe_dump({**before, "models": {"visitor_sessions": hooks}}))
+    project.dbt("run")
+    file.write_text(yaml.safe_dump(before))
+    project.dbt("run")
     project.dbt("run", "--target", "anew", "--full-refresh")
     for mart in project.marts():
         assert not project.differences(mart), mart

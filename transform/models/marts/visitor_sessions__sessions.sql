@@ -77,8 +77,12 @@ joined as (
         communications.first_{{ type }}_at,
         {%- endfor %}
         sessions.read_at,
-        sessions.loaded_stamp
+        taken.loaded_stamp
     from sessions
+    left join {{ ref('int_visitor_sessions__affected_sessions') }} as taken
+        on
+            sessions.session_id = taken.session_id
+            {{ visitor_sessions.and_same_account('sessions', 'taken') }}
     -- Each account has a zone, yet PostgreSQL expects hardly a row of an inner join here, and loops.
     left join {{ ref('int_visitor_sessions__zones') }} as zones
         on {{ visitor_sessions.same_account('sessions', 'zones') }}
