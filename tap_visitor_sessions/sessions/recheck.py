@@ -93,23 +93,20 @@ class Recheck:
     def opened(self, user: User | None, timezone: Timezone, reading: Reading) -> None:
         """An account is going to be read."""
         if self.is_on:
-            self._accounts[user] = _Remembered(
-                Calendar(timezone.zone), reading, *self._known(user, timezone, reading)
-            )
+            mark, known = self._known(user, timezone)
+            self._accounts[user] = _Remembered(Calendar(timezone.zone), reading, mark, known)
 
-    def _known(self, user: User | None, timezone: Timezone, reading: Reading) -> tuple[str, Known]:
+    def _known(self, user: User | None, timezone: Timezone) -> tuple[str, Known]:
         """The mark of an account's days, and what is known of them. Where rows are wanted, days
         that were counted without one are not known: what has changed on them would never be
         written."""
         what = (timezone.name, self._filter, "ids" if self.by_ids else None)
         with_rows, without = mark_of(*what), mark_of(*what, "no rows")
-        given, begun = self._state.days_of(user), reading.bookmarks.begun
-        if not self._has_rows:
-            known = [unpacked(given, one, with_digests=self.by_ids) for one in (with_rows, without)]
-            return without, max(known, key=lambda one: len(one.days))
-        if begun is not None and not begun.has_rows:
-            return with_rows, Known()
-        return with_rows, unpacked(given, with_rows, with_digests=self.by_ids)
+        known = [
+            unpacked(self._state.days_of(user), mark, with_digests=self.by_ids)
+            for mark in ([with_rows] if self._has_rows else [with_rows, without])
+        ]
+        return with_rows if self._has_rows else without, max(known, key=lambda one: len(one.days))
 
     def first(self, user: User | None) -> datetime | None:
         """From which wall-clock second on the days of an account are looked at; None if none is."""
@@ -170,16 +167,16 @@ class Recheck:
         self, account: _Remembered, known: Sequence[Cell], count: Count, sums: Sums
     ) -> Iterator[list[Cell]]:
         """The days that the API has otherwise than they are remembered, some at a time."""
-        turn = bisect_left([cell.date for cell in known], account.next or date.min)
+        turn = bisect_left([cell.date for cell in known], account.known.next or date.min)
         for some in (known[turn:], known[:turn]):
             for group in self._pages(account, some) if self.by_ids else _groups(some):
-                account.next = group[0].date  # should the points end here
+                account.begin_with(group[0].date)  # should the points end here
                 if self.by_ids:
                     yield self._by_ids(account, group, sums)
                 else:
                     for cell in self._by_count(account, group, count):
                         yield [cell]
-        account.next = None
+        account.begin_with(None)
 
     def _pages(self, account: _Remembered, cells: Sequence[Cell]) -> Iterator[list[Cell]]:
         """Days whose ids are compared at once."""
@@ -219,8 +216,7 @@ class Recheck:
         """What is known of an account's days so far is remembered."""
         account = self._accounts[user]
         first = account.calendar.of_wall(self._first_wall(account))
-        known = replace(account.known.since(first), next=account.next)
-        form = packed(known, account.mark, with_digests=self.by_ids)
+        form = packed(account.known.since(first), account.mark, with_digests=self.by_ids)
         self._state.keep_days(user, form)
 
     def end(self) -> None:
@@ -303,7 +299,7 @@ class _Remembered:
 
     def __init__(self, calendar: Calendar, reading: Reading, mark: str, known: Known) -> None:
         self.calendar, self.reading, self.mark = calendar, reading, mark
-        self.known, self.next = known, known.next
+        self.known = known
         self.fewer: list[tuple[date, int, int]] = []
         self._read: set[date] = set()
 
@@ -317,6 +313,10 @@ class _Remembered:
             self.fewer.append((cell.date, was, found.sessions))
         self.known.take(cell, found)
         self._read.add(cell.date)
+
+    def begin_with(self, day: date | None) -> None:
+        """With which day the next run is to begin to look at them."""
+        self.known = replace(self.known, next=day)
 
     def past(self, first: datetime) -> list[Cell]:
         """The days from a wall-clock second on that this run has not read."""

@@ -548,3 +548,20 @@ def test_what_a_run_without_the_ledger_found_gets_its_rows_later(
     assert +Counter({day: row["sessions"] for day, row in days.items()}) == want
     assert "has no rows" not in caplog.text  # of all that is wanted it has some now
     assert not of("RECORD", said) or min(r["date_time"] for r in of("RECORD", said)) > old
+
+
+@AND_DLT
+def test_days_counted_without_rows_are_read_again_once_where_nothing_else_is_to_be_read(
+    host: Host, make_sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.without_signals(monkeypatch)
+    _, config, now = until_now(
+        make_sandbox, sessions=90, days=9, recheck_window="P30D", lookback_window="PT0S"
+    )
+    config["end_date"] = f"{now - timedelta(days=2):%F}"
+    state, read = None, []
+    for with_days in (False, False, True, True, True):
+        said = heard(host, config, state, days=with_days)
+        state = of("STATE", said)[-1]
+        read.append(len(of("RECORD", said)))
+    assert read == [read[0], 0, read[0], 0, 0]

@@ -157,7 +157,10 @@ def without_days(progress: Progress) -> None:
     """The rows of days that former runs have written are not in the table any more."""
     partitions = progress.get("partitions")
     for one in (progress, *(partitions if isinstance(partitions, list) else ())):
-        begun = one.get(_BEGUN) if isinstance(one, dict) else None
+        if not isinstance(one, dict):
+            continue
+        one.pop(_DAYS, None)  # counts without rows are none
+        begun = one.get(_BEGUN)
         if isinstance(begun, list) and len(begun) == 4:
             one[_BEGUN] = [*begun, NO_ROWS]
 
